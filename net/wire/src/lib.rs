@@ -1,0 +1,18 @@
+//! What nodes say to each other: names, time as a number, limits, frames, the codec and the errors that cross the wire.
+//!
+//! Nothing here opens a socket, reads a clock or rolls dice; `no_std` makes that a fact of the compiler.
+#![no_std]
+extern crate alloc;
+
+pub mod codec;
+pub mod frame;
+pub mod limits;
+pub mod name;
+pub mod packet;
+pub mod time;
+
+pub use codec::{DecodeError, EncodeError, decode, encode};
+pub use frame::{FrameError, Frames};
+pub use name::{ActorName, BadName, Incarnation, NodeName};
+pub use packet::{CallId, Lane, MessageId, Packet, RemoteError};
+pub use time::Time;
