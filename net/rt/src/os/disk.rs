@@ -1,0 +1,110 @@
+//! The operating system's files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use crate::{DirEntry, Kind};
+
+/// A disk. All calls block; call them within [`crate::Blocking`].
+#[derive(Clone, Debug, Default)]
+pub struct Disk(());
+
+impl Disk {
+    pub(crate) fn new() -> Disk {
+        Disk(())
+    }
+
+    /// The whole file.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    /// At most `length` bytes from `offset` on; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Replaces the file's content. Survives a power loss only after [`Disk::sync`], and as a new name only after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// As the operating system says; the file may then hold a part of it.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        file.write_all(bytes)
+    }
+
+    /// Makes the file's content durable.
+    ///
+    /// # Errors
+    /// As the operating system says; the content may then be lost.
+    pub fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    /// Gives a file another name, replacing what had it, at once.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    /// Makes the names within a folder durable.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn sync_dir(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    /// Makes a folder and those above it.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn create_dir_all(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)
+    }
+
+    /// What a folder holds, sorted by name. Links are not followed.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn list(&self, folder: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let kind = if kind.is_file() {
+                Kind::File(entry.metadata()?.len())
+            } else if kind.is_dir() {
+                Kind::Folder
+            } else if kind.is_symlink() {
+                Kind::Link
+            } else {
+                Kind::Other
+            };
+            entries.push(DirEntry { name: entry.file_name(), kind });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+}

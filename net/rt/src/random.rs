@@ -1,0 +1,63 @@
+//! Labelled streams of chance: each use has a stream of its own, so that one more draw in one place shifts no dice in another.
+
+use rand_core::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// A stream of pseudo-random numbers. Not for keys or certificates: those come from the provider of cryptography.
+#[derive(Clone, Debug)]
+pub struct Random(Xoshiro256PlusPlus);
+
+impl Random {
+    /// The stream that `seed` and `label` name.
+    pub fn new(seed: u64, label: &str) -> Random {
+        // FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ : stable across builds, unlike std's hashers.
+        let label = label.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        Random(Xoshiro256PlusPlus::seed_from_u64(seed ^ label))
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// A number in `0..bound`; 0 when `bound` is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        // Multiply-shift: the bias is below bound / 2^64.
+        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// A number in `from..to`; `from` when the range is empty.
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
+        from + self.below(to.saturating_sub(from))
+    }
+
+    /// True with `probability`.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        ((self.next_u64() >> 11) as f64) < probability * (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_named_by_seed_and_label() {
+        let draw = |seed, label| Random::new(seed, label).next_u64();
+        assert_eq!(draw(1, "net"), draw(1, "net"));
+        assert_ne!(draw(1, "net"), draw(2, "net"));
+        assert_ne!(draw(1, "net"), draw(1, "disk"));
+    }
+
+    #[test]
+    fn draws_stay_in_their_range() {
+        let mut random = Random::new(7, "range");
+        let mut seen = [false; 5];
+        for _ in 0..200 {
+            seen[random.between(10, 15) as usize - 10] = true;
+        }
+        assert_eq!(seen, [true; 5]);
+        assert_eq!(random.below(0), 0);
+        assert!((0..100).all(|_| !random.chance(0.0) && random.chance(1.0)));
+    }
+}

@@ -1,0 +1,131 @@
+//! Tasks of the simulation's one thread.
+
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use madsim::rand::Rng;
+use tokio::sync::Semaphore;
+
+use crate::ledger::record;
+
+/// A task ended without a result: it panicked or was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost(pub String);
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Lost {}
+
+/// A handle to a spawned task. Dropping it lets the task run on.
+#[derive(Debug)]
+pub struct Task<T>(madsim::task::JoinHandle<T>);
+
+impl<T> Task<T> {
+    /// Stops the task at its next wait.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, Lost>;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_err(|_| Lost("the task was stopped".into()))
+    }
+}
+
+/// Runs `future` beside the caller, on any thread of the runtime.
+#[track_caller]
+pub fn spawn<F>(future: F) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    note(Location::caller());
+    Task(madsim::task::spawn(future))
+}
+
+/// Runs `future` beside the caller on the caller's thread, which must be one of a [`Locals`].
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> Task<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    note(Location::caller());
+    Task(madsim::task::spawn_local(future))
+}
+
+fn note(place: &Location<'_>) {
+    // The file's name without the folders above the repository, so that two checkouts write the same ledger.
+    record("task", || format!("{}:{}", place.file().rsplit('/').take(3).collect::<Vec<_>>().join("<"), place.line()));
+}
+
+/// Threads, each running futures that never leave it. Here they are all the simulation's one thread.
+#[derive(Clone, Debug)]
+pub struct Locals(usize);
+
+impl Locals {
+    /// Starts `threads` threads (0: one per core).
+    ///
+    /// # Errors
+    /// Never, here.
+    pub fn new(threads: usize) -> std::io::Result<Locals> {
+        Ok(Locals(if threads == 0 { 2 } else { threads }))
+    }
+
+    /// How many threads there are.
+    pub fn threads(&self) -> usize {
+        self.0
+    }
+
+    /// Calls `start` on thread `index` (modulo their number) and runs the future that it gives there.
+    #[track_caller]
+    pub fn spawn<S, F>(&self, _index: usize, start: S)
+    where
+        S: FnOnce() -> F + Send + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        note(Location::caller());
+        // Started by the executor, not here: as in production, the caller does not run a line of it.
+        drop(madsim::task::spawn_local(async move { start().await }));
+    }
+}
+
+/// A bounded pool for work that blocks or burns the processor. Work beyond the bound waits in the order of arrival.
+///
+/// In a simulation the work runs at once, at the end of a virtual time drawn from the seed.
+#[derive(Clone, Debug)]
+pub struct Blocking(Arc<Semaphore>);
+
+/// How long a piece of work takes, in virtual milliseconds.
+const WORK_MILLIS: std::ops::Range<u64> = 1..40;
+
+impl Blocking {
+    /// At most `limit` pieces of work at once (at least one).
+    pub fn new(limit: usize) -> Blocking {
+        Blocking(Arc::new(Semaphore::new(limit.max(1))))
+    }
+
+    /// Runs `work` on a thread of its own. Dropping the future before a thread is free takes the work back.
+    ///
+    /// # Errors
+    /// When `work` panics: the panic's text.
+    pub async fn run<T, W>(&self, work: W) -> Result<T, Lost>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let _permit = self.0.acquire().await.map_err(|_| Lost("the pool is closed".into()))?;
+        let millis = madsim::rand::thread_rng().gen_range(WORK_MILLIS);
+        crate::sleep(Duration::from_millis(millis)).await;
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Lost(crate::panic_text(&*panic)))
+    }
+}

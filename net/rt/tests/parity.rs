@@ -1,0 +1,139 @@
+//! Both sides of the seam offer the same names with the same types: this file is compiled in both worlds.
+#![allow(missing_docs)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use playhouse_rt as rt;
+
+type Unit = std::future::Ready<()>;
+
+#[test]
+fn every_item_is_there_with_its_type() {
+    let _: fn() -> Instant = rt::now;
+    let _: fn(Duration) -> rt::Sleep = rt::sleep;
+    let _: fn(Instant) -> rt::Sleep = rt::sleep_until;
+    let _: fn(Pin<&mut rt::Sleep>, Instant) = rt::Sleep::reset;
+    let _: fn(&rt::Sleep) -> Instant = rt::Sleep::deadline;
+    let _: fn(Duration) -> rt::Interval = rt::interval;
+    let _: fn(Unit) -> rt::Task<()> = rt::spawn;
+    let _: fn(Unit) -> rt::Task<()> = rt::spawn_local;
+    let _: fn(&rt::Task<()>) = rt::Task::abort;
+    let _: fn(usize) -> io::Result<rt::Locals> = rt::Locals::new;
+    let _: fn(&rt::Locals) -> usize = rt::Locals::threads;
+    let _: fn(&rt::Locals, usize, fn() -> Unit) = rt::Locals::spawn;
+    let _: fn(usize) -> rt::Blocking = rt::Blocking::new;
+    let _: fn(u64, &str) -> rt::Random = rt::Random::new;
+    let _: fn(&rt::Host, SocketAddr) -> io::Result<rt::Datagrams> = rt::Host::bind;
+    let _: fn(&rt::Host) -> &rt::Disk = rt::Host::disk;
+    let _: fn(&rt::Host, &str) -> rt::Random = rt::Host::random;
+    let _: fn(&rt::Host) -> Duration = rt::Host::wall_clock;
+    let _: fn(&rt::Datagrams) -> io::Result<SocketAddr> = rt::Datagrams::local_addr;
+    let _: fn(&rt::Disk, &Path) -> io::Result<Vec<u8>> = rt::Disk::read;
+    let _: fn(&rt::Disk, &Path, u64, usize) -> io::Result<Vec<u8>> = rt::Disk::read_at;
+    let _: fn(&rt::Disk, &Path, &[u8]) -> io::Result<()> = rt::Disk::write;
+    let _: fn(&rt::Disk, &Path) -> io::Result<()> = rt::Disk::sync;
+    let _: fn(&rt::Disk, &Path, &Path) -> io::Result<()> = rt::Disk::rename;
+    let _: fn(&rt::Disk, &Path) -> io::Result<()> = rt::Disk::sync_dir;
+    let _: fn(&rt::Disk, &Path) -> io::Result<()> = rt::Disk::remove;
+    let _: fn(&rt::Disk, &Path) -> io::Result<()> = rt::Disk::create_dir_all;
+    let _: fn(&rt::Disk, &Path) -> io::Result<Vec<rt::DirEntry>> = rt::Disk::list;
+    let _: fn(&(dyn std::any::Any + Send)) -> String = rt::panic_text;
+    fn future<T>(_: &impl Future<Output = T>) {}
+    future::<Result<(), rt::Elapsed>>(&rt::timeout(Duration::ZERO, std::future::ready(())));
+    future::<Result<u8, rt::Lost>>(&rt::Blocking::new(1).run(|| 7u8));
+    let _ = async {
+        rt::select! {
+            () = rt::sleep(Duration::ZERO) => {}
+            _ = std::future::ready(()) => {}
+        }
+    };
+    let _: (rt::sync::Notify, rt::sync::Semaphore) = (rt::sync::Notify::new(), rt::sync::Semaphore::new(1));
+    let _ = (rt::sync::mpsc::channel::<()>, rt::sync::oneshot::channel::<()>);
+    rt::ledger::record("kind", || "detail".into());
+}
+
+/// The same behaviour, too: one body for both worlds.
+async fn body(host: rt::Host, folder: &Path) {
+    let began = rt::now();
+    assert_eq!(rt::timeout(Duration::from_millis(20), std::future::pending::<()>()).await, Err(rt::Elapsed));
+    assert!(rt::now() - began >= Duration::from_millis(20));
+    assert_eq!(rt::timeout(Duration::from_secs(60), std::future::ready(7)).await, Ok(7));
+
+    let mut ticks = rt::interval(Duration::from_millis(5));
+    ticks.tick().await;
+    ticks.tick().await;
+
+    let pool = rt::Blocking::new(2);
+    assert_eq!(pool.run(|| 6 * 7).await, Ok(42));
+    assert_eq!(pool.run(|| -> u8 { std::panic::resume_unwind(Box::new("boom")) }).await, Err(rt::Lost("boom".into())));
+
+    let locals = rt::Locals::new(2).unwrap();
+    let (send, mut receive) = rt::sync::mpsc::channel(8);
+    for index in 0..3 {
+        let send = send.clone();
+        // Not Send, on purpose.
+        locals.spawn(index, move || async move {
+            let number = std::rc::Rc::new(index);
+            rt::spawn_local(async move { send.send(*number).await.unwrap() }).await.unwrap();
+        });
+    }
+    drop(send);
+    let mut got = Vec::new();
+    while let Some(number) = receive.recv().await {
+        got.push(number);
+    }
+    got.sort();
+    assert_eq!(got, [0, 1, 2]);
+
+    let disk = host.disk();
+    disk.create_dir_all(folder).unwrap();
+    let (a, b) = (folder.join("a"), folder.join("b"));
+    disk.write(&a, b"hello").unwrap();
+    disk.sync(&a).unwrap();
+    disk.rename(&a, &b).unwrap();
+    disk.sync_dir(folder).unwrap();
+    assert_eq!(disk.read(&b).unwrap(), b"hello");
+    assert_eq!(disk.read_at(&b, 1, 3).unwrap(), b"ell");
+    assert_eq!(disk.read_at(&b, 4, 30).unwrap(), b"o");
+    assert_eq!(disk.read(&a).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(disk.list(folder).unwrap(), [rt::DirEntry { name: "b".into(), kind: rt::Kind::File(5) }]);
+    disk.remove(&b).unwrap();
+    assert_eq!(disk.list(folder).unwrap(), []);
+
+    assert_ne!(host.bind("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap().port(), 0);
+    assert_eq!(host.random("x").next_u64(), host.random("x").next_u64());
+    assert!(host.wall_clock() > Duration::from_secs(50 * 365 * 86_400), "after 2020");
+}
+
+#[cfg(not(madsim))]
+#[test]
+fn the_body_runs_on_the_operating_system() {
+    let folder = std::env::temp_dir().join(format!("playhouse-parity-{}", std::process::id()));
+    rt::run(2, body(rt::Host::os(), &folder)).unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+}
+
+#[cfg(madsim)]
+#[test]
+fn the_body_runs_in_the_simulation() {
+    struct Perfect;
+    impl rt::sim::Links for Perfect {
+        fn send(&mut self, _: &rt::sim::Flight) -> Vec<Duration> {
+            vec![Duration::from_millis(1)]
+        }
+        fn arrives(&mut self, _: &rt::sim::Flight) -> bool {
+            true
+        }
+    }
+    rt::sim::run(1, async {
+        let network = rt::sim::Network::new(Box::new(Perfect));
+        let disk = rt::Disk::simulated(&rt::sim::Storage::default(), 1);
+        let host = rt::Host::simulated(&network, "127.0.0.1".parse().unwrap(), disk, 7);
+        body(host, Path::new("/data")).await;
+    });
+}
