@@ -1,1 +1,36 @@
-//! To come.
+//! Connections between nodes: QUIC with mutual TLS, and on each connection four lanes of messages.
+//!
+//! What it refuses: a peer that cannot prove its name with a certificate of the cluster, before it can say a word; plaintext, resumed
+//! sessions and early data, always; and anything beyond a bound in [`limits`]. It knows nodes, lanes and bytes. It does not know
+//! actors, retries of messages or who belongs to the cluster, and it delivers at most once: what a broken connection had under way is
+//! lost, and [`Receiver::down`] says so.
+//!
+//! A [`Receiver`] is told of connections and messages, an [`Endpoint`] keeps the connections, a [`Peer`] is one of them.
+//!
+//! Of two nodes that dial each other at once, both keep the connection that the one with the smaller name dialled.
+
+mod accept;
+mod adapter;
+mod certs;
+mod dial;
+mod endpoint;
+mod hello;
+mod identity;
+mod lanes;
+pub mod limits;
+mod link;
+mod peer;
+mod queue;
+mod refusal;
+mod signal;
+mod stats;
+mod table;
+mod tls;
+
+pub use certs::{Authority, CertError};
+pub use endpoint::{BindError, Config, Endpoint};
+pub use identity::{Identity, IdentityPem};
+pub use peer::{Peer, Receiver};
+pub use queue::SendError;
+pub use refusal::RefusalKind;
+pub use stats::Stats;

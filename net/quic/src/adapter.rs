@@ -1,0 +1,201 @@
+//! quinn upon the seam: the only file that knows which side of it we are on.
+//!
+//! quinn's next release changes `AsyncUdpSocket`; what has to change with it is here.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use playhouse_rt::Host;
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, ServerConfig, UdpPoller};
+
+use crate::signal::Signal;
+use crate::stats::Counters;
+
+/// Binds a socket and puts a QUIC endpoint upon it. Gives also the signal that the socket is free again.
+pub(crate) fn open(
+    host: &Host,
+    listen: SocketAddr,
+    server: ServerConfig,
+    counters: Arc<Counters>,
+) -> io::Result<(Endpoint, Arc<Signal>)> {
+    let (socket, runtime) = side::socket(host, listen)?;
+    let released = Arc::new(Signal::default());
+    let counted = Arc::new(Counted { counters, released: Released(released.clone()), socket });
+    let endpoint = Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(server), counted, runtime)?;
+    Ok((endpoint, released))
+}
+
+/// A socket whose traffic is counted, also that of handshakes which come to nothing.
+#[derive(Debug)]
+struct Counted {
+    counters: Arc<Counters>,
+    // Fields are dropped in order: the socket first, then the word that it is gone.
+    socket: Arc<dyn AsyncUdpSocket>,
+    #[expect(dead_code, reason = "it acts when dropped")]
+    released: Released,
+}
+
+#[derive(Debug)]
+struct Released(Arc<Signal>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+impl AsyncUdpSocket for Counted {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        self.socket.clone().create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.socket.try_send(transmit)?;
+        let length = transmit.contents.len();
+        let datagrams = transmit.segment_size.map_or(1, |size| length.div_ceil(size.max(1)));
+        self.counters.datagrams_sent.fetch_add(datagrams as u64, Relaxed);
+        self.counters.bytes_sent.fetch_add(length as u64, Relaxed);
+        Ok(())
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<io::Result<usize>> {
+        let received = self.socket.poll_recv(cx, bufs, meta);
+        if let Poll::Ready(Ok(count)) = &received {
+            for meta in &meta[..*count] {
+                self.counters.datagrams_received.fetch_add(meta.len.div_ceil(meta.stride.max(1)) as u64, Relaxed);
+                self.counters.bytes_received.fetch_add(meta.len as u64, Relaxed);
+            }
+        }
+        received
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.socket.max_transmit_segments()
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.socket.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.socket.may_fragment()
+    }
+}
+
+type Parts = (Arc<dyn AsyncUdpSocket>, Arc<dyn Runtime>);
+
+#[cfg(not(madsim))]
+mod side {
+    use super::*;
+
+    /// The operating system's socket, with segmentation offload, driven by quinn's own adapter.
+    pub(super) fn socket(host: &Host, listen: SocketAddr) -> io::Result<Parts> {
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let socket = host.bind(listen)?.into_std();
+        Ok((runtime.wrap_udp_socket(socket)?, runtime))
+    }
+}
+
+#[cfg(madsim)]
+mod side {
+    use std::time::Instant;
+
+    use playhouse_rt::{Datagrams, Sleep, sleep_until, spawn};
+    use quinn::AsyncTimer;
+    use quinn::udp::EcnCodepoint;
+
+    use super::*;
+
+    /// The simulated network's socket, driven by the simulated executor and clock.
+    pub(super) fn socket(host: &Host, listen: SocketAddr) -> io::Result<Parts> {
+        Ok((Arc::new(Socket(host.bind(listen)?)), Arc::new(Simulated)))
+    }
+
+    #[derive(Debug)]
+    struct Simulated;
+
+    impl Runtime for Simulated {
+        fn new_timer(&self, deadline: Instant) -> Pin<Box<dyn AsyncTimer>> {
+            Box::pin(Timer(Box::pin(sleep_until(deadline))))
+        }
+
+        fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+            spawn(future);
+        }
+
+        fn wrap_udp_socket(&self, _: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "a simulation has no sockets of the operating system"))
+        }
+
+        fn now(&self) -> Instant {
+            playhouse_rt::now()
+        }
+    }
+
+    /// Boxed, because a `Sleep` must not move and quinn's timers may.
+    #[derive(Debug)]
+    struct Timer(Pin<Box<Sleep>>);
+
+    impl AsyncTimer for Timer {
+        fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+            self.0.as_mut().reset(deadline);
+        }
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            self.0.as_mut().poll(cx)
+        }
+    }
+
+    #[derive(Debug)]
+    struct Socket(Datagrams);
+
+    /// A simulated socket takes datagrams at any time; the network loses what it cannot carry.
+    #[derive(Debug)]
+    struct AlwaysWritable;
+
+    impl UdpPoller for AlwaysWritable {
+        fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncUdpSocket for Socket {
+        fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+            Box::pin(AlwaysWritable)
+        }
+
+        fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+            let ecn = transmit.ecn.map(|mark| mark as u8);
+            let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+            for datagram in transmit.contents.chunks(segment) {
+                self.0.try_send_to(datagram, transmit.destination, ecn)?;
+            }
+            Ok(())
+        }
+
+        fn poll_recv(&self, cx: &mut Context<'_>, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<io::Result<usize>> {
+            let (Some(buffer), Some(meta)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
+            self.0.poll_recv_from(cx, buffer).map_ok(|(len, addr, ecn)| {
+                *meta = RecvMeta { addr, len, stride: len, ecn: ecn.and_then(EcnCodepoint::from_bits), dst_ip: None };
+                1
+            })
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            self.0.local_addr()
+        }
+
+        fn may_fragment(&self) -> bool {
+            false
+        }
+    }
+}

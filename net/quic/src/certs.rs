@@ -1,0 +1,176 @@
+//! The cluster's own certificate authority, and the identity that it gives each node.
+//!
+//! Ed25519 everywhere: its signatures have one length, so the sizes of handshakes cannot vary. The authority's certificate names
+//! the cluster (as the URI `playhouse:<cluster>`), a node's names the node (as its only DNS name).
+
+use std::fmt;
+use std::time::Duration;
+
+use playhouse_wire::NodeName;
+use playhouse_wire::limits::NAME_MAX;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+
+use crate::identity::Identity;
+use crate::limits::{AUTHORITY_VALID, IDENTITY_VALID_MAX, VALID_FROM};
+
+const URI: &str = "playhouse:";
+
+/// A certificate or key is not what it should be. Nothing was made or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum CertError {
+    /// The cluster's name cannot stand in a certificate.
+    #[error("`{0}` is no name for a cluster: use 1 to {NAME_MAX} letters, digits and `- _ .`")]
+    BadCluster(String),
+    /// The node's name cannot stand in a certificate as a DNS name.
+    #[error("`{0}` is no DNS name, so no certificate can prove it: use labels of letters and digits, joined by `-` or `.`")]
+    BadNode(NodeName),
+    /// The validity ends before it begins, or too late.
+    #[error("a certificate cannot be valid for {0:?} from {1:?} after 1970: it must end after 2020 and span at most ten years")]
+    BadValidity(Duration, Duration),
+    /// The provider of cryptography refused.
+    #[error("the certificate could not be made: {0}")]
+    Make(#[from] rcgen::Error),
+    /// The text is not PEM of the wanted kind.
+    #[error("the {what} cannot be read: {why}; give the whole PEM block that `playhouse ca` wrote")]
+    BadPem {
+        /// Certificate, key or authority.
+        what: &'static str,
+        /// What the reader says.
+        why: String,
+    },
+    /// The key belongs to another certificate.
+    #[error("the key does not fit the certificate; take both from the same `playhouse ca` run")]
+    WrongKey,
+    /// Another authority signed the certificate.
+    #[error("this authority did not sign the certificate ({0}); take both from the same cluster")]
+    WrongAuthority(String),
+    /// The certificate does not name exactly one node.
+    #[error("the certificate names no node, or several: {0}")]
+    NoNode(String),
+    /// The authority's certificate does not name a cluster.
+    #[error("the authority's certificate names no cluster; it was not made by `playhouse ca`")]
+    NoCluster,
+}
+
+/// A cluster's certificate authority: its certificate and its key.
+pub struct Authority {
+    cluster: String,
+    cert_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key stays out of logs.
+        f.debug_struct("Authority").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// A new authority for `cluster`, valid for ten years from `now` (time since the Unix epoch).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let now = Duration::from_secs(1_700_000_000);
+    /// let authority = playhouse_net::Authority::new("demo", now)?;
+    /// let identity = authority.issue(&"w1".parse()?, now, Duration::from_secs(86_400))?;
+    /// assert_eq!((identity.node().as_str(), identity.cluster()), ("w1", "demo"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the name is no name for a cluster, or the provider of cryptography refuses.
+    pub fn new(cluster: &str, now: Duration) -> Result<Authority, CertError> {
+        let mut params = authority_params(cluster)?;
+        set_validity(&mut params, now, AUTHORITY_VALID)?;
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+        let cert_pem = params.self_signed(&key)?.pem();
+        Ok(Authority { cluster: cluster.to_string(), cert_pem, issuer: Issuer::new(params, key) })
+    }
+
+    /// An authority that was kept as PEM.
+    ///
+    /// # Errors
+    /// When the texts are not such PEM, or do not belong together.
+    pub fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Authority, CertError> {
+        let cluster = crate::identity::cluster_of(cert_pem)?;
+        let key = KeyPair::from_pkcs8_pem_and_sign_algo(key_pem, &rcgen::PKCS_ED25519)
+            .map_err(|e| CertError::BadPem { what: "authority's key", why: e.to_string() })?;
+        crate::identity::check_pair("authority's certificate", cert_pem, key_pem)?;
+        // The issuer's part of a certificate follows from the cluster's name alone, so it need not be read back.
+        let params = authority_params(&cluster)?;
+        Ok(Authority { cluster, cert_pem: cert_pem.to_string(), issuer: Issuer::new(params, key) })
+    }
+
+    /// The cluster that it is for.
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// Its certificate, which every node of the cluster knows.
+    pub fn cert_pem(&self) -> String {
+        self.cert_pem.clone()
+    }
+
+    /// Its key. Whoever has it can make nodes of this cluster: keep it where no node runs.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// A fresh key and certificate for `node`, valid until `valid` after `now` (time since the Unix epoch).
+    ///
+    /// # Errors
+    /// When the node's name is no DNS name, the validity is empty or longer than ten years, or the provider of cryptography refuses.
+    pub fn issue(&self, node: &NodeName, now: Duration, valid: Duration) -> Result<Identity, CertError> {
+        // rustls compares DNS names; a name that it would take for an address or for nothing could never be proven.
+        if !matches!(rustls::pki_types::ServerName::try_from(node.as_str()), Ok(rustls::pki_types::ServerName::DnsName(_))) {
+            return Err(CertError::BadNode(node.clone()));
+        }
+        let mut params = CertificateParams::default();
+        set_validity(&mut params, now, valid)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, node.as_str());
+        params.subject_alt_names = vec![SanType::DnsName(node.as_str().try_into()?)];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // Every node both dials and is dialled.
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+        let cert = params.signed_by(&key, &self.issuer)?;
+        Identity::from_pem(&cert.pem(), &key.serialize_pem(), &self.cert_pem)
+    }
+}
+
+fn authority_params(cluster: &str) -> Result<CertificateParams, CertError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if cluster.is_empty() || cluster.len() > NAME_MAX || !cluster.chars().all(allowed) {
+        return Err(CertError::BadCluster(cluster.to_string()));
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, format!("playhouse cluster {cluster}"));
+    params.subject_alt_names = vec![SanType::URI(format!("{URI}{cluster}").as_str().try_into()?)];
+    // It signs nodes and no further authorities.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn set_validity(params: &mut CertificateParams, now: Duration, valid: Duration) -> Result<(), CertError> {
+    // Certificates write years with four digits; 200 years after 1970 are well within.
+    let end = now.saturating_add(valid);
+    if valid > IDENTITY_VALID_MAX || end <= VALID_FROM || now > VALID_FROM * 4 {
+        return Err(CertError::BadValidity(valid, now));
+    }
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + VALID_FROM;
+    params.not_after = epoch + Duration::from_secs(end.as_secs());
+    Ok(())
+}
+
+/// The cluster that a URI in an authority's certificate names.
+pub(crate) fn cluster_in_uri(uri: &str) -> Option<&str> {
+    uri.strip_prefix(URI)
+}

@@ -1,0 +1,218 @@
+//! The endpoint: one socket, the connections of one node, and the wishes for more.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use playhouse_rt::{Host, spawn, timeout};
+use playhouse_wire::limits::WIRE_VERSION;
+use playhouse_wire::packet::Hello;
+use playhouse_wire::{Incarnation, NodeName};
+
+use crate::identity::Identity;
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, IDLE_TIMEOUT};
+use crate::peer::{Link, Peer, Receiver};
+use crate::refusal::{Failure, GOODBYE, Refusal, cut};
+use crate::signal::{Signal, lock};
+use crate::stats::{Counters, Stats};
+use crate::table::Table;
+use crate::{accept, adapter, dial, tls};
+
+/// How an endpoint is to be; [`Config::new`] fills in what has a default.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address to listen on; port 0 chooses a free one.
+    pub listen: SocketAddr,
+    /// Who this node is, and whom it trusts.
+    pub identity: Identity,
+    /// Which life of this node this is: larger than in any earlier life.
+    pub incarnation: Incarnation,
+    /// A connection is given up after so long without a sign of life. The shorter one of both sides holds.
+    pub idle_timeout: Duration,
+    /// The first wait before dialling again.
+    pub backoff_min: Duration,
+    /// The longest wait before dialling again.
+    pub backoff_max: Duration,
+}
+
+impl Config {
+    /// With the defaults of [`crate::limits`].
+    pub fn new(listen: SocketAddr, identity: Identity, incarnation: Incarnation) -> Config {
+        let (idle_timeout, backoff_min, backoff_max) = (IDLE_TIMEOUT, BACKOFF_MIN, BACKOFF_MAX);
+        Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max }
+    }
+}
+
+/// An endpoint could not be made. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address is taken or not this host's: choose another one.
+    #[error("cannot listen on {address}: {error}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The configuration is at fault.
+    #[error("the endpoint cannot be configured: {0}")]
+    Config(String),
+}
+
+/// A node's end of all its connections. Clones are the same endpoint. When the last clone is dropped, everything ends at once;
+/// [`Endpoint::close`] ends it politely.
+#[derive(Clone)]
+pub struct Endpoint(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    local: SocketAddr,
+    /// The socket is free again.
+    released: Arc<Signal>,
+}
+
+/// What an endpoint's tasks share. They do not hold the endpoint itself, so that it can be dropped.
+pub(crate) struct Shared {
+    pub(crate) own: Hello,
+    pub(crate) host: Host,
+    pub(crate) client: quinn::ClientConfig,
+    pub(crate) backoff: (Duration, Duration),
+    pub(crate) receiver: Arc<dyn Receiver>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) table: Table,
+    pub(crate) closing: Signal,
+    /// Taken out on close, so that the socket becomes free.
+    pub(crate) quinn: Mutex<Option<quinn::Endpoint>>,
+}
+
+impl Endpoint {
+    /// Binds the socket and begins to answer. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// When the address is not free or the configuration is at fault.
+    pub fn bind(host: &Host, config: Config, receiver: Arc<dyn Receiver>) -> Result<Endpoint, BindError> {
+        let Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max } = config;
+        if backoff_min.is_zero() || backoff_min > backoff_max {
+            return Err(BindError::Config(format!("a wait before dialling from {backoff_min:?} to {backoff_max:?}")));
+        }
+        let (server, client) = tls::configs(&identity, idle_timeout).map_err(BindError::Config)?;
+        let counters = Arc::new(Counters::default());
+        let at = |error| BindError::Address { address: listen, error };
+        let (quinn, released) = adapter::open(host, listen, server, counters.clone()).map_err(at)?;
+        let local = quinn.local_addr().map_err(at)?;
+        let own = Hello {
+            version: WIRE_VERSION,
+            cluster: identity.cluster().to_string(),
+            node: identity.node().clone(),
+            incarnation,
+        };
+        let shared = Arc::new(Shared {
+            own,
+            host: host.clone(),
+            client,
+            backoff: (backoff_min, backoff_max),
+            receiver,
+            counters,
+            table: Table::default(),
+            closing: Signal::default(),
+            quinn: Mutex::new(Some(quinn.clone())),
+        });
+        spawn(accept::answer_all(shared.clone(), quinn));
+        Ok(Endpoint(Arc::new(Handle { shared, local, released })))
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.local
+    }
+
+    /// Wants a connection to `peer` from now on: dials whenever there is none, with growing pauses, until [`Endpoint::forget`] or the
+    /// end. Asked again, only a new address changes anything: later dials take it.
+    pub fn connect(&self, peer: NodeName, address: SocketAddr) {
+        let shared = &self.0.shared;
+        if shared.closing.is_set() {
+            return;
+        }
+        if let Some(wish) = shared.table.wish(&peer, address) {
+            spawn(dial::keep(shared.clone(), peer, wish));
+        }
+    }
+
+    /// Dials `peer` no more. A live connection stays; [`Peer::close`] ends it.
+    pub fn forget(&self, peer: &NodeName) {
+        self.0.shared.table.forget(peer);
+    }
+
+    /// The live connection to `node`, if there is one, whoever dialled.
+    pub fn peer(&self, node: &NodeName) -> Option<Peer> {
+        self.0.shared.table.look(|state| state.current(node).filter(|link| link.is_live()).cloned()).map(Peer)
+    }
+
+    /// Waits until there is a live connection to `node`. For ever, if nobody dials: put a limit around it.
+    pub async fn connected(&self, node: &NodeName) -> Peer {
+        Peer(self.0.shared.table.until(|state| state.current(node).filter(|link| link.is_live()).cloned()).await)
+    }
+
+    /// Why the last dial of `node` failed; `None` when it did not, or was forgotten.
+    pub fn last_error(&self, node: &NodeName) -> Option<String> {
+        self.0.shared.table.last_error(node)
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        self.0.shared.counters.read()
+    }
+
+    /// Ends all connections and tells the peers `reason`. What was queued before is delivered first, unless that takes longer than
+    /// [`crate::limits::CLOSE_MAX`]. Afterwards the receiver knows that all connections are gone, and the address is free.
+    pub async fn close(&self, reason: &str) {
+        let shared = &self.0.shared;
+        shared.closing.set();
+        for link in shared.table.links() {
+            link.say_goodbye(reason);
+        }
+        let gone = shared.table.until(|state| (state.links == 0).then_some(()));
+        let in_time = timeout(CLOSE_MAX + DRAIN_MAX, gone).await.is_ok();
+        let quinn = lock(&shared.quinn).take();
+        if let Some(quinn) = quinn {
+            quinn.close(GOODBYE, cut(reason).as_bytes());
+            // The last word is repeated for late packets of the peers; that may be cut short.
+            let _ = timeout(CLOSE_MAX, quinn.wait_idle()).await;
+        }
+        let released = timeout(CLOSE_MAX, self.0.released.wait()).await.is_ok();
+        if !in_time || !released {
+            tracing::warn!(node = %shared.own.node, in_time, released, "the endpoint did not close in time");
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} at {}", self.0.shared.own.node, self.0.shared.own.incarnation, self.0.local)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.closing.set();
+        if let Some(quinn) = lock(&self.shared.quinn).take() {
+            quinn.close(GOODBYE, b"the endpoint was dropped");
+        }
+    }
+}
+
+impl Shared {
+    /// Makes `link` the connection that counts, if it may be.
+    pub(crate) fn admit(&self, link: &Arc<Link>) -> Result<Option<Arc<Link>>, Refusal> {
+        self.table.admit(&self.own.node, link)
+    }
+
+    /// Counts a handshake that failed because we refused it.
+    pub(crate) fn count(&self, failure: &Failure) {
+        if let Failure::Refused(refusal) = failure {
+            self.counters.refused(refusal.kind());
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Why a connection is refused or ended, in words for people, kinds for counters and codes for the wire.
+
+use playhouse_wire::limits::WIRE_VERSION;
+use playhouse_wire::{FrameError, Incarnation, Lane, NodeName};
+use quinn::{ConnectionError, VarInt};
+
+use crate::limits::{HELLO_TIMEOUT, REASON_MAX};
+
+/// Kinds of refusals, as [`crate::Stats`] counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalKind {
+    /// The TLS handshake failed: another authority, an expired certificate, no certificate, another name.
+    Tls,
+    /// No hello, or an unreadable one, or too late.
+    Hello,
+    /// The peer speaks another version of the wire.
+    Version,
+    /// The peer belongs to another cluster.
+    Cluster,
+    /// The peer says another name than its certificate proves.
+    Name,
+    /// The peer is an earlier life of a node that is connected already.
+    Stale,
+    /// The node is connected already, by the connection that both sides prefer.
+    Duplicate,
+    /// Too many handshakes were under way.
+    Busy,
+    /// A peer that was connected broke the rules of the lanes.
+    Protocol,
+}
+
+impl RefusalKind {
+    /// All kinds.
+    pub const ALL: [RefusalKind; 9] = [
+        RefusalKind::Tls,
+        RefusalKind::Hello,
+        RefusalKind::Version,
+        RefusalKind::Cluster,
+        RefusalKind::Name,
+        RefusalKind::Stale,
+        RefusalKind::Duplicate,
+        RefusalKind::Busy,
+        RefusalKind::Protocol,
+    ];
+}
+
+/// The code of an ordinary end: somebody closed the connection.
+pub(crate) const GOODBYE: VarInt = VarInt::from_u32(0);
+
+/// The code of a connection that another one replaced.
+pub(crate) const REPLACED: VarInt = VarInt::from_u32(1);
+
+/// A peer is refused. It is at fault, or differently configured, or merely one connection too many.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the TLS handshake failed: {0}")]
+    Tls(String),
+    #[error("no hello: {0}")]
+    Hello(String),
+    #[error("no hello within {HELLO_TIMEOUT:?}")]
+    Late,
+    #[error("wire version {0} is not spoken here, only {WIRE_VERSION}; upgrade one of the nodes")]
+    Version(u64),
+    #[error("this is cluster `{ours}`, not `{theirs}`")]
+    Cluster { ours: String, theirs: String },
+    #[error("the hello says `{said}`, but the certificate proves `{proved}`")]
+    Name { said: NodeName, proved: NodeName },
+    #[error("the peer has the name of this node, `{0}`; each node needs a name of its own")]
+    Own(NodeName),
+    #[error("{node} {theirs} is an earlier life; {live} is connected")]
+    Stale { node: NodeName, theirs: Incarnation, live: Incarnation },
+    #[error("{0} is connected already")]
+    Duplicate(NodeName),
+    #[error("broken frames on the {lane:?} lane: {error}")]
+    Frames { lane: Lane, error: FrameError },
+    #[error("the {0:?} lane ended in the middle of a message")]
+    Cut(Lane),
+    #[error("the {0:?} lane was opened twice")]
+    Twice(Lane),
+    #[error("there is no lane {0}")]
+    NoLane(u8),
+    #[error("a lane was ended and opened again")]
+    Again,
+    #[error("a lane ended before it said which one it is")]
+    Silent,
+    #[error("the receiver of the {0:?} lane panicked")]
+    Panicked(Lane),
+}
+
+impl Refusal {
+    pub(crate) fn kind(&self) -> RefusalKind {
+        match self {
+            Refusal::Tls(_) => RefusalKind::Tls,
+            Refusal::Hello(_) | Refusal::Late => RefusalKind::Hello,
+            Refusal::Version(_) => RefusalKind::Version,
+            Refusal::Cluster { .. } => RefusalKind::Cluster,
+            Refusal::Name { .. } | Refusal::Own(_) => RefusalKind::Name,
+            Refusal::Stale { .. } => RefusalKind::Stale,
+            Refusal::Duplicate(_) => RefusalKind::Duplicate,
+            Refusal::Frames { .. } | Refusal::Cut(_) | Refusal::Twice(_) | Refusal::NoLane(_) => RefusalKind::Protocol,
+            Refusal::Again | Refusal::Silent | Refusal::Panicked(_) => RefusalKind::Protocol,
+        }
+    }
+
+    /// The code on the wire; those below 16 are no refusals.
+    pub(crate) fn code(&self) -> VarInt {
+        VarInt::from_u32(16 + self.kind() as u32)
+    }
+}
+
+/// A handshake did not lead to a connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// We refused the peer.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The peer refused us, or cannot be reached.
+    #[error("{0}")]
+    Lost(String),
+}
+
+impl From<ConnectionError> for Failure {
+    fn from(error: ConnectionError) -> Failure {
+        match &error {
+            // Codes from 0x100 on are alerts of TLS; raised here, they are our refusal.
+            ConnectionError::TransportError(e) if (0x100..0x200).contains(&u64::from(e.code)) => {
+                Failure::Refused(Refusal::Tls(e.to_string()))
+            }
+            _ => Failure::Lost(why(&error)),
+        }
+    }
+}
+
+/// Why a connection ended, for people.
+pub(crate) fn why(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::ApplicationClosed(close) => {
+            let reason = cut(&String::from_utf8_lossy(&close.reason));
+            if close.error_code.into_inner() < 16 { reason } else { format!("refused by the peer: {reason}") }
+        }
+        ConnectionError::ConnectionClosed(close) => {
+            cut(&format!("the peer ended the connection ({}): {}", close.error_code, String::from_utf8_lossy(&close.reason)))
+        }
+        ConnectionError::TimedOut => "no sign of life from the peer".into(),
+        ConnectionError::Reset => "the peer does not know this connection; it may have started anew".into(),
+        ConnectionError::LocallyClosed => "closed by this node".into(),
+        other => cut(&other.to_string()),
+    }
+}
+
+/// Cuts a reason to what is kept and sent.
+pub(crate) fn cut(text: &str) -> String {
+    let mut end = text.len().min(REASON_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_counted_at_their_own_place() {
+        for (place, kind) in RefusalKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
+    }
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        let text = cut(&"ä".repeat(REASON_MAX));
+        assert!(text.len() <= REASON_MAX && text.chars().all(|c| c == 'ä'));
+        assert_eq!(cut("short"), "short");
+    }
+}

@@ -1,0 +1,93 @@
+//! The settings of TLS and QUIC: mutual TLS 1.3, no resumption, and windows that keep the lanes apart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use playhouse_wire::NodeName;
+use quinn::congestion::CubicConfig;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, Connection, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use rustls::pki_types::CertificateDer;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+
+use crate::identity::{Identity, node_of, provider};
+use crate::limits::{
+    CONNECTION_WINDOW, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, KEEP_ALIVES, LANES, MTU_INITIAL,
+    SEND_WINDOW, STREAM_WINDOW,
+};
+use crate::refusal::Refusal;
+
+/// What both sides of the handshake say that they speak.
+const ALPN: &[u8] = b"playhouse/1";
+
+/// The settings of the answering and of the dialling side.
+///
+/// Text of the error: what is wrong with the configuration.
+pub(crate) fn configs(identity: &Identity, idle: Duration) -> Result<(ServerConfig, ClientConfig), String> {
+    let transport = Arc::new(transport(idle)?);
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let chain = identity.chain().map_err(|e| text(&e))?;
+    let roots = Arc::new(identity.roots().map_err(|e| text(&e))?);
+
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider()).build().map_err(|e| text(&e))?;
+    let mut server = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|e| text(&e))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain.clone(), identity.key().map_err(|e| text(&e))?)
+        .map_err(|e| text(&e))?;
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    // No resumption and no early data: each connection proves its certificate anew, and a recorded hello is worth nothing.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    server.max_early_data_size = 0;
+
+    let mut client = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|e| text(&e))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, identity.key().map_err(|e| text(&e))?)
+        .map_err(|e| text(&e))?;
+    client.alpn_protocols = vec![ALPN.to_vec()];
+    client.resumption = rustls::client::Resumption::disabled();
+    client.enable_early_data = false;
+
+    let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).map_err(|e| text(&e))?));
+    server.transport_config(transport.clone());
+    server.max_incoming(HANDSHAKES_MAX);
+    server.incoming_buffer_size(HANDSHAKE_BYTES / HANDSHAKES_MAX as u64);
+    server.incoming_buffer_size_total(HANDSHAKE_BYTES);
+    let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(client).map_err(|e| text(&e))?));
+    client.transport_config(transport);
+    Ok((server, client))
+}
+
+fn transport(idle: Duration) -> Result<TransportConfig, String> {
+    if !(IDLE_TIMEOUT_MIN..=IDLE_TIMEOUT_MAX).contains(&idle) {
+        return Err(format!("an idle time-out of {idle:?} is not within {IDLE_TIMEOUT_MIN:?} and {IDLE_TIMEOUT_MAX:?}"));
+    }
+    let mut transport = TransportConfig::default();
+    transport
+        .max_idle_timeout(Some(IdleTimeout::try_from(idle).map_err(|e| e.to_string())?))
+        .keep_alive_interval(Some(idle / KEEP_ALIVES))
+        .max_concurrent_uni_streams(VarInt::from_u32(LANES as u32))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .datagram_send_buffer_size(0)
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .send_window(SEND_WINDOW)
+        .initial_mtu(MTU_INITIAL)
+        // Not BBR: it draws dice of its own, which no seed reaches.
+        .congestion_controller_factory(Arc::new(CubicConfig::default()));
+    Ok(transport)
+}
+
+/// The node that the peer's certificate proves. rustls has verified the certificate by now.
+pub(crate) fn peer_node(connection: &Connection) -> Result<NodeName, Refusal> {
+    let identity = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let Some(leaf) = identity.as_ref().and_then(|chain| chain.first()) else {
+        return Err(Refusal::Tls("the peer showed no certificate".into()));
+    };
+    node_of(leaf).map_err(|e| Refusal::Tls(e.to_string()))
+}
