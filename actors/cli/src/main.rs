@@ -1,2 +1,61 @@
-//! The playhouse command.
-fn main() {}
+//! The `playhouse` command: shows the whole at work, and runs nodes. Thin: what it does is in the crates below.
+
+mod cluster;
+mod demo;
+mod node;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Actors for Rust, on one node or on many over QUIC.
+#[derive(Debug, Parser)]
+#[command(name = "playhouse", version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Node(node::Args),
+}
+
+/// Something went wrong that one line can tell.
+pub(crate) struct Trouble {
+    line: String,
+    code: u8,
+}
+
+impl Trouble {
+    /// The cluster or the machine is at fault.
+    pub(crate) fn new(line: impl ToString) -> Trouble {
+        Trouble { line: line.to_string(), code: 1 }
+    }
+
+    /// What the user gave is at fault.
+    pub(crate) fn usage(line: impl ToString) -> Trouble {
+        Trouble { line: line.to_string(), code: 2 }
+    }
+
+    /// The user, or the system, wants an end.
+    pub(crate) fn interrupted(signal: i32) -> Trouble {
+        Trouble { line: "interrupted; everything was stopped and removed".into(), code: 128 + signal as u8 }
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Node(args) => node::run(args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(trouble) => {
+            eprintln!("playhouse: {}", trouble.line);
+            ExitCode::from(trouble.code)
+        }
+    }
+}

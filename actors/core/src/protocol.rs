@@ -40,10 +40,13 @@ pub(crate) struct Codec<M: Message> {
 /// The encoded answer, later.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, RemoteError>> + Send>>;
 
+type ReceiveTell<A> = fn(&Ref<A>, &[u8]) -> Result<(), RemoteError>;
+type ReceiveAsk<A> = fn(&Ref<A>, &[u8], Duration) -> Result<Answer, RemoteError>;
+
 /// How a message type enters a node.
 struct Receive<A: Actor<Context = Ctx<A>>> {
-    tell: fn(&Ref<A>, &[u8]) -> Result<(), RemoteError>,
-    ask: fn(&Ref<A>, &[u8], Duration) -> Result<Answer, RemoteError>,
+    tell: ReceiveTell<A>,
+    ask: ReceiveAsk<A>,
 }
 
 impl<A: Actor<Context = Ctx<A>>> Protocol<A> {

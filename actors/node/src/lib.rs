@@ -1,1 +1,41 @@
-//! To come.
+//! Playhouse: actors for Rust that run on one node or on many, and rehearse every failure before opening night.
+//!
+//! Add this crate. With [`prelude`] write actors and spawn them in a [`System`]; with a [`Node`] the same references reach actors on
+//! other machines over QUIC with mutual TLS, and the cluster runs typed tasks ([`Job`], [`Tasks`]) on supervised workers.
+//!
+//! [`Node::start`] is the one function that assembles everything below; the command line and the simulator call the same.
+
+mod agent;
+mod calls;
+mod client;
+mod coordinator;
+pub mod demo;
+mod job;
+pub mod limits;
+mod messages;
+mod network;
+mod node;
+mod report;
+mod shard;
+mod shell;
+mod tasks;
+mod worker;
+
+pub use client::{Client, ClientError, JobHandle};
+pub use coordinator::Coordinator;
+pub use job::{Job, Value};
+pub use messages::{ClusterStatus, Replan, Traffic};
+pub use node::{Coordinate, Node, NodeConfig, StartError};
+pub use tasks::{Function, TaskCx, TaskError, Tasks};
+
+pub use playhouse_actors::{AskError, Counters, Exit, System};
+pub use playhouse_net::{Authority, CertError, Identity, IdentityPem, Stats};
+pub use playhouse_plane::{JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult};
+pub use playhouse_rt as rt;
+pub use playhouse_wire::{ActorName, BadName, Incarnation, Lane, MessageId, NodeName, Time};
+
+/// What an author of actors or tasks needs.
+pub mod prelude {
+    pub use crate::{Client, Function, Job, Node, NodeConfig, TaskCx, TaskError, Tasks, Value};
+    pub use playhouse_actors::prelude::*;
+}

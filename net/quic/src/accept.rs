@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use playhouse_rt::sync::Semaphore;
 use playhouse_rt::{Instant, now, select, sleep_until, spawn, timeout};
 use quinn::{Connection, Incoming};
 
@@ -16,19 +15,18 @@ use crate::tls;
 
 /// Answers whoever dials, until the endpoint closes.
 pub(crate) async fn answer_all(shared: Arc<Shared>, endpoint: quinn::Endpoint) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
         let incoming = select! {
             () = shared.closing.wait() => return,
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let Ok(place) = shared.handshakes.clone().try_acquire_owned() else {
             shared.counters.refused(RefusalKind::Busy);
             incoming.refuse();
             continue;
         };
-        let under_way = HANDSHAKES_MAX - places.available_permits();
+        let under_way = HANDSHAKES_MAX - shared.handshakes.available_permits();
         if under_way > HANDSHAKES_RETRY && !incoming.remote_address_validated() {
             // Only a validated newcomer cannot be asked to come again, and this one is not.
             let _ = incoming.retry();
@@ -49,13 +47,14 @@ pub(crate) async fn answer_all(shared: Arc<Shared>, endpoint: quinn::Endpoint) {
 
 async fn answer(shared: &Arc<Shared>, incoming: Incoming, deadline: Instant) -> Result<Admitted, Failure> {
     let connecting = incoming.accept()?;
+    let connection = within(deadline, async { Ok(connecting.await?) }).await.inspect_err(|failure| shared.count(failure))?;
     let greeted = async {
-        let connection = within(deadline, async { Ok(connecting.await?) }).await?;
-        let (heard, link) = greet(shared, &connection, deadline).await.inspect_err(|failure| reject(&connection, failure))?;
-        let old = shared.admit(&link).map_err(Failure::from).inspect_err(|failure| reject(&connection, failure))?;
-        Ok(Admitted { connection, link, old, said: None, heard })
+        let (heard, link) = greet(shared, &connection, deadline).await?;
+        let old = shared.admit(&link)?;
+        Ok((heard, link, old))
     };
-    greeted.await.inspect_err(|failure| shared.count(failure))
+    let (heard, link, old) = greeted.await.inspect_err(|failure| reject(shared, &connection, failure))?;
+    Ok(Admitted { connection, link, old, said: None, heard })
 }
 
 /// Hears the peer's hello and waits for our own dial, if that is the one to be preferred.
@@ -72,8 +71,9 @@ async fn greet(shared: &Shared, connection: &Connection, deadline: Instant) -> R
     Ok((heard, Arc::new(link)))
 }
 
-/// Tells the peer why it is refused. Closing a connection that is lost does nothing.
-pub(crate) fn reject(connection: &Connection, failure: &Failure) {
+/// Tells the peer why it is refused, once that is counted. Closing a connection that is lost does nothing.
+pub(crate) fn reject(shared: &Shared, connection: &Connection, failure: &Failure) {
+    shared.count(failure);
     if let Failure::Refused(refusal) = failure {
         connection.close(refusal.code(), crate::refusal::cut(&refusal.to_string()).as_bytes());
     }

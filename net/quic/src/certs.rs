@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use playhouse_wire::NodeName;
 use playhouse_wire::limits::NAME_MAX;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
 
 use crate::identity::Identity;
 use crate::limits::{AUTHORITY_VALID, IDENTITY_VALID_MAX, VALID_FROM};

@@ -34,7 +34,6 @@ async fn dial_again_and_again(shared: &Arc<Shared>, node: &NodeName, dial: &Dial
             match attempt(shared, node, dial).await {
                 Ok(admitted) => drop(spawn(link::keep(shared.clone(), admitted))),
                 Err(failure) => {
-                    shared.count(&failure);
                     let error = failure.to_string();
                     tracing::debug!(node = %shared.own.node, peer = %node, %error, "dial failed");
                     shared.table.failed(node, error);
@@ -62,7 +61,7 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
         .connect_with(shared.client.clone(), address, node.as_str())
         .map_err(|e| Failure::Lost(format!("cannot dial {address}: {e}")))?;
     let connection = select! {
-        connected = connecting => connected?,
+        connected = connecting => connected.map_err(Failure::from).inspect_err(|failure| shared.count(failure))?,
         () = playhouse_rt::sleep_until(deadline) => {
             return Err(Failure::Lost(format!("{address} does not answer within {HELLO_TIMEOUT:?}")));
         }
@@ -80,7 +79,7 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
         let old = shared.admit(&link)?;
         Ok((link, old, said, heard))
     };
-    let (link, old, said, heard) = greeted.await.inspect_err(|failure| reject(&connection, failure))?;
+    let (link, old, said, heard) = greeted.await.inspect_err(|failure| reject(shared, &connection, failure))?;
     Ok(Admitted { connection, link, old, said: Some(said), heard })
 }
 
@@ -116,8 +115,8 @@ mod tests {
     #[test]
     fn the_wait_doubles_up_to_its_bound() {
         let mut random = Random::new(1, "test");
-        for failures in 0..100 {
-            let whole = BACKOFF_MIN.saturating_mul(1 << failures.max(1u32).min(20).saturating_sub(1)).min(BACKOFF_MAX);
+        for failures in 0..100u32 {
+            let whole = BACKOFF_MIN.saturating_mul(1 << (failures.clamp(1, 20) - 1)).min(BACKOFF_MAX);
             let wait = backoff((BACKOFF_MIN, BACKOFF_MAX), failures, &mut random);
             assert!(wait >= whole / 2 && wait <= whole, "{failures}: {wait:?}");
         }

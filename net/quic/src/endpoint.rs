@@ -6,18 +6,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use playhouse_rt::sync::Semaphore;
 use playhouse_rt::{Host, spawn, timeout};
 use playhouse_wire::limits::WIRE_VERSION;
 use playhouse_wire::packet::Hello;
 use playhouse_wire::{Incarnation, NodeName};
 
 use crate::identity::Identity;
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, IDLE_TIMEOUT};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, HANDSHAKES_MAX, IDLE_TIMEOUT};
 use crate::peer::{Link, Peer, Receiver};
 use crate::refusal::{Failure, GOODBYE, Refusal, cut};
 use crate::signal::{Signal, lock};
 use crate::stats::{Counters, Stats};
-use crate::table::Table;
+use crate::table::{State, Table};
 use crate::{accept, adapter, dial, tls};
 
 /// How an endpoint is to be; [`Config::new`] fills in what has a default.
@@ -83,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) table: Table,
     pub(crate) closing: Signal,
+    /// Places for incoming handshakes under way.
+    pub(crate) handshakes: Arc<Semaphore>,
     /// Taken out on close, so that the socket becomes free.
     pub(crate) quinn: Mutex<Option<quinn::Endpoint>>,
 }
@@ -102,12 +105,8 @@ impl Endpoint {
         let at = |error| BindError::Address { address: listen, error };
         let (quinn, released) = adapter::open(host, listen, server, counters.clone()).map_err(at)?;
         let local = quinn.local_addr().map_err(at)?;
-        let own = Hello {
-            version: WIRE_VERSION,
-            cluster: identity.cluster().to_string(),
-            node: identity.node().clone(),
-            incarnation,
-        };
+        let own =
+            Hello { version: WIRE_VERSION, cluster: identity.cluster().to_string(), node: identity.node().clone(), incarnation };
         let shared = Arc::new(Shared {
             own,
             host: host.clone(),
@@ -117,6 +116,7 @@ impl Endpoint {
             counters,
             table: Table::default(),
             closing: Signal::default(),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             quinn: Mutex::new(Some(quinn.clone())),
         });
         spawn(accept::answer_all(shared.clone(), quinn));
@@ -147,17 +147,26 @@ impl Endpoint {
 
     /// The live connection to `node`, if there is one, whoever dialled.
     pub fn peer(&self, node: &NodeName) -> Option<Peer> {
-        self.0.shared.table.look(|state| state.current(node).filter(|link| link.is_live()).cloned()).map(Peer)
+        self.0.shared.table.look(|state| live(state, node))
     }
 
     /// Waits until there is a live connection to `node`. For ever, if nobody dials: put a limit around it.
     pub async fn connected(&self, node: &NodeName) -> Peer {
-        Peer(self.0.shared.table.until(|state| state.current(node).filter(|link| link.is_live()).cloned()).await)
+        self.0.shared.table.until(|state| live(state, node)).await
+    }
+
+    /// Waits until there is a live connection to `node`, or a dial of it has failed since the last one that succeeded.
+    ///
+    /// # Errors
+    /// Why the dial failed. The endpoint dials on.
+    pub async fn dialled(&self, node: &NodeName) -> Result<Peer, String> {
+        let look = |state: &State| live(state, node).map(Ok).or_else(|| state.last_error(node).cloned().map(Err));
+        self.0.shared.table.until(look).await
     }
 
     /// Why the last dial of `node` failed; `None` when it did not, or was forgotten.
     pub fn last_error(&self, node: &NodeName) -> Option<String> {
-        self.0.shared.table.last_error(node)
+        self.0.shared.table.look(|state| state.last_error(node).cloned())
     }
 
     /// What it has done so far.
@@ -173,19 +182,26 @@ impl Endpoint {
         for link in shared.table.links() {
             link.say_goodbye(reason);
         }
-        let gone = shared.table.until(|state| (state.links == 0).then_some(()));
-        let in_time = timeout(CLOSE_MAX + DRAIN_MAX, gone).await.is_ok();
+        let gone = || shared.table.until(|state| (state.links == 0).then_some(()));
+        let in_time = timeout(CLOSE_MAX + DRAIN_MAX, gone()).await.is_ok();
         let quinn = lock(&shared.quinn).take();
         if let Some(quinn) = quinn {
             quinn.close(GOODBYE, cut(reason).as_bytes());
             // The last word is repeated for late packets of the peers; that may be cut short.
             let _ = timeout(CLOSE_MAX, quinn.wait_idle()).await;
         }
+        // Handshakes that were under way have failed by now, and so has what they admitted last.
+        let _ = timeout(CLOSE_MAX, shared.handshakes.acquire_many(HANDSHAKES_MAX as u32)).await;
+        let in_time = timeout(DRAIN_MAX, gone()).await.is_ok() && in_time;
         let released = timeout(CLOSE_MAX, self.0.released.wait()).await.is_ok();
         if !in_time || !released {
             tracing::warn!(node = %shared.own.node, in_time, released, "the endpoint did not close in time");
         }
     }
+}
+
+fn live(state: &State, node: &NodeName) -> Option<Peer> {
+    state.current(node).filter(|link| link.is_live()).cloned().map(Peer)
 }
 
 impl fmt::Debug for Endpoint {

@@ -43,7 +43,12 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(2);
 pub const STABLE_AFTER: Duration = Duration::from_secs(2);
 
 /// How long an incoming connection waits for our own dial to the same node, which is preferred, before it is taken instead.
-pub const SETTLE_MAX: Duration = Duration::from_secs(1);
+/// Long enough for a dial that loses its first datagrams: see [`INITIAL_RTT`].
+pub const SETTLE_MAX: Duration = Duration::from_secs(2);
+
+/// What a round trip is taken to be before it is measured. A lost first datagram is sent again after three of it, then six.
+/// QUIC's own 333 ms would make each loss cost a second.
+pub const INITIAL_RTT: Duration = Duration::from_millis(100);
 
 /// How long a receiver may still chew on what had arrived when a connection ended; what it has not taken by then is dropped.
 pub const DRAIN_MAX: Duration = Duration::from_millis(500);
@@ -103,6 +108,8 @@ pub const IDENTITY_VALID_MAX: Duration = AUTHORITY_VALID;
 
 const _: () = assert!(BACKOFF_MIN.as_nanos() < BACKOFF_MAX.as_nanos());
 const _: () = assert!(SETTLE_MAX.as_nanos() < HELLO_TIMEOUT.as_nanos(), "who waits to be settled must not time out meanwhile");
+const _: () =
+    assert!(SETTLE_MAX.as_nanos() > INITIAL_RTT.as_nanos() * (3 + 6), "a dial may lose two datagrams before it is passed over");
 const _: () = assert!(HANDSHAKES_RETRY < HANDSHAKES_MAX);
 const _: () = assert!(COPY_MAX <= FRAME_MAX, "a copied message is one frame");
 const _: () = assert!(MESSAGE_WEIGHT >= FRAME_HEADER);

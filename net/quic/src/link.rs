@@ -44,14 +44,15 @@ pub(crate) async fn keep(shared: Arc<Shared>, admitted: Admitted) {
             Err(_) => return link.refuse(&Refusal::Late),
         },
     };
-    if link.has_ended() || connection.close_reason().is_some() {
+    if link.has_ended() {
         return;
     }
     let peer = Peer(link.clone());
     tracing::info!(node = %shared.own.node, peer = %link.node, incarnation = %link.incarnation, "connection up");
     shared.counters.connections.fetch_add(1, Ordering::Relaxed);
-    shared.receiver.up(&peer);
+    // Before the receiver is told: what it hears of, it must be able to find.
     link.up.store(true, Ordering::SeqCst);
+    shared.receiver.up(&peer);
     shared.table.touch();
 
     let reason = work(&shared, &connection, &link, said, heard).await;
@@ -61,13 +62,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, admitted: Admitted) {
 }
 
 /// Runs the lanes until the connection ends and nothing of it is left with the receiver. Gives the reason.
-async fn work(
-    shared: &Arc<Shared>,
-    connection: &Connection,
-    link: &Arc<Link>,
-    said: SendStream,
-    heard: SystemLane,
-) -> String {
+async fn work(shared: &Arc<Shared>, connection: &Connection, link: &Arc<Link>, said: SendStream, heard: SystemLane) -> String {
     let stop = Arc::new(Signal::default());
     let mut said = Some(said);
     let mut writers: Vec<Task<()>> = Vec::with_capacity(LANES);
@@ -75,20 +70,11 @@ async fn work(
         let stream = said.take_if(|_| lane == Lane::System);
         writers.push(spawn(lanes::write(link.clone(), connection.clone(), lane, stream)));
     }
-    let mut readers = vec![reader(
-        &stop,
-        lanes::read(link.clone(), shared.receiver.clone(), Lane::System, heard.stream, heard.frames),
-    )];
+    let mut readers =
+        vec![reader(&stop, lanes::read(link.clone(), shared.receiver.clone(), Lane::System, heard.stream, heard.frames))];
     loop {
         select! {
-            _ = connection.closed() => break,
-            () = link.goodbye.wait() => {
-                select! {
-                    _ = connection.closed() => {}
-                    _ = timeout(CLOSE_MAX, finished(&mut writers)) => {}
-                }
-                break;
-            }
+            // First, and the sign of the end as well: a lane that arrived just before the end is still handed out, then the error.
             stream = connection.accept_uni() => match stream {
                 Ok(stream) if readers.len() < LANES => {
                     readers.push(reader(&stop, lanes::read_new(link.clone(), shared.receiver.clone(), stream)));
@@ -97,6 +83,13 @@ async fn work(
                 Ok(_) => link.refuse(&Refusal::Again),
                 Err(_) => break,
             },
+            () = link.goodbye.wait() => {
+                select! {
+                    _ = connection.closed() => {}
+                    _ = timeout(CLOSE_MAX, finished(&mut writers)) => {}
+                }
+                break;
+            }
         }
     }
     let reason = connection.close_reason().as_ref().map_or_else(String::new, why);

@@ -30,12 +30,7 @@ pub trait Receiver: Send + Sync + 'static {
 
     /// Messages of one lane, in order. The lane is not read on until the future is done: that is the back-pressure. When the
     /// connection ends meanwhile, the future has [`crate::limits::DRAIN_MAX`] to finish and is dropped then.
-    fn messages<'a>(
-        &'a self,
-        peer: &'a Peer,
-        lane: Lane,
-        batch: Vec<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    fn messages<'a>(&'a self, peer: &'a Peer, lane: Lane, batch: Vec<Bytes>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
 /// A connection to another node, from its `up` to its `down`. Clones are the same connection; a later connection to the same node
@@ -65,7 +60,7 @@ pub(crate) struct Link {
     reason: OnceLock<String>,
     /// To be closed as soon as all that is queued has arrived.
     pub(crate) goodbye: Signal,
-    /// The receiver knows of it.
+    /// The receiver knows of it, or is being told.
     pub(crate) up: AtomicBool,
     /// The receiver knows that it is gone, or never knew of it.
     pub(crate) gone: Signal,

@@ -49,6 +49,11 @@ impl State {
         self.slots.get(node)?.current.as_ref()
     }
 
+    /// Why the last dial failed, if it did and none has succeeded since.
+    pub(crate) fn last_error(&self, node: &NodeName) -> Option<&String> {
+        self.slots.get(node)?.last_error.as_ref()
+    }
+
     pub(crate) fn is_dialling(&self, node: &NodeName) -> bool {
         self.slots.get(node).is_some_and(|slot| slot.dialling)
     }
@@ -141,13 +146,12 @@ impl Table {
         });
     }
 
-    pub(crate) fn last_error(&self, node: &NodeName) -> Option<String> {
-        lock(&self.state).slots.get(node)?.last_error.clone()
-    }
-
     pub(crate) fn failed(&self, node: &NodeName, error: String) {
         self.change(|state| {
-            if let Some(slot) = state.slots.get_mut(node) {
+            // Once connected, it is no news that the other dial of two was refused.
+            if let Some(slot) = state.slots.get_mut(node)
+                && slot.current.is_none()
+            {
                 slot.last_error = Some(error);
             }
         });

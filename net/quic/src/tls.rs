@@ -12,8 +12,8 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use crate::identity::{Identity, node_of, provider};
 use crate::limits::{
-    CONNECTION_WINDOW, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, KEEP_ALIVES, LANES, MTU_INITIAL,
-    SEND_WINDOW, STREAM_WINDOW,
+    CONNECTION_WINDOW, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, INITIAL_RTT, KEEP_ALIVES, LANES,
+    MTU_INITIAL, SEND_WINDOW, STREAM_WINDOW,
 };
 use crate::refusal::Refusal;
 
@@ -77,6 +77,7 @@ fn transport(idle: Duration) -> Result<TransportConfig, String> {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(SEND_WINDOW)
+        .initial_rtt(INITIAL_RTT)
         .initial_mtu(MTU_INITIAL)
         // Not BBR: it draws dice of its own, which no seed reaches.
         .congestion_controller_factory(Arc::new(CubicConfig::default()));

@@ -86,3 +86,12 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         _ => "a panic without a text".to_string(),
     }
 }
+
+/// Holds up the calling thread for `duration`: for work within [`Blocking`] that is to take time. In a simulation it takes none, since
+/// there the work's time is drawn from the seed.
+pub fn pause(duration: Duration) {
+    #[cfg(not(madsim))]
+    std::thread::sleep(duration);
+    #[cfg(madsim)]
+    let _ = duration;
+}

@@ -46,12 +46,12 @@ fn every_item_is_there_with_its_type() {
     fn future<T>(_: &impl Future<Output = T>) {}
     future::<Result<(), rt::Elapsed>>(&rt::timeout(Duration::ZERO, std::future::ready(())));
     future::<Result<u8, rt::Lost>>(&rt::Blocking::new(1).run(|| 7u8));
-    let _ = async {
+    future::<()>(&async {
         rt::select! {
             () = rt::sleep(Duration::ZERO) => {}
-            _ = std::future::ready(()) => {}
+            () = std::future::ready(()) => {}
         }
-    };
+    });
     let _: (rt::sync::Notify, rt::sync::Semaphore) = (rt::sync::Notify::new(), rt::sync::Semaphore::new(1));
     let _ = (rt::sync::mpsc::channel::<()>, rt::sync::oneshot::channel::<()>);
     rt::ledger::record("kind", || "detail".into());

@@ -1,0 +1,172 @@
+//! A throw-away cluster: nodes as processes on loopback, with certificates of their own, gone with this process.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use playhouse::rt::{self, Blocking, Host};
+use playhouse::{Authority, Identity, NodeName};
+
+use crate::Trouble;
+
+/// How long certificates are valid: longer than any demo.
+const VALID: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a node may take to say that it is ready.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a node may take to stop before it is killed.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// A throw-away cluster. Dropping it ends its processes and removes its files.
+pub(crate) struct Cluster {
+    folder: PathBuf,
+    authority: Authority,
+    nodes: Vec<Process>,
+    head: NodeName,
+    pub(crate) head_address: SocketAddr,
+}
+
+struct Process {
+    name: NodeName,
+    child: Child,
+    /// The node runs until this ends, be it that this process closes it or that it dies.
+    stdin: Option<ChildStdin>,
+}
+
+impl Cluster {
+    /// Starts a coordinator that wants `workers` workers, and `nodes` nodes that offer them.
+    pub(crate) async fn start(nodes: u32, workers: u32) -> Result<Cluster, Trouble> {
+        let host = Host::os();
+        let folder = std::env::temp_dir().join(format!("playhouse-{}-{:08x}", std::process::id(), host.random("folder").next_u64() as u32));
+        let at_fault = |error: &dyn std::fmt::Display| Trouble::new(format!("{}: {error}", folder.display()));
+        private_folder(&folder).map_err(|error| at_fault(&error))?;
+        let authority = Authority::new("demo", host.wall_clock()).map_err(|error| at_fault(&error))?;
+        let head = NodeName::new("head").expect("a name");
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut cluster = Cluster { folder, authority, nodes: Vec::new(), head: head.clone(), head_address: nobody };
+        let workers = workers.to_string();
+        cluster.head_address = cluster.process("head", &["--workers", &workers]).await?;
+        let peer = format!("{head}={}", cluster.head_address);
+        let checkpoints = cluster.folder.join("checkpoints");
+        for number in 1..=nodes {
+            let extra = ["--peer", &peer, "--capacity", &workers, "--checkpoints", &checkpoints.to_string_lossy()];
+            cluster.process(&format!("worker-{number}"), &extra).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// A new certificate of this cluster.
+    pub(crate) fn identity(&self, name: &str) -> Result<Identity, Trouble> {
+        let name = NodeName::new(name).map_err(Trouble::new)?;
+        self.authority.issue(&name, Host::os().wall_clock(), VALID).map_err(Trouble::new)
+    }
+
+    /// The coordinator's name.
+    pub(crate) fn head(&self) -> &NodeName {
+        &self.head
+    }
+
+    /// How many processes there are.
+    pub(crate) fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    async fn process(&mut self, name: &str, extra: &[&str]) -> Result<SocketAddr, Trouble> {
+        let identity = self.identity(name)?;
+        let folder = self.folder.join(name);
+        let pem = identity.to_pem();
+        let write = || -> io::Result<()> {
+            private_folder(&folder)?;
+            private_file(&folder.join("cert.pem"), &pem.cert)?;
+            private_file(&folder.join("key.pem"), &pem.key)?;
+            private_file(&folder.join("ca.pem"), &pem.ca)
+        };
+        write().map_err(|error| Trouble::new(format!("{}: {error}", folder.display())))?;
+        let program = std::env::current_exe().map_err(Trouble::new)?;
+        let mut child = Command::new(program)
+            .arg("node")
+            .arg("--identity")
+            .arg(&folder)
+            .args(["--coordinator", self.head.as_str()])
+            .args(extra)
+            .arg("--until-stdin-ends")
+            .arg(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| Trouble::new(format!("{name} did not start: {error}")))?;
+        let stdout = child.stdout.take().expect("it is piped");
+        let stdin = child.stdin.take();
+        self.nodes.push(Process { name: identity.node().clone(), child, stdin });
+        let line = Blocking::new(1).run(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = rt::timeout(READY_WITHIN, line).await;
+        let line = line.map_err(|_| Trouble::new(format!("{name} was not ready within {} s", READY_WITHIN.as_secs())))?;
+        let line = line.map_err(Trouble::new)?.map_err(Trouble::new)?;
+        let address = line.strip_prefix("ready ").and_then(|address| address.trim().parse().ok());
+        address.ok_or_else(|| Trouble::new(format!("{name} did not get ready (its own words are above)")))
+    }
+
+    /// Kills a node with SIGKILL: it can neither say goodbye nor write anything.
+    pub(crate) fn kill(&mut self, name: &NodeName) -> io::Result<()> {
+        let Some(at) = self.nodes.iter().position(|process| process.name == *name) else { return Ok(()) };
+        let mut process = self.nodes.remove(at);
+        process.child.kill()?;
+        process.child.wait().map(drop)
+    }
+
+    /// Asks all nodes to stop, waits for them, and removes the files. Names those that had to be killed.
+    pub(crate) async fn stop(mut self) -> Vec<NodeName> {
+        let mut nodes = std::mem::take(&mut self.nodes);
+        nodes.iter_mut().for_each(|process| drop(process.stdin.take()));
+        let mut killed = Vec::new();
+        for mut process in nodes {
+            let deadline = rt::now() + STOP_WITHIN;
+            let mut ticks = rt::interval(Duration::from_millis(5));
+            // std can wait for a child for ever or not at all; so look, for a bounded time.
+            while matches!(process.child.try_wait(), Ok(None)) {
+                if rt::now() > deadline {
+                    let _ = process.child.kill();
+                    let _ = process.child.wait();
+                    killed.push(process.name);
+                    break;
+                }
+                ticks.tick().await;
+            }
+        }
+        killed
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in &mut self.nodes {
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A folder that only this user may enter.
+fn private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// A new file that only this user may read: it may hold a key.
+fn private_file(path: &Path, content: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(content.as_bytes())
+}

@@ -1,0 +1,261 @@
+//! The agent: one actor on each node that offers workers. Starts and stops workers, opens shards, and tells the coordinator that the
+//! node lives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use playhouse_actors::prelude::*;
+use playhouse_plane::{Fence, ShardId, WorkerId};
+use playhouse_rt::{Blocking, Disk};
+use playhouse_store::Store;
+use playhouse_wire::{Incarnation, MessageId};
+
+use crate::coordinator::Coordinator;
+use crate::messages::{Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WorkerIsDown, WorkerIsUp, YouAreLost};
+use crate::report::report;
+use crate::shard::{self, ShardActor};
+use crate::tasks::Tasks;
+use crate::worker::{Worker, worker_name};
+
+/// Its name on its node.
+pub(crate) const AGENT: &str = "agent";
+
+/// What all of one node's workers and shards stand on.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub(crate) node: NodeName,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) coordinator: Ref<Coordinator>,
+    pub(crate) tasks: Tasks,
+    pub(crate) disk: Disk,
+    pub(crate) store: Store,
+    pub(crate) blocking: Blocking,
+    pub(crate) roster: Roster,
+}
+
+/// The tasks that a node holds: from the receipt of an order to run one until its result has arrived.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roster(Arc<Mutex<BTreeSet<Fence>>>);
+
+impl Roster {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeSet<Fence>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) struct Agent {
+    ground: Ground,
+    capacity: u32,
+    beat_every: Duration,
+    /// The coordinator has answered our join since the last connection to it came up.
+    joined: bool,
+    joining: bool,
+    workers: BTreeMap<u32, Ref<Worker>>,
+    shards: BTreeMap<ShardId, (u32, Ref<ShardActor>)>,
+}
+
+impl Agent {
+    pub(crate) fn new(ground: Ground, capacity: u32, beat_every: Duration) -> Agent {
+        Agent { ground, capacity, beat_every, joined: false, joining: false, workers: BTreeMap::new(), shards: BTreeMap::new() }
+    }
+
+    fn beat(&mut self, ctx: &mut Ctx<Self>) {
+        let Ground { node, incarnation, coordinator, roster, .. } = &self.ground;
+        if !self.joined {
+            return self.join(ctx);
+        }
+        let running = roster.lock().iter().copied().collect();
+        let workers = self.workers.keys().copied().collect();
+        // A beat that cannot be sent is not repeated: the next one says the same.
+        let _ = coordinator.tell(Beat { node: node.clone(), incarnation: *incarnation, running, workers });
+    }
+
+    fn join(&mut self, ctx: &mut Ctx<Self>) {
+        if std::mem::replace(&mut self.joining, true) {
+            return;
+        }
+        let Ground { node, incarnation, coordinator, .. } = &self.ground;
+        let join = Join { node: node.clone(), incarnation: *incarnation, capacity: self.capacity };
+        let answer = coordinator.ask_within(join, self.beat_every.max(Duration::from_secs(1)));
+        ctx.spawn(answer.into_actor(self).map(|answer, agent: &mut Agent, ctx| {
+            agent.joining = false;
+            match answer {
+                Ok(Ok(())) => {
+                    agent.joined = true;
+                    agent.beat(ctx);
+                }
+                Ok(Err(reason)) => agent.give_up(&reason, ctx),
+                Err(error) => tracing::debug!(%error, "joining failed; the next beat tries again"),
+            }
+        }));
+    }
+
+    /// Ends: the node's owner starts a later life of it.
+    fn give_up(&mut self, reason: &str, ctx: &mut Ctx<Self>) {
+        tracing::warn!(%reason, "this life of the node is over");
+        for worker in self.workers.values() {
+            worker.stop();
+        }
+        for (_, shard) in self.shards.values() {
+            shard.stop();
+        }
+        ctx.stop();
+    }
+
+    fn report_up(&self, id: WorkerId, ctx: &mut Ctx<Self>) {
+        let coordinator = self.ground.coordinator.clone();
+        ctx.spawn(
+            async move {
+                // A report that can never succeed is a bug of this crate, and the plane will start the worker again.
+                drop(report(&coordinator, WorkerIsUp { id }).await);
+            }
+            .into_actor(self),
+        );
+    }
+}
+
+impl Actor for Agent {
+    type Context = Ctx<Self>;
+
+    fn started(&mut self, ctx: &mut Ctx<Self>) {
+        self.join(ctx);
+        ctx.run_interval(self.beat_every, |agent, ctx| agent.beat(ctx));
+    }
+}
+
+impl Remote for Agent {
+    fn protocol(protocol: &mut Protocol<Self>) {
+        let version = 1;
+        protocol
+            .message_on::<StartWorker>(MessageId { id: 1, version }, Lane::Control)
+            .message_on::<StopWorker>(MessageId { id: 2, version }, Lane::Control)
+            .message_on::<OpenShard>(MessageId { id: 3, version }, Lane::Control)
+            .message_on::<CloseShard>(MessageId { id: 4, version }, Lane::Control)
+            .message_on::<YouAreLost>(MessageId { id: 5, version }, Lane::Control);
+    }
+}
+
+/// The connection to the coordinator came up or went down.
+pub(crate) struct CoordinatorLink {
+    pub(crate) up: bool,
+}
+
+impl Message for CoordinatorLink {
+    type Result = ();
+}
+
+impl Handler<CoordinatorLink> for Agent {
+    type Result = ();
+
+    fn handle(&mut self, link: CoordinatorLink, ctx: &mut Ctx<Self>) {
+        self.joined = false;
+        if link.up {
+            self.join(ctx);
+        }
+    }
+}
+
+impl Handler<StartWorker> for Agent {
+    type Result = MessageResult<StartWorker>;
+
+    fn handle(&mut self, StartWorker { id }: StartWorker, ctx: &mut Ctx<Self>) -> MessageResult<StartWorker> {
+        if id.incarnation != self.ground.incarnation {
+            return MessageResult(Err(format!("this is {}{}", self.ground.node, self.ground.incarnation)));
+        }
+        if !self.workers.contains_key(&id.number) {
+            let (ground, of_worker) = (self.ground.clone(), id.clone());
+            let name = worker_name(&id);
+            let worker = ctx.system().spawn_remote(name, SpawnOptions::default(), move || Worker::new(ground.clone(), of_worker.clone()));
+            let worker = match worker {
+                Ok(worker) => worker,
+                Err(taken) => return MessageResult(Err(taken.to_string())),
+            };
+            self.workers.insert(id.number, worker.clone());
+            let (coordinator, gone) = (self.ground.coordinator.clone(), id.clone());
+            let end = async move {
+                let exit = worker.ended().await;
+                (exit, gone, coordinator)
+            };
+            ctx.spawn(end.into_actor(self).map(|(exit, id, coordinator), agent: &mut Agent, ctx: &mut Ctx<Agent>| {
+                agent.workers.remove(&id.number);
+                let down = WorkerIsDown { id, reason: exit.to_string() };
+                ctx.spawn(async move { drop(report(&coordinator, down).await) }.into_actor(agent));
+            }));
+        }
+        self.report_up(id, ctx);
+        MessageResult(Ok(()))
+    }
+}
+
+impl Handler<StopWorker> for Agent {
+    type Result = MessageResult<StopWorker>;
+
+    fn handle(&mut self, StopWorker { id }: StopWorker, ctx: &mut Ctx<Self>) -> MessageResult<StopWorker> {
+        match self.workers.get(&id.number).filter(|_| id.incarnation == self.ground.incarnation) {
+            // Its end is reported when it has ended.
+            Some(worker) => worker.stop(),
+            None => {
+                let coordinator = self.ground.coordinator.clone();
+                let down = WorkerIsDown { id, reason: "it was not there".into() };
+                ctx.spawn(async move { drop(report(&coordinator, down).await) }.into_actor(self));
+            }
+        }
+        MessageResult(Ok(()))
+    }
+}
+
+impl Handler<OpenShard> for Agent {
+    type Result = ResponseActFuture<Self, Result<u64, String>>;
+
+    fn handle(&mut self, open: OpenShard, _: &mut Ctx<Self>) -> Self::Result {
+        let (ground, epoch, shard) = (self.ground.clone(), open.epoch, open.shard);
+        if open.incarnation != ground.incarnation {
+            let reason = format!("this is {}{}", ground.node, ground.incarnation);
+            return Box::pin(async { Err(reason) }.into_actor(self));
+        }
+        if let Some((open_epoch, _)) = self.shards.get(&shard)
+            && *open_epoch >= epoch
+        {
+            let reason = format!("shard {shard} is open with epoch {open_epoch}");
+            return Box::pin(async { Err(reason) }.into_actor(self));
+        }
+        if let Some((_, former)) = self.shards.remove(&shard) {
+            former.stop();
+        }
+        let restored = async move { shard::restore(&ground, &open).await };
+        Box::pin(restored.into_actor(self).map(move |restored, agent: &mut Agent, ctx: &mut Ctx<Agent>| {
+            let restored = restored?;
+            if agent.shards.get(&shard).is_some_and(|(known, _)| *known >= epoch) {
+                return Err(format!("shard {shard} was opened again meanwhile"));
+            }
+            let seq = restored.seq();
+            let actor = restored.start(ctx.system())?;
+            if let Some((_, former)) = agent.shards.insert(shard, (epoch, actor)) {
+                former.stop();
+            }
+            Ok(seq)
+        }))
+    }
+}
+
+impl Handler<CloseShard> for Agent {
+    type Result = ();
+
+    fn handle(&mut self, CloseShard { shard, epoch }: CloseShard, _: &mut Ctx<Self>) {
+        if self.shards.get(&shard).is_some_and(|(open, _)| *open <= epoch)
+            && let Some((_, actor)) = self.shards.remove(&shard)
+        {
+            actor.stop();
+        }
+    }
+}
+
+impl Handler<YouAreLost> for Agent {
+    type Result = ();
+
+    fn handle(&mut self, lost: YouAreLost, ctx: &mut Ctx<Self>) {
+        if lost.incarnation == self.ground.incarnation {
+            self.give_up("the coordinator counts it as lost", ctx);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! A node: everything below, assembled by one function.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use playhouse_actors::prelude::*;
+use playhouse_actors::{Counters, NameTaken, Route};
+use playhouse_cluster::Solo;
+use playhouse_net::{BindError, Config, Endpoint, Identity, Stats};
+use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
+use playhouse_rt::{Blocking, Host};
+use playhouse_store::{OpenError, Store};
+use playhouse_wire::{ActorName, Incarnation};
+
+use crate::agent::{AGENT, Agent, CoordinatorLink, Ground, Roster};
+use crate::client::Client;
+use crate::coordinator::{COORDINATOR, Coordinator, PlaneHands, link_down};
+use crate::limits::PLANE_MAILBOX;
+use crate::network::{Inbox, Way};
+use crate::tasks::Tasks;
+
+/// What a node is and does.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Its certificate, which says its name and cluster.
+    pub identity: Identity,
+    /// Where it listens; port 0 chooses a free one.
+    pub listen: SocketAddr,
+    /// Nodes that it keeps a connection to.
+    pub peers: Vec<(NodeName, SocketAddr)>,
+    /// The node that coordinates: this one, or one of the peers.
+    pub coordinator: NodeName,
+    /// What it coordinates with, if it is the coordinator.
+    pub coordinate: Option<Coordinate>,
+    /// How many workers it offers to run; 0: none.
+    pub capacity: u32,
+    /// The functions that its workers know.
+    pub tasks: Tasks,
+    /// Where checkpoints of stream shards go. All nodes that offer workers must see the same folder, for a shard to outlive its node.
+    pub checkpoints: Option<PathBuf>,
+    /// How often it beats. Must agree with the coordinator's [`MonitorConfig`].
+    pub beat_every: Duration,
+    /// Threads for actors; 0: one per core.
+    pub threads: usize,
+}
+
+/// What a coordinator coordinates with.
+#[derive(Clone, Debug)]
+pub struct Coordinate {
+    /// The plane's choices.
+    pub plane: PlaneConfig,
+}
+
+impl NodeConfig {
+    /// A node that offers no workers and coordinates nothing.
+    pub fn new(identity: Identity, listen: SocketAddr, coordinator: NodeName) -> NodeConfig {
+        NodeConfig {
+            identity,
+            listen,
+            peers: Vec::new(),
+            coordinator,
+            coordinate: None,
+            capacity: 0,
+            tasks: Tasks::new(),
+            checkpoints: None,
+            beat_every: MonitorConfig::default().beat_every,
+            threads: 0,
+        }
+    }
+}
+
+/// A node did not start. Nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("the configuration is wrong: {0}")]
+    Config(String),
+    /// The operating system gave no threads.
+    #[error("no threads for actors: {0}")]
+    Threads(#[from] std::io::Error),
+    /// The address or the certificate cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The folder for checkpoints cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Two of its own actors have one name: a bug of this crate.
+    #[error(transparent)]
+    Name(#[from] NameTaken),
+}
+
+/// A running node. Cheap to clone. It runs until [`Node::stop`].
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    finder: Finder,
+    incarnation: Incarnation,
+    coordinator: NodeName,
+    coordinates: Option<Ref<Coordinator>>,
+    agent: Option<Ref<Agent>>,
+}
+
+/// Finds actors by node and name: here by lookup, elsewhere by a route.
+#[derive(Clone)]
+pub(crate) struct Finder {
+    system: System,
+    endpoint: Endpoint,
+    inbox: Arc<Inbox>,
+    host: Host,
+}
+
+impl Finder {
+    /// The actor called `name` on `node`. On this node it must live; on another one that shows when it is asked.
+    pub(crate) fn find<A: Remote>(&self, node: &NodeName, name: &str) -> Option<Ref<A>> {
+        if node == self.system.node() {
+            return self.system.lookup(name);
+        }
+        let route: Arc<dyn Route> = Arc::new(Way { node: node.clone(), endpoint: self.endpoint.clone(), inbox: self.inbox.clone() });
+        Some(self.system.remote(route, ActorName::new(name).ok()?))
+    }
+
+    pub(crate) fn wall_clock(&self) -> Duration {
+        self.host.wall_clock()
+    }
+}
+
+impl Node {
+    /// Starts a node on `host`: its actors' threads, its endpoint, and the actors that its configuration asks for.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(host: Host, config: NodeConfig) -> Result<Node, StartError> {
+        let name = config.identity.node().clone();
+        let coordinates_here = config.coordinator == name;
+        if coordinates_here != config.coordinate.is_some() {
+            return Err(StartError::Config(format!("{} is to coordinate, and this is {name}", config.coordinator)));
+        }
+        // Milliseconds of the wall clock rise from one life to the next.
+        let incarnation = Incarnation(host.wall_clock().as_millis().try_into().unwrap_or(u64::MAX));
+        playhouse_rt::ledger::record("node", || format!("{name}{incarnation}"));
+
+        let blocking = Blocking::new(config.capacity.max(2) as usize);
+        let store = match (&config.checkpoints, config.capacity) {
+            (_, 0) => None,
+            (Some(folder), _) => Some(Store::open(host.disk().clone(), folder.clone(), Blocking::new(2)).await?),
+            (None, _) => return Err(StartError::Config("a node that offers workers needs a folder for checkpoints".into())),
+        };
+
+        let system = System::new(name.clone(), config.threads)?;
+        let inbox = Arc::new(Inbox::new(system.clone()));
+        let endpoint = Endpoint::bind(&host, Config::new(config.listen, config.identity, incarnation), inbox.clone())?;
+        let finder = Finder { system: system.clone(), endpoint: endpoint.clone(), inbox: inbox.clone(), host: host.clone() };
+
+        let (mut coordinates, mut offers) = (None, None);
+        if let Some(coordinate) = config.coordinate {
+            let mut hands = Some(PlaneHands::new(finder.clone(), incarnation));
+            let factory = move || {
+                let hands = hands.take().expect("a coordinator is never built anew");
+                Coordinator::new(Solo::new(Plane::new(coordinate.plane.clone())), hands)
+            };
+            // After a panic its state is lost, and with it all jobs: better no coordinator than one that knows nothing.
+            let options = SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER };
+            let plane = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
+            let hears = plane.clone();
+            inbox.listen(Box::new(move |node, incarnation, up| {
+                if !up {
+                    link_down(&hears, node.clone(), incarnation);
+                }
+            }));
+            coordinates = Some(plane);
+        }
+        if let Some(store) = store {
+            let coordinator = finder.find::<Coordinator>(&config.coordinator, COORDINATOR);
+            let ground = Ground {
+                node: name.clone(),
+                incarnation,
+                coordinator: coordinator.ok_or_else(|| StartError::Config("there is no coordinator".into()))?,
+                tasks: config.tasks,
+                disk: host.disk().clone(),
+                store,
+                blocking,
+                roster: Roster::default(),
+            };
+            let (capacity, beat_every) = (config.capacity, config.beat_every);
+            let factory = move || Agent::new(ground.clone(), capacity, beat_every);
+            // It knows its node's workers; after a panic nobody would.
+            let options = SpawnOptions { restart: Restart::NEVER, ..SpawnOptions::default() };
+            let agent = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;
+            let leader = config.coordinator.clone();
+            offers = Some(agent.clone());
+            inbox.listen(Box::new(move |node, _, up| {
+                if *node == leader {
+                    // An agent too busy for this joins again with its next beat that fails.
+                    let _ = agent.tell(CoordinatorLink { up });
+                }
+            }));
+        }
+        for (peer, address) in config.peers {
+            endpoint.connect(peer, address);
+        }
+        Ok(Node(Arc::new(Inner { finder, incarnation, coordinator: config.coordinator, coordinates, agent: offers })))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &NodeName {
+        self.0.finder.system.node()
+    }
+
+    /// Which of its lives this is.
+    pub fn incarnation(&self) -> Incarnation {
+        self.0.incarnation
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.finder.endpoint.local_addr()
+    }
+
+    /// Its actors.
+    pub fn system(&self) -> &System {
+        &self.0.finder.system
+    }
+
+    /// A reference to the actor called `name` on `node`, which may be this one. `None` when it should live here and does not; whether
+    /// it lives on another node shows when it is asked.
+    pub fn actor<A: Remote>(&self, node: &NodeName, name: &str) -> Option<Ref<A>> {
+        self.0.finder.find(node, name)
+    }
+
+    /// Keeps a connection to a peer, from now on.
+    pub fn connect(&self, peer: NodeName, address: SocketAddr) {
+        self.0.finder.endpoint.connect(peer, address);
+    }
+
+    /// Waits until there is a connection to `peer`. Cancel-safe.
+    pub async fn connected(&self, peer: &NodeName) {
+        self.0.finder.endpoint.connected(peer).await;
+    }
+
+    /// Why the last try to connect to `peer` failed.
+    pub fn last_error(&self, peer: &NodeName) -> Option<String> {
+        self.0.finder.endpoint.last_error(peer)
+    }
+
+    /// A client of the cluster, through this node.
+    ///
+    /// # Panics
+    /// When this node coordinates and its coordinator has ended.
+    pub fn client(&self) -> Client {
+        let coordinator = self.0.finder.find(&self.0.coordinator, COORDINATOR).expect("the coordinator lives");
+        Client::new(coordinator, format!("{}{}", self.name(), self.0.incarnation))
+    }
+
+    /// What went over its connections.
+    pub fn traffic(&self) -> Stats {
+        self.0.finder.endpoint.stats()
+    }
+
+    /// What happened to its actors.
+    pub fn counters(&self) -> Counters {
+        self.0.finder.system.counters()
+    }
+
+    /// Waits until the node can no longer do what it was started for, and says why: its coordinator panicked, or the cluster counts
+    /// this life of it as lost (it was silent for too long). Stop it then, and start it again. Cancel-safe.
+    pub async fn failed(&self) -> String {
+        let coordinator = async {
+            match &self.0.coordinates {
+                Some(coordinator) => format!("the coordinator ended: {}", coordinator.ended().await),
+                None => std::future::pending().await,
+            }
+        };
+        let agent = async {
+            match &self.0.agent {
+                Some(agent) => match agent.ended().await {
+                    Exit::Stopped => "the cluster counts this life of the node as lost".to_string(),
+                    exit => format!("the node's agent ended: {exit}"),
+                },
+                None => std::future::pending().await,
+            }
+        };
+        playhouse_rt::select! {
+            why = coordinator => why,
+            why = agent => why,
+        }
+    }
+
+    /// Stops it: its actors, the youngest first, then its connections. Gives the actors that had not ended within `within`.
+    pub async fn stop(&self, within: Duration) -> Vec<ActorName> {
+        let late = self.0.finder.system.stop(within).await;
+        self.0.finder.endpoint.close("the node stops").await;
+        late
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({}{} at {})", self.name(), self.0.incarnation, self.address())
+    }
+}

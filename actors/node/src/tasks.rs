@@ -1,0 +1,181 @@
+//! Tasks: ordinary functions, registered by name, called with typed arguments.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use playhouse_plane::{Fence, Payload, StreamEvent, TaskOutput};
+use playhouse_rt::Disk;
+use playhouse_wire::{NodeName, Time, decode, encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The name of a function together with its types: what a caller and a worker must agree on.
+///
+/// ```
+/// use playhouse::{Function, TaskCx, TaskError, Tasks};
+/// const SQUARE: Function<u64, u64> = Function::new("square");
+/// fn square(_: &mut TaskCx, n: u64) -> Result<u64, TaskError> {
+///     n.checked_mul(n).ok_or_else(|| TaskError::new("too large to square"))
+/// }
+/// let tasks = Tasks::new().add(SQUARE, square);
+/// ```
+pub struct Function<A, R> {
+    pub(crate) name: &'static str,
+    types: PhantomData<fn(A) -> R>,
+}
+
+impl<A, R> Function<A, R> {
+    /// The function that workers know as `name`.
+    pub const fn new(name: &'static str) -> Function<A, R> {
+        Function { name, types: PhantomData }
+    }
+}
+
+impl<A, R> Clone for Function<A, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A, R> Copy for Function<A, R> {}
+
+/// Why a task failed, for whoever submitted it. The task is tried again, as often as its job allows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TaskError(String);
+
+impl TaskError {
+    /// A failure with a reason.
+    pub fn new(reason: impl Into<String>) -> TaskError {
+        TaskError(reason.into())
+    }
+}
+
+/// What a function sees of its surroundings.
+#[derive(Debug)]
+pub struct TaskCx {
+    fence: Fence,
+    node: NodeName,
+    disk: Disk,
+    events: Vec<StreamEvent>,
+}
+
+impl TaskCx {
+    pub(crate) fn new(fence: Fence, node: NodeName, disk: Disk) -> TaskCx {
+        TaskCx { fence, node, disk, events: Vec::new() }
+    }
+
+    /// Which attempt at the task this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.fence.attempt
+    }
+
+    /// The node that it runs on.
+    pub fn node(&self) -> &NodeName {
+        &self.node
+    }
+
+    /// The node's disk.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Adds an event to the job's stream. Events count when the task's result is accepted, and then exactly once: those of an attempt
+    /// that fails, or comes too late, never do.
+    pub fn emit(&mut self, time: Time, key: impl Into<String>, value: u64) {
+        self.events.push(StreamEvent { time, key: key.into(), value });
+    }
+}
+
+type Erased = Arc<dyn Fn(&mut TaskCx, &[Payload]) -> Result<Vec<Payload>, String> + Send + Sync>;
+
+/// The functions that a node's workers know.
+#[derive(Clone, Default)]
+pub struct Tasks(BTreeMap<&'static str, Erased>);
+
+fn argument<A: DeserializeOwned>(bytes: &[u8]) -> Result<A, String> {
+    decode(bytes).map_err(|error| format!("an argument has another type here: {error}"))
+}
+
+fn result<R: Serialize>(value: &R) -> Result<Payload, String> {
+    encode(value).map(Payload::from).map_err(|error| error.to_string())
+}
+
+impl Tasks {
+    /// None yet.
+    pub fn new() -> Tasks {
+        Tasks::default()
+    }
+
+    /// Adds a function of one argument and one result.
+    ///
+    /// # Panics
+    /// When there is a function of that name: one of them would never be called. So do the other `add`s.
+    #[must_use]
+    pub fn add<A, R, F>(self, function: Function<A, R>, call: F) -> Tasks
+    where
+        A: DeserializeOwned + 'static,
+        R: Serialize + 'static,
+        F: Fn(&mut TaskCx, A) -> Result<R, TaskError> + Send + Sync + 'static,
+    {
+        self.insert(function.name, move |cx, inputs| {
+            let [input] = inputs else { return Err(format!("it takes one argument, not {}", inputs.len())) };
+            Ok(vec![result(&call(cx, argument(input)?).map_err(|e| e.0)?)?])
+        })
+    }
+
+    /// Adds a function of one argument whose results go to different tasks.
+    #[must_use]
+    pub fn add_scatter<A, R, F>(self, function: Function<A, Vec<R>>, call: F) -> Tasks
+    where
+        A: DeserializeOwned + 'static,
+        R: Serialize + 'static,
+        F: Fn(&mut TaskCx, A) -> Result<Vec<R>, TaskError> + Send + Sync + 'static,
+    {
+        self.insert(function.name, move |cx, inputs| {
+            let [input] = inputs else { return Err(format!("it takes one argument, not {}", inputs.len())) };
+            call(cx, argument(input)?).map_err(|e| e.0)?.iter().map(result).collect()
+        })
+    }
+
+    /// Adds a function whose argument is the results of several tasks.
+    #[must_use]
+    pub fn add_gather<A, R, F>(self, function: Function<Vec<A>, R>, call: F) -> Tasks
+    where
+        A: DeserializeOwned + 'static,
+        R: Serialize + 'static,
+        F: Fn(&mut TaskCx, Vec<A>) -> Result<R, TaskError> + Send + Sync + 'static,
+    {
+        self.insert(function.name, move |cx, inputs| {
+            let inputs = inputs.iter().map(|bytes| argument(bytes)).collect::<Result<_, _>>()?;
+            Ok(vec![result(&call(cx, inputs).map_err(|e| e.0)?)?])
+        })
+    }
+
+    fn insert<F>(mut self, name: &'static str, call: F) -> Tasks
+    where
+        F: Fn(&mut TaskCx, &[Payload]) -> Result<Vec<Payload>, String> + Send + Sync + 'static,
+    {
+        assert!(self.0.insert(name, Arc::new(call)).is_none(), "there are two functions called {name}");
+        self
+    }
+
+    /// The names of the functions, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    pub(crate) fn call(&self, name: &str, mut cx: TaskCx, inputs: &[Payload]) -> Result<TaskOutput, String> {
+        let Some(function) = self.0.get(name) else { return Err(format!("{} knows no function called {name}", cx.node)) };
+        let values = function(&mut cx, inputs)?;
+        Ok(TaskOutput { values, events: cx.events })
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,90 @@
+//! A worker: an actor that runs one task at a time.
+
+use playhouse_actors::prelude::*;
+use playhouse_plane::{Fence, WorkerId};
+use playhouse_wire::{ActorName, MessageId};
+
+use crate::agent::Ground;
+use crate::messages::{Run, TaskIsDone};
+use crate::report::report;
+use crate::tasks::TaskCx;
+
+/// The name of a worker's actor on its node. It tells the lives of the node apart: an order for an earlier one finds nobody.
+pub(crate) fn worker_name(id: &WorkerId) -> ActorName {
+    ActorName::new(&format!("worker/{}/{}", id.incarnation.0, id.number)).expect("digits make a name")
+}
+
+pub(crate) struct Worker {
+    ground: Ground,
+    id: WorkerId,
+    runs: Option<Fence>,
+}
+
+impl Worker {
+    pub(crate) fn new(ground: Ground, id: WorkerId) -> Worker {
+        Worker { ground, id, runs: None }
+    }
+}
+
+impl Actor for Worker {
+    type Context = Ctx<Self>;
+}
+
+impl Remote for Worker {
+    fn protocol(protocol: &mut Protocol<Self>) {
+        protocol.message_on::<Run>(MessageId { id: 1, version: 1 }, Lane::Bulk);
+    }
+}
+
+/// A task in the roster; leaves it when dropped, also when the worker panics or stops.
+struct Held(Ground, Fence);
+
+impl Held {
+    fn new(ground: &Ground, fence: Fence) -> Held {
+        ground.roster.lock().insert(fence);
+        Held(ground.clone(), fence)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.roster.lock().remove(&self.1);
+    }
+}
+
+impl Handler<Run> for Worker {
+    type Result = MessageResult<Run>;
+
+    fn handle(&mut self, run: Run, ctx: &mut Ctx<Self>) -> MessageResult<Run> {
+        if let Some(fence) = self.runs {
+            return MessageResult(Err(format!("the worker runs {fence}")));
+        }
+        let Run { fence, function, inputs, .. } = run;
+        self.runs = Some(fence);
+        let held = Held::new(&self.ground, fence);
+        let Ground { tasks, disk, blocking, node, .. } = self.ground.clone();
+        let cx = TaskCx::new(fence, node, disk);
+        let work = async move {
+            playhouse_rt::ledger::record("task", || format!("{fence} {function} begins"));
+            let outcome = blocking.run(move || tasks.call(&function, cx, &inputs)).await;
+            outcome.unwrap_or_else(|panic| Err(format!("the function panicked: {panic}")))
+        };
+        ctx.spawn(work.into_actor(self).map(move |outcome, worker: &mut Worker, ctx: &mut Ctx<Worker>| {
+            // Free for the next task at once: the plane may give it before it has answered our report.
+            worker.runs = None;
+            playhouse_rt::ledger::record("task", || format!("{fence} {}", if outcome.is_ok() { "done" } else { "failed" }));
+            let (coordinator, id) = (worker.ground.coordinator.clone(), worker.id.clone());
+            let report = async move {
+                let done = TaskIsDone { fence, worker: id.clone(), outcome };
+                if let Err(error) = report(&coordinator, done).await {
+                    // The result itself cannot be sent (too large): that is a failure of the task, which can.
+                    let outcome = Err(format!("the result cannot be sent: {error}"));
+                    drop(crate::report::report(&coordinator, TaskIsDone { fence, worker: id, outcome }).await);
+                }
+                drop(held);
+            };
+            ctx.spawn(report.into_actor(worker));
+        }));
+        MessageResult(Ok(()))
+    }
+}

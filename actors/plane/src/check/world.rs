@@ -1,0 +1,255 @@
+//! Three nodes, the messages under way, and the faults.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use playhouse_wire::{Incarnation, NodeName, Time};
+
+use super::{invariants, jobs};
+use crate::config::{PlaneConfig, Planted, Quota};
+use crate::ids::{Fence, JobId, JobKey, RequestId, ShardId, TenantId};
+use crate::machine::Machine;
+use crate::monitor::NodeState;
+use crate::plane::{JobOutcome, Plane, PlaneEffect, PlaneEvent};
+use crate::spec::JobSpec;
+use crate::stream::{Shard, ShardState};
+use crate::{Payload, WorkerId};
+
+/// After the faults stop, all must be done within this time.
+const HEALED_WITHIN: Duration = Duration::from_secs(120);
+/// Few enough that none is forgotten.
+const JOBS: usize = 8;
+/// Messages under way in either direction; one more is lost.
+const MESSAGES: usize = 512;
+
+pub(super) struct Node {
+    pub(super) name: NodeName,
+    pub(super) incarnation: Incarnation,
+    pub(super) up: bool,
+    /// What each worker does.
+    pub(super) workers: BTreeMap<u32, Option<(Fence, Vec<Payload>)>>,
+    pub(super) shards: BTreeMap<ShardId, (u32, Shard)>,
+}
+
+pub(super) struct World {
+    pub(super) plane: Plane,
+    pub(super) now: Time,
+    pub(super) nodes: Vec<Node>,
+    pub(super) to_nodes: Vec<PlaneEffect>,
+    pub(super) to_plane: Vec<PlaneEvent>,
+    /// The checkpoints.
+    pub(super) durable: BTreeMap<ShardId, ShardState>,
+    pub(super) jobs: BTreeMap<JobId, JobSpec>,
+    pub(super) finished: BTreeMap<JobId, JobOutcome>,
+}
+
+impl World {
+    pub(super) fn new(planted: Planted) -> Self {
+        let tenants = [(TenantId("default".to_string()), Quota { slots: 3, queued: 30 })].into();
+        let plane = Plane::new(PlaneConfig { workers: 4, tenants, planted, ..PlaneConfig::default() });
+        let node = |name: &str| Node {
+            name: NodeName::new(name).unwrap_or_else(|_| unreachable!("it is a name")),
+            incarnation: Incarnation(0),
+            up: false,
+            workers: BTreeMap::new(),
+            shards: BTreeMap::new(),
+        };
+        let nodes = ["a", "b", "c"].map(node).into();
+        let mut world = Self {
+            plane,
+            now: Time::ZERO,
+            nodes,
+            to_nodes: Vec::new(),
+            to_plane: Vec::new(),
+            durable: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            finished: BTreeMap::new(),
+        };
+        (0..3).for_each(|node| world.restart(node));
+        world
+    }
+
+    pub(super) fn deliver_to_node(&mut self, arg: usize) {
+        if let Some(at) = index(arg, self.to_nodes.len()) {
+            let effect = self.to_nodes.remove(at);
+            self.carry_out(effect);
+        }
+    }
+
+    pub(super) fn double_to_node(&mut self, arg: usize) {
+        if let Some(at) = index(arg, self.to_nodes.len()) {
+            self.carry_out(self.to_nodes[at].clone());
+        }
+    }
+
+    pub(super) fn drop_to_node(&mut self, arg: usize) {
+        if let Some(at) = index(arg, self.to_nodes.len()) {
+            self.to_nodes.remove(at);
+        }
+    }
+
+    pub(super) fn deliver_to_plane(&mut self, arg: usize) {
+        if let Some(at) = index(arg, self.to_plane.len()) {
+            let event = self.to_plane.remove(at);
+            self.tell(event);
+        }
+    }
+
+    pub(super) fn double_to_plane(&mut self, arg: usize) {
+        if let Some(at) = index(arg, self.to_plane.len()) {
+            self.tell(self.to_plane[at].clone());
+        }
+    }
+
+    pub(super) fn drop_to_plane(&mut self, arg: usize) {
+        if let Some(at) = index(arg, self.to_plane.len()) {
+            self.to_plane.remove(at);
+        }
+    }
+
+    /// Lets time pass, with the plane awake whenever it wants to be.
+    pub(super) fn advance(&mut self, millis: u64) {
+        let target = self.now + Duration::from_millis(millis);
+        while let Some(due) = self.plane.wakes_at().filter(|due| *due <= target) {
+            self.now = self.now.max(due);
+            let mut effects = Vec::new();
+            self.plane.tick(self.now, &mut effects);
+            self.absorb(effects);
+            assert!(self.plane.wakes_at().is_none_or(|next| next > self.now), "what was due at {} is due still", self.now);
+        }
+        self.now = target;
+    }
+
+    /// A heartbeat sets out. A node that hears that it is lost joins anew.
+    pub(super) fn beat(&mut self, arg: usize) {
+        let at = arg % self.nodes.len();
+        let node = &self.nodes[at];
+        if !node.up {
+            return;
+        }
+        if self.plane.judge(&node.name, node.incarnation) == Some(NodeState::Lost) {
+            return self.restart(at);
+        }
+        let running = node.workers.values().flatten().map(|(fence, _)| *fence).collect();
+        let workers = node.workers.keys().copied().collect();
+        let (name, incarnation) = (node.name.clone(), node.incarnation);
+        self.send(PlaneEvent::Heartbeat { node: name, incarnation, running, workers });
+    }
+
+    pub(super) fn crash(&mut self, arg: usize) {
+        let at = arg % self.nodes.len();
+        let node = &mut self.nodes[at];
+        node.up = false;
+        node.workers.clear();
+        node.shards.clear();
+    }
+
+    /// A node starts, after a crash or without one, as its next life.
+    pub(super) fn restart(&mut self, arg: usize) {
+        self.crash(arg);
+        let at = arg % self.nodes.len();
+        let node = &mut self.nodes[at];
+        node.up = true;
+        node.incarnation.0 += 1;
+        let up = PlaneEvent::NodeUp { node: node.name.clone(), incarnation: node.incarnation, capacity: 2 };
+        self.tell(up);
+    }
+
+    /// A function returns, well or not.
+    pub(super) fn complete(&mut self, arg: usize, well: bool) {
+        let busy = |node: &Node| node.workers.iter().filter(|(_, task)| task.is_some()).map(|(n, _)| *n).collect::<Vec<_>>();
+        let all: Vec<_> = self.nodes.iter().enumerate().flat_map(|(i, n)| busy(n).into_iter().map(move |w| (i, w))).collect();
+        let Some(at) = index(arg, all.len()) else { return };
+        let (node, number) = all[at];
+        let node = &mut self.nodes[node];
+        let Some((fence, inputs)) = node.workers.get_mut(&number).and_then(Option::take) else { return };
+        let worker = WorkerId { node: node.name.clone(), incarnation: node.incarnation, number };
+        let outcome = if well { Ok(jobs::run(&self.jobs[&fence.job], fence.task, &inputs)) } else { Err("injected".to_string()) };
+        self.send(PlaneEvent::TaskDone { fence, worker, outcome });
+    }
+
+    pub(super) fn submit(&mut self, arg: usize) {
+        let number = (self.jobs.len() as u64).min(JOBS as u64 - 1);
+        let spec = jobs::spec(arg);
+        let key = JobKey { client: "check".to_string(), number };
+        let mut effects = Vec::new();
+        self.plane.on(self.now, PlaneEvent::Submit { request: RequestId(number), key, spec: spec.clone() }, &mut effects);
+        if let Some(PlaneEffect::Submitted { result: Ok(job), .. }) = effects.first() {
+            self.jobs.entry(*job).or_insert(spec);
+        }
+        self.absorb(effects);
+    }
+
+    pub(super) fn link_down(&mut self, arg: usize) {
+        let node = &self.nodes[arg % self.nodes.len()];
+        self.tell(PlaneEvent::LinkDown { node: node.name.clone(), incarnation: node.incarnation });
+    }
+
+    /// The plane is replaced by what its snapshot holds.
+    pub(super) fn snapshot(&mut self) {
+        let bytes =
+            playhouse_wire::encode(&self.plane).unwrap_or_else(|e| unreachable!("a plane is made of encodable parts: {e}"));
+        let again: Plane = playhouse_wire::decode(&bytes).unwrap_or_else(|e| unreachable!("it was encoded here: {e}"));
+        assert!(again == self.plane, "a snapshot holds all of a plane");
+        self.plane = again;
+    }
+
+    /// The faults stop. All jobs come to their end, and to the right one.
+    pub(super) fn heal(&mut self) {
+        let until = self.now + HEALED_WITHIN;
+        (0..self.nodes.len()).filter(|n| !self.nodes[*n].up).collect::<Vec<_>>().into_iter().for_each(|n| self.restart(n));
+        let mut rounds = 0;
+        while self.finished.len() < self.jobs.len() {
+            assert!(self.now < until, "stuck: {:?}", self.unfinished());
+            if rounds % 10 == 0 {
+                (0..self.nodes.len()).for_each(|node| self.beat(node));
+            }
+            rounds += 1;
+            while !(self.to_nodes.is_empty() && self.to_plane.is_empty()) {
+                self.deliver_to_node(0);
+                self.deliver_to_plane(0);
+            }
+            (0..MESSAGES).for_each(|_| self.complete(0, true));
+            self.advance(50);
+            invariants::hold(self);
+        }
+        invariants::hold_at_the_end(self);
+    }
+
+    pub(super) fn send(&mut self, event: PlaneEvent) {
+        if self.to_plane.len() < MESSAGES {
+            self.to_plane.push(event);
+        }
+    }
+
+    fn tell(&mut self, event: PlaneEvent) {
+        let mut effects = Vec::new();
+        self.plane.on(self.now, event, &mut effects);
+        self.absorb(effects);
+    }
+
+    fn absorb(&mut self, effects: Vec<PlaneEffect>) {
+        for effect in effects {
+            match effect {
+                PlaneEffect::JobFinished { job, outcome } => {
+                    assert!(self.finished.insert(job, outcome).is_none(), "job {job} finished twice");
+                }
+                PlaneEffect::Submitted { .. } | PlaneEffect::NodeLost { .. } | PlaneEffect::Replanned { .. } => {}
+                effect if self.to_nodes.len() < MESSAGES => self.to_nodes.push(effect),
+                _ => {}
+            }
+        }
+    }
+
+    fn unfinished(&self) -> Vec<alloc::string::String> {
+        let open = self.jobs.keys().filter(|job| !self.finished.contains_key(job));
+        open.map(|job| format!("job {job}: {:?}", self.plane.job_status(*job))).collect()
+    }
+}
+
+fn index(arg: usize, len: usize) -> Option<usize> {
+    arg.checked_rem(len)
+}

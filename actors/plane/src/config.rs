@@ -1,0 +1,80 @@
+//! What the operator chooses.
+
+use alloc::collections::BTreeMap;
+use alloc::string::ToString;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::TenantId;
+
+/// The choices of a whole plane. They are part of its replicated state: all replicas must have the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlaneConfig {
+    /// How silence is judged.
+    pub monitor: MonitorConfig,
+    /// How many workers the cluster wants, spread over its nodes.
+    pub workers: u32,
+    /// A worker that does not report up within this time is started again.
+    pub start_timeout: Duration,
+    /// Who may submit, and how much.
+    pub tenants: BTreeMap<TenantId, Quota>,
+    /// Bugs put in on purpose, to test the tests. All off.
+    #[doc(hidden)]
+    pub planted: Planted,
+}
+
+impl Default for PlaneConfig {
+    /// Four workers, beats of 500 ms, and the one tenant `default` with a wide quota.
+    fn default() -> Self {
+        let tenants = [(TenantId("default".to_string()), Quota { slots: 4_096, queued: 1_000_000 })].into();
+        Self {
+            monitor: MonitorConfig::default(),
+            workers: 4,
+            start_timeout: Duration::from_secs(2),
+            tenants,
+            planted: Planted::default(),
+        }
+    }
+}
+
+/// When a silent node is suspect, and when it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorConfig {
+    /// How often a node beats.
+    pub beat_every: Duration,
+    /// A node silent for this long gets no new work.
+    pub suspect_after: Duration,
+    /// A node silent for this long is lost: its work goes elsewhere.
+    pub lost_after: Duration,
+}
+
+impl Default for MonitorConfig {
+    /// Beats of 500 ms, suspect after one second, lost after two.
+    fn default() -> Self {
+        Self { beat_every: Duration::from_millis(500), suspect_after: Duration::from_secs(1), lost_after: Duration::from_secs(2) }
+    }
+}
+
+/// What a tenant may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Tasks running at once. More wait.
+    pub slots: u32,
+    /// Tasks that are not finished, of all its jobs together. A job that would exceed it is refused.
+    pub queued: u32,
+}
+
+/// Bugs put in on purpose, each honoured in exactly one place, so that the simulator's oracles can be shown to find them.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planted {
+    /// Events of a result with a stale fence go into the stream all the same.
+    pub accept_stale_results: bool,
+    /// A restored shard is fed all that is kept for replay, whatever its checkpoint already holds.
+    pub feed_without_numbers: bool,
+    /// Events of a task that needed more than one attempt are dropped.
+    pub retry_drops_events: bool,
+    /// The watermark follows finished tasks and does not wait for unfinished ones.
+    pub late_watermark: bool,
+}

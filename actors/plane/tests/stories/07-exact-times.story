@@ -1,0 +1,36 @@
+# Suspect at one second of silence, lost at two: to the millisecond.
+config workers=0
+node w1 1
+silent w1
+tick 999ms
+nodes
+----
+w1#1 Alive
+
+tick 1ms
+nodes
+----
+w1#1 Suspect
+
+tick 999ms
+nodes
+----
+w1#1 Suspect
+
+tick 1ms
+nodes
+----
+2.000s lost w1#1
+2.000s replanned after w1: 0 tasks, 0 shards
+w1#1 Lost
+
+# It stays lost, until it comes as another life.
+beat w1
+nodes
+----
+w1#1 Lost
+
+node w1#2 1
+nodes
+----
+w1#2 Alive

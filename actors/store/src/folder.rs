@@ -1,0 +1,223 @@
+//! The files of one key. All of it blocks, so all of it runs within [`playhouse_rt::Blocking`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use playhouse_rt::{Disk, Kind};
+
+use crate::error::{Damage, Failed, LoadError, Reason, RemoveError, SaveError, Step};
+use crate::key::Key;
+use crate::limits::KEEP;
+use crate::record;
+use crate::store::{Checkpoint, Version};
+
+const SUFFIX: &str = ".checkpoint";
+const TEMPORARY: &str = "tmp-";
+
+/// `EIO`: the device itself failed, so trying again will not help. The same number on every Unix.
+const DEVICE_FAILED: i32 = 5;
+
+/// The folder of one key.
+pub(crate) struct Folder<'a> {
+    disk: &'a Disk,
+    root: &'a Path,
+    key: &'a Key,
+    path: PathBuf,
+}
+
+/// A checkpoint by its name. Ordered by age: a higher fence is newer than any version under a lower one, so that what a stale owner
+/// still gets onto the disk is never the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    fence: u64,
+    version: u64,
+}
+
+/// What lies in the folder.
+#[derive(Default)]
+struct Listing {
+    /// Checkpoints, oldest first.
+    checkpoints: Vec<(Name, Kind)>,
+    /// What saves left behind that did not end, with their fences.
+    leftovers: Vec<(u64, String)>,
+}
+
+impl<'a> Folder<'a> {
+    pub(crate) fn new(disk: &'a Disk, root: &'a Path, key: &'a Key) -> Folder<'a> {
+        Folder { disk, root, key, path: root.join(key.folder()) }
+    }
+
+    /// See [`crate::Store::save`]. `serial` tells the temporary files of one store apart.
+    pub(crate) fn save(&self, fence: u64, value: &[u8], serial: u64) -> Result<Version, SaveError> {
+        let before = self.list()?;
+        self.refuse_stale(&before, fence)?;
+        self.clean(&before, fence);
+        let last = before.checkpoints.iter().max_by_key(|(name, _)| name.version);
+        let version = match last {
+            None => 1,
+            Some((name, _)) => {
+                name.version.checked_add(1).ok_or_else(|| SaveError::UsedUp { file: self.path.join(name.to_string()) })?
+            }
+        };
+        let name = Name { fence, version };
+        if before.checkpoints.is_empty() {
+            self.make()?;
+        }
+        let temporary = self.path.join(format!("{TEMPORARY}{}-{serial}", name.stem()));
+        self.publish(&temporary, &self.path.join(name.to_string()), &record::encode(self.key, fence, version, value))?;
+        // Another process may have saved with a higher fence since we looked. Our file is then older than its, by name; say so.
+        let after = self.list()?;
+        self.refuse_stale(&after, fence)?;
+        self.prune(&after);
+        Ok(Version(version))
+    }
+
+    /// The one place where a checkpoint becomes real. The order is what makes it atomic and durable:
+    ///
+    /// 1. write under a temporary name: a crash leaves a leftover that is never read;
+    /// 2. sync the file: otherwise the new name could outlive a power loss that its content did not;
+    /// 3. rename: in one step, the checkpoint is there as a whole;
+    /// 4. sync the folder: otherwise a power loss could take the name away again, after we said `Ok`.
+    fn publish(&self, temporary: &Path, file: &Path, bytes: &[u8]) -> Result<(), Failed> {
+        let written = self
+            .disk
+            .write(temporary, bytes)
+            .map_err(failed(Step::Write, temporary))
+            .and_then(|()| self.disk.sync(temporary).map_err(failed(Step::Sync, temporary)))
+            .and_then(|()| self.disk.rename(temporary, file).map_err(failed(Step::Rename, file)));
+        if let Err(error) = written {
+            // A full disk should not be fuller for our failure. If this fails too, the next save cleans up.
+            let _ = self.disk.remove(temporary);
+            return Err(error);
+        }
+        self.disk.sync_dir(&self.path).map_err(failed(Step::SyncFolder, &self.path))
+    }
+
+    /// Makes the folder. It is durable in the root before the first checkpoint is in it: so a folder with a checkpoint needs no more
+    /// of this, and one without gets it again, should an earlier life have crashed in between.
+    fn make(&self) -> Result<(), Failed> {
+        self.disk.create_dir_all(&self.path).map_err(failed(Step::Folder, &self.path))?;
+        self.disk.sync_dir(self.root).map_err(failed(Step::Folder, self.root))
+    }
+
+    fn refuse_stale(&self, listing: &Listing, given: u64) -> Result<(), SaveError> {
+        match listing.checkpoints.last() {
+            Some((Name { fence, .. }, _)) if *fence > given => {
+                Err(SaveError::Fenced { key: self.key.clone(), stored: *fence, given })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what a crash left. Not the temporary file of a higher fence: its owner may be writing it, and we are then stale.
+    /// A file that stays is tried again by the next save.
+    fn clean(&self, listing: &Listing, given: u64) {
+        for (_, name) in listing.leftovers.iter().filter(|(fence, _)| *fence <= given) {
+            let _ = self.disk.remove(&self.path.join(name));
+        }
+    }
+
+    /// Removes all but the newest [`KEEP`] checkpoints. A file that stays is tried again by the next save.
+    fn prune(&self, listing: &Listing) {
+        let old = listing.checkpoints.len().saturating_sub(KEEP);
+        for (name, _) in &listing.checkpoints[..old] {
+            let _ = self.disk.remove(&self.path.join(name.to_string()));
+        }
+    }
+
+    /// See [`crate::Store::load`].
+    pub(crate) fn load(&self) -> Result<Option<Checkpoint>, LoadError> {
+        let mut skipped = Vec::new();
+        for (name, kind) in self.list()?.checkpoints.into_iter().rev() {
+            let file = self.path.join(name.to_string());
+            match self.read(name, kind, &file)? {
+                Ok(value) => {
+                    return Ok(Some(Checkpoint { version: Version(name.version), fence: name.fence, value, skipped }));
+                }
+                Err(reason) => skipped.push(Damage { file, reason }),
+            }
+        }
+        if skipped.is_empty() { Ok(None) } else { Err(LoadError::Corrupt { key: self.key.clone(), files: skipped }) }
+    }
+
+    /// The value in `file`, or what is wrong with the file; the outer error is the disk's and may pass.
+    fn read(&self, name: Name, kind: Kind, file: &Path) -> Result<Result<Vec<u8>, Reason>, Failed> {
+        match kind {
+            Kind::File(length) if length > record::RECORD_MAX as u64 => return Ok(Err(Reason::Long)),
+            Kind::File(_) => {}
+            _ => return Ok(Err(Reason::NotAFile)),
+        }
+        let bytes = match self.disk.read(file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.raw_os_error() == Some(DEVICE_FAILED) => return Ok(Err(Reason::Unreadable(error.to_string()))),
+            Err(error) => return Err(failed(Step::Read, file)(error)),
+        };
+        Ok(record::decode(&bytes).and_then(|record| {
+            if record.key != self.key.as_str() {
+                Err(Reason::Foreign(format!("it is of the key {:?}", record.key)))
+            } else if (record.fence, record.version) != (name.fence, name.version) {
+                Err(Reason::Foreign(format!("it has fence {} and version {}", record.fence, record.version)))
+            } else {
+                Ok(record.value.to_vec())
+            }
+        }))
+    }
+
+    /// See [`crate::Store::remove`].
+    pub(crate) fn remove(&self) -> Result<(), RemoveError> {
+        let listing = self.list()?;
+        let names = listing.checkpoints.iter().map(|(name, _)| name.to_string());
+        // Oldest first: should we fail midway, what is left is the newest, not a return to the past.
+        for name in listing.leftovers.iter().map(|(_, name)| name.clone()).chain(names) {
+            let file = self.path.join(name);
+            self.disk.remove(&file).map_err(failed(Step::Remove, &file))?;
+        }
+        match self.disk.sync_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(Step::Remove, &self.path)(error).into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn list(&self) -> Result<Listing, Failed> {
+        let mut listing = Listing::default();
+        let entries = match self.disk.list(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
+            Err(error) => return Err(failed(Step::List, &self.path)(error)),
+        };
+        for entry in entries {
+            // Names that are not ours are left alone.
+            let Some(text) = entry.name.to_str() else { continue };
+            if let Some(name) = text.strip_suffix(SUFFIX).and_then(Name::parse) {
+                listing.checkpoints.push((name, entry.kind));
+            } else if let Some(name) = text.strip_prefix(TEMPORARY).and_then(|rest| Name::parse(rest.rsplit_once('-')?.0)) {
+                listing.leftovers.push((name.fence, text.to_string()));
+            }
+        }
+        listing.checkpoints.sort_unstable_by_key(|(name, _)| *name);
+        Ok(listing)
+    }
+}
+
+impl Name {
+    fn stem(self) -> String {
+        format!("{:020}-{:020}", self.fence, self.version)
+    }
+
+    /// Reads what [`Name::stem`] writes, and nothing else, so that no two names mean one checkpoint.
+    fn parse(stem: &str) -> Option<Name> {
+        let (fence, version) = stem.split_once('-')?;
+        let name = Name { fence: fence.parse().ok()?, version: version.parse().ok()? };
+        (name.stem() == stem).then_some(name)
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{SUFFIX}", self.stem())
+    }
+}
+
+pub(crate) fn failed(step: Step, file: &Path) -> impl FnOnce(io::Error) -> Failed {
+    move |error| Failed { step, file: file.to_path_buf(), error }
+}

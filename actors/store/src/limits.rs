@@ -1,0 +1,23 @@
+//! Every bound of the store, with the relations between them checked when compiling.
+
+use playhouse_wire::limits::PAYLOAD_MAX;
+
+/// The longest value of a checkpoint, in bytes: what one message can carry, so that a checkpoint can follow its actor to another node.
+pub const VALUE_MAX: usize = PAYLOAD_MAX;
+
+/// The longest key, in bytes.
+pub const KEY_MAX: usize = 120;
+
+/// How many versions of a key are kept, the newest among them.
+pub const KEEP: usize = 3;
+
+/// How many keys can be worked on at once by one store; see [`crate::Store`] on concurrency.
+pub const STRIPES: usize = 64;
+
+/// The longest name of a folder or file on the file systems we know, in bytes.
+const FILE_NAME_MAX: usize = 255;
+
+const _: () = assert!(KEY_MAX * 2 <= FILE_NAME_MAX, "each character of a key takes at most two in its folder's name");
+const _: () = assert!(KEY_MAX <= u16::MAX as usize, "a record gives a key's length in two bytes");
+const _: () = assert!(KEEP >= 2, "a damaged newest version must leave one to fall back to");
+const _: () = assert!(STRIPES > 0);

@@ -1,0 +1,152 @@
+//! The store as its users see it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use playhouse_rt::sync::Semaphore;
+use playhouse_rt::{Blocking, Disk};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Damage, Failed, LoadError, OpenError, RemoveError, SaveError, Step};
+use crate::folder::{Folder, failed};
+use crate::key::Key;
+use crate::limits::{STRIPES, VALUE_MAX};
+
+/// Counts the saves of a key, from 1 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Version(pub u64);
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "v{}", self.0)
+    }
+}
+
+/// What was saved under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which save it was.
+    pub version: Version,
+    /// The fence of the owner who saved it.
+    pub fence: u64,
+    /// The state.
+    pub value: Vec<u8>,
+    /// Newer files that are damaged and were passed over, newest first. Empty when all is well; tell the operator when it is not.
+    pub skipped: Vec<Damage>,
+}
+
+/// Checkpoints in a folder. Clones are the same store.
+///
+/// # Concurrency
+/// Each key belongs to one of [`STRIPES`] locks, chosen by a hash of the key, and every call holds the lock of its key while it works
+/// on the disk. So calls on one key, from any clone, happen one after the other in the order in which they came; calls on different
+/// keys wait for each other only where they share a lock. The lock goes with the work, not with the caller: a dropped future does not
+/// let the next save in before its own work has ended.
+///
+/// Two stores opened on one folder, in one process or in two, do not see each other's locks. They are kept apart by fences alone:
+/// whoever has the higher fence is the newest, whatever the other still writes. Two owners must never share a fence.
+///
+/// # Cancellation
+/// A call whose future is dropped before the work begins did nothing. Later, the work runs to its end: a save may have happened.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    disk: Disk,
+    root: PathBuf,
+    blocking: Blocking,
+    locks: Box<[Arc<Semaphore>]>,
+    /// Tells temporary files of this store apart.
+    serial: AtomicU64,
+}
+
+impl Store {
+    /// A store in the folder `root`, which is made if need be. Its work on the disk runs on `blocking`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn open(disk: Disk, root: PathBuf, blocking: Blocking) -> Result<Store, OpenError> {
+        let (disk2, root2) = (disk.clone(), root.clone());
+        blocking.run(move || make_root(&disk2, &root2)).await.map_err(OpenError::Panicked)??;
+        let locks = (0..STRIPES).map(|_| Arc::new(Semaphore::new(1))).collect();
+        Ok(Store(Arc::new(Shared { disk, root, blocking, locks, serial: AtomicU64::new(0) })))
+    }
+
+    /// Saves `value` as the newest checkpoint of `key`, with the next version. `Ok` means that it survives a power loss. Keeps the
+    /// newest [`crate::limits::KEEP`] versions and removes older ones, and what crashed saves left behind.
+    ///
+    /// `fence` is the owner's: its term, or whatever number rises whenever ownership passes on.
+    ///
+    /// # Errors
+    /// [`SaveError::Fenced`] when a higher fence has saved; the rest when the value is too long or the disk refuses. The error says what
+    /// was left behind.
+    pub async fn save(&self, key: &Key, fence: u64, value: &[u8]) -> Result<Version, SaveError> {
+        if value.len() > VALUE_MAX {
+            return Err(SaveError::Long { key: key.clone(), length: value.len() });
+        }
+        let value = value.to_vec();
+        let serial = self.0.serial.fetch_add(1, Ordering::Relaxed);
+        self.work(key, move |folder| folder.save(fence, &value, serial), SaveError::Panicked).await
+    }
+
+    /// The newest checkpoint of `key` that is whole, or `None` if there never was one. Damaged newer ones are reported in
+    /// [`Checkpoint::skipped`].
+    ///
+    /// # Errors
+    /// [`LoadError::Corrupt`] when there are checkpoints and none is whole; the rest when the disk refuses.
+    pub async fn load(&self, key: &Key) -> Result<Option<Checkpoint>, LoadError> {
+        self.work(key, |folder| folder.load(), LoadError::Panicked).await
+    }
+
+    /// Removes all checkpoints of `key`, and with them its fence and its count of versions: afterwards any owner may save. So remove
+    /// a key only when nobody will own it again, or when no older owner is left. Fine if there are none.
+    ///
+    /// # Errors
+    /// When the disk refuses; the newest are then left.
+    pub async fn remove(&self, key: &Key) -> Result<(), RemoveError> {
+        self.work(key, |folder| folder.remove(), RemoveError::Panicked).await
+    }
+
+    async fn work<T, E>(
+        &self,
+        key: &Key,
+        work: impl FnOnce(Folder<'_>) -> Result<T, E> + Send + 'static,
+        panicked: fn(playhouse_rt::Lost) -> E,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let stripe = crc32fast::hash(key.as_str().as_bytes()) as usize % self.0.locks.len();
+        let permit = self.0.locks[stripe].clone().acquire_owned().await;
+        let permit = permit.unwrap_or_else(|_| unreachable!("nobody closes the locks"));
+        let (shared, key) = (self.0.clone(), key.clone());
+        let run = move || {
+            // The lock ends with the work, see `Store`.
+            let _permit = permit;
+            work(Folder::new(&shared.disk, &shared.root, &key))
+        };
+        self.0.blocking.run(run).await.map_err(panicked)?
+    }
+}
+
+/// Makes the root and makes its name durable, and that of every folder above it which may be new.
+fn make_root(disk: &Disk, root: &Path) -> Result<(), Failed> {
+    let is_missing = |folder: &Path| disk.list(folder).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    let above = |folder: &Path| match folder.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        parent => parent.map(Path::to_path_buf),
+    };
+    // The root's own name is synced even if it is there: an earlier life may have crashed between making and syncing it.
+    let mut unsynced: Vec<PathBuf> = above(root).into_iter().collect();
+    while let Some(folder) = unsynced.last().filter(|folder| is_missing(folder)).and_then(|folder| above(folder)) {
+        unsynced.push(folder);
+    }
+    disk.create_dir_all(root).map_err(failed(Step::Folder, root))?;
+    for folder in unsynced.iter().rev() {
+        disk.sync_dir(folder).map_err(failed(Step::Folder, folder))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The program gives what scripts rely on. Nothing here looks at how fast anything was.
+#![allow(missing_docs)]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_playhouse-benches")).args(arguments).output().expect("the program starts")
+}
+
+/// The JSON object on the last line of standard output.
+fn last_line(arguments: &[&str]) -> Value {
+    let output = bench(arguments);
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?} ends with {}: {stderr}", output.status);
+    assert!(stderr.contains("ratio") && !stderr.contains('\x1b'), "the table goes to standard error, without colours: {stderr}");
+    serde_json::from_str(stdout.lines().last().expect("a last line")).expect("it is JSON")
+}
+
+fn check(bench: &str, metrics: &[(&str, &str, &str)], peers: &[&str]) {
+    let report = last_line(&[bench, "--quick", "--json"]);
+    assert_eq!(report["bench"], bench);
+    assert!(report["cores"].as_u64().is_some_and(|cores| cores > 0));
+    let rows = report["rows"].as_array().expect("rows");
+    for (metric, unit, better) in metrics {
+        for peer in peers {
+            let row = rows.iter().find(|row| row["metric"] == *metric && row["peer"] == *peer);
+            let row = row.unwrap_or_else(|| panic!("no row of {metric} beside {peer}"));
+            assert_eq!((row["unit"].as_str(), row["better"].as_str()), (Some(*unit), Some(*better)), "{row}");
+            let figure =
+                |key: &str| row[key].as_f64().filter(|figure| *figure > 0.0).unwrap_or_else(|| panic!("no {key}: {row}"));
+            let ratio = figure("ours") / figure("theirs");
+            assert!((figure("ratio") / ratio - 1.0).abs() < 0.01, "ratio is ours by theirs: {row}");
+            assert!(row["note"].as_str().is_some_and(|note| note.contains(peer)), "{row}");
+        }
+    }
+    assert_eq!(rows.len(), metrics.len() * peers.len());
+}
+
+#[test]
+fn actors_has_all_its_rows() {
+    let metrics = [
+        ("local_tell", "ns", "lower"),
+        ("local_ask", "ns", "lower"),
+        ("spawn_ask", "ns", "lower"),
+        ("bytes_per_actor", "bytes", "lower"),
+        ("local_tell_across", "ns", "lower"),
+    ];
+    check("actors", &metrics, &["actix", "ractor", "kameo"]);
+}
+
+#[test]
+fn remote_has_all_its_rows() {
+    check("remote", &[("remote_tell", "records/s", "higher"), ("remote_ask", "us", "lower")], &["quinn"]);
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_list() {
+    let output = bench(&["actress"]);
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(["actress", "actors", "remote"].iter().all(|name| text.contains(name)), "{text}");
+    assert!(output.stdout.is_empty());
+}

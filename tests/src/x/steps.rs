@@ -1,0 +1,247 @@
+//! Everything that must pass, as data. To add a step, add a row; the cheap ones stand first.
+
+use serde_json::Value;
+
+/// Something that must pass.
+pub struct Step {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it shows, in a few words.
+    pub about: &'static str,
+    /// Whether it belongs to the simulated world, which is built with flags of its own.
+    pub simulated: bool,
+    /// What cargo is asked; [`SIMULATED_WORLD`] and [`SIMULATED_PACKAGES`] are expanded.
+    command: &'static [&'static str],
+    /// Looks at what it printed, when it ended well: a remark for the table, or what is wrong.
+    pub judge: fn(&str) -> Result<String, String>,
+}
+
+/// Stands for [`WORLD`] within a command.
+const SIMULATED_WORLD: &str = "<simulated world>";
+
+/// Stands for [`PACKAGES`] within a command.
+const SIMULATED_PACKAGES: &str = "<simulated packages>";
+
+/// The packages with tests of the simulated world.
+const PACKAGES: &[&str] =
+    &["-p", "playhouse-rt", "-p", "playhouse-store", "-p", "playhouse-net", "-p", "playhouse-actors", "-p", "playhouse-sim"];
+
+/// What makes cargo build the simulated world; the alias `cargo sim` in .cargo/config.toml does the same.
+const WORLD: &[&str] =
+    &["--profile", "sim", "--target-dir", "target/sim", "--config", "target.'cfg(all())'.rustflags=['--cfg=madsim']"];
+
+/// All steps, in the order in which they run.
+pub const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        about: "the sources are formatted",
+        simulated: false,
+        command: &["fmt", "--all", "--check"],
+        judge: nothing,
+    },
+    Step {
+        name: "clippy",
+        about: "no lint complains",
+        simulated: false,
+        command: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        judge: nothing,
+    },
+    Step {
+        name: "test",
+        about: "all tests, on the real runtime, disk and network",
+        simulated: false,
+        command: &["test", "--workspace"],
+        judge: tests,
+    },
+    Step {
+        name: "clippy-sim",
+        about: "no lint complains in the simulated world",
+        simulated: true,
+        command: &["clippy", SIMULATED_WORLD, SIMULATED_PACKAGES, "--all-targets", "--", "-D", "warnings"],
+        judge: nothing,
+    },
+    Step {
+        name: "test-sim",
+        about: "the tests of the simulated world",
+        simulated: true,
+        command: &["test", SIMULATED_WORLD, SIMULATED_PACKAGES],
+        judge: tests,
+    },
+    Step {
+        name: "sim",
+        about: "50 simulated histories of the demo keep every promise",
+        simulated: true,
+        command: &["sim", "run", "demo", "--seeds", "0..50", "--json"],
+        judge: seeds,
+    },
+    Step {
+        name: "twice",
+        about: "the same seed is the same history, in two processes",
+        simulated: true,
+        command: &["sim", "twice", "demo", "--seeds", "0..5"],
+        judge: nothing,
+    },
+    Step {
+        name: "planted",
+        about: "the simulator finds the bugs that were put back",
+        simulated: true,
+        command: &["sim", "planted", "--json"],
+        judge: planted,
+    },
+    Step { name: "release", about: "the release build", simulated: false, command: &["build", "--release"], judge: nothing },
+    Step {
+        name: "demo",
+        about: "the demo gives the right results, over mutual TLS",
+        simulated: false,
+        command: &["run", "--release", "-q", "--", "demo", "--json"],
+        judge: demo,
+    },
+    Step {
+        name: "bench-smoke",
+        about: "the actors' bench gives all its rows",
+        simulated: false,
+        command: &["run", "--release", "-q", "-p", "playhouse-benches", "--", "actors", "--quick", "--json"],
+        judge: bench,
+    },
+];
+
+impl Step {
+    /// What cargo is asked.
+    pub fn arguments(&self) -> Vec<String> {
+        let expand = |argument: &&'static str| match *argument {
+            SIMULATED_WORLD => WORLD.to_vec(),
+            SIMULATED_PACKAGES => PACKAGES.to_vec(),
+            argument => vec![argument],
+        };
+        self.command.iter().flat_map(expand).map(str::to_string).collect()
+    }
+}
+
+/// The exit code has said it all.
+fn nothing(_: &str) -> Result<String, String> {
+    Ok(String::new())
+}
+
+/// Adds up `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+fn tests(stdout: &str) -> Result<String, String> {
+    let mut counts = [0u64; 2];
+    for line in stdout.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+        for (count, word) in counts.iter_mut().zip(["passed", "ignored"]) {
+            let part = line.split(['.', ';']).find_map(|part| part.trim().strip_suffix(word));
+            *count += part.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    match counts {
+        [0, _] => Err("no test ran".to_string()),
+        [passed, 0] => Ok(format!("{passed} tests")),
+        [passed, ignored] => Ok(format!("{passed} tests, {ignored} ignored")),
+    }
+}
+
+/// The JSON object on the last line.
+fn last_line(stdout: &str) -> Result<Value, String> {
+    let line = stdout.lines().rfind(|line| !line.trim().is_empty()).ok_or("it printed nothing")?;
+    let value: Value = serde_json::from_str(line).map_err(|error| format!("its last line is no JSON ({error}): {line}"))?;
+    if value.is_object() { Ok(value) } else { Err(format!("its last line is no JSON object: {line}")) }
+}
+
+fn number(value: &Value, key: &str) -> Result<u64, String> {
+    value[key].as_u64().ok_or_else(|| format!("its last line has no number {key:?}"))
+}
+
+fn seeds(stdout: &str) -> Result<String, String> {
+    let value = last_line(stdout)?;
+    let (seeds, passed) = (number(&value, "seeds")?, number(&value, "passed")?);
+    if seeds == 0 || passed != seeds {
+        return Err(format!("{passed} of {seeds} seeds passed"));
+    }
+    Ok(format!("{seeds} seeds, {:.0} s simulated", value["virtual_s"].as_f64().unwrap_or(0.0)))
+}
+
+fn planted(stdout: &str) -> Result<String, String> {
+    let value = last_line(stdout)?;
+    let (planted, found) = (number(&value, "planted")?, number(&value, "found")?);
+    // How many may be missed is the simulator's to say, by its exit code; finding none is never right.
+    if found == 0 || found > planted {
+        return Err(format!("{found} of {planted} planted bugs were found"));
+    }
+    Ok(format!("{found} of {planted} bugs found"))
+}
+
+fn demo(stdout: &str) -> Result<String, String> {
+    let value = last_line(stdout)?;
+    for key in ["result_ok", "windows_ok", "mtls"] {
+        if value[key] != Value::Bool(true) {
+            return Err(format!("{key} is {}, not true", value[key]));
+        }
+    }
+    Ok("results and windows right, mutual TLS".to_string())
+}
+
+/// The rows that the bench of actors must have: each metric beside each peer.
+const METRICS: &[&str] = &["local_tell", "local_ask", "spawn_ask", "bytes_per_actor"];
+const PEERS: &[&str] = &["actix", "ractor", "kameo"];
+
+fn bench(stdout: &str) -> Result<String, String> {
+    let value = last_line(stdout)?;
+    let rows = value["rows"].as_array().ok_or("its last line has no rows")?;
+    for (metric, peer) in METRICS.iter().flat_map(|metric| PEERS.iter().map(move |peer| (*metric, *peer))) {
+        let row = rows.iter().find(|row| row["metric"] == metric && row["peer"] == peer);
+        let row = row.ok_or_else(|| format!("there is no row of {metric} beside {peer}"))?;
+        if !["ours", "theirs", "ratio"].iter().all(|key| row[key].as_f64().is_some_and(|figure| figure > 0.0)) {
+            return Err(format!("the row of {metric} beside {peer} lacks a figure: {row}"));
+        }
+    }
+    Ok(format!("{} rows", rows.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_world_is_that_of_the_alias() {
+        let config = include_str!("../../../.cargo/config.toml");
+        for flag in WORLD {
+            assert!(config.contains(flag), "{flag} is not in the alias `sim`");
+        }
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let names: std::collections::BTreeSet<_> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+    }
+
+    #[test]
+    fn test_results_are_added_up() {
+        let text = "running\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured\nx\ntest result: ok. 4 passed; 0 failed; 0 ignored";
+        assert_eq!(tests(text), Ok("7 tests, 1 ignored".to_string()));
+        assert!(tests("test result: ok. 0 passed; 0 failed; 0 ignored").is_err());
+    }
+
+    #[test]
+    fn an_exit_code_of_0_alone_is_not_believed() {
+        let lines = |value: Value| format!("chat\n{value}\n");
+        assert!(seeds(&lines(json!({ "seeds": 50, "passed": 50, "virtual_s": 812.4 }))).is_ok());
+        assert!(seeds(&lines(json!({ "seeds": 50, "passed": 49 }))).is_err());
+        assert!(seeds(&lines(json!({ "seeds": 0, "passed": 0 }))).is_err());
+        assert!(planted(&lines(json!({ "planted": 20, "found": 19 }))).is_ok());
+        assert!(planted(&lines(json!({ "planted": 20, "found": 0 }))).is_err());
+        assert!(demo(&lines(json!({ "result_ok": true, "windows_ok": true, "mtls": true }))).is_ok());
+        assert!(demo(&lines(json!({ "result_ok": true, "windows_ok": true }))).unwrap_err().contains("mtls"));
+        assert!(demo("").is_err() && demo("no json").is_err() && demo("[]").is_err());
+    }
+
+    #[test]
+    fn a_bench_wants_every_metric_beside_every_peer() {
+        let row = |metric: &str, peer: &str| json!({ "metric": metric, "peer": peer, "ours": 1.0, "theirs": 2.0, "ratio": 0.5 });
+        let mut rows: Vec<Value> = METRICS.iter().flat_map(|metric| PEERS.iter().map(move |peer| row(metric, peer))).collect();
+        assert_eq!(bench(&json!({ "rows": rows }).to_string()), Ok("12 rows".to_string()));
+        rows[3]["ratio"] = Value::Null;
+        assert!(bench(&json!({ "rows": rows }).to_string()).unwrap_err().contains("local_ask beside actix"));
+        rows.pop();
+        assert!(bench(&json!({ "rows": rows }).to_string()).is_err());
+    }
+}
