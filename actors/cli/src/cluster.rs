@@ -41,7 +41,11 @@ impl Cluster {
     /// Starts a coordinator that wants `workers` workers, and `nodes` nodes that offer them.
     pub(crate) async fn start(nodes: u32, workers: u32) -> Result<Cluster, Trouble> {
         let host = Host::os();
-        let folder = std::env::temp_dir().join(format!("playhouse-{}-{:08x}", std::process::id(), host.random("folder").next_u64() as u32));
+        let folder = std::env::temp_dir().join(format!(
+            "playhouse-{}-{:08x}",
+            std::process::id(),
+            host.random("folder").next_u64() as u32
+        ));
         let at_fault = |error: &dyn std::fmt::Display| Trouble::new(format!("{}: {error}", folder.display()));
         private_folder(&folder).map_err(|error| at_fault(&error))?;
         let authority = Authority::new("demo", host.wall_clock()).map_err(|error| at_fault(&error))?;
@@ -102,7 +106,8 @@ impl Cluster {
         let stdout = child.stdout.take().expect("it is piped");
         let stdin = child.stdin.take();
         self.nodes.push(Process { name: identity.node().clone(), child, stdin });
-        let line = Blocking::new(1).run(move || {
+        let reader = Blocking::new(1);
+        let line = reader.run(move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).map(|_| line)
         });

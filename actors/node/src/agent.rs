@@ -165,7 +165,8 @@ impl Handler<StartWorker> for Agent {
         if !self.workers.contains_key(&id.number) {
             let (ground, of_worker) = (self.ground.clone(), id.clone());
             let name = worker_name(&id);
-            let worker = ctx.system().spawn_remote(name, SpawnOptions::default(), move || Worker::new(ground.clone(), of_worker.clone()));
+            let worker =
+                ctx.system().spawn_remote(name, SpawnOptions::default(), move || Worker::new(ground.clone(), of_worker.clone()));
             let worker = match worker {
                 Ok(worker) => worker,
                 Err(taken) => return MessageResult(Err(taken.to_string())),

@@ -116,7 +116,10 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let hopeless = matches!(last, AskError::Unsendable(_) | AskError::NotInProtocol(_) | AskError::NotUnderstood(_) | AskError::Undecodable(_));
+            let hopeless = matches!(
+                last,
+                AskError::Unsendable(_) | AskError::NotInProtocol(_) | AskError::NotUnderstood(_) | AskError::Undecodable(_)
+            );
             if hopeless || playhouse_rt::now() - began >= self.patience {
                 return Err(ClientError::Coordinator { patience: self.patience, last });
             }
@@ -183,7 +186,9 @@ impl<R: DeserializeOwned> JobHandle<R> {
         let within = self.client.patience;
         let values = self.client.tried(|| self.client.coordinator.ask_within(FetchResult { job: self.id }, within)).await?;
         let values = values.ok_or(ClientError::Forgotten(self.id))?;
-        let [value] = values.as_slice() else { return Err(ClientError::Failed(format!("it gave {} values, not one", values.len()))) };
+        let [value] = values.as_slice() else {
+            return Err(ClientError::Failed(format!("it gave {} values, not one", values.len())));
+        };
         Ok(decode(value)?)
     }
 

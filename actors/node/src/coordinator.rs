@@ -2,15 +2,17 @@
 
 use playhouse_actors::prelude::*;
 use playhouse_cluster::Solo;
-use playhouse_plane::{JobId, JobStatus, NodeState, Payload, Plane, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult};
+use playhouse_plane::{
+    JobId, JobStatus, NodeState, Payload, Plane, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult,
+};
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::{Incarnation, MessageId};
 
 use crate::agent::{AGENT, Agent};
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
-    Beat, ClusterStatus, CloseShard, Eat, FetchResult, FetchStatus, FetchWindows, Join, OpenShard, Replan, Run, StartWorker, StopWorker,
-    Submit, TaskIsDone, Watch, WorkerIsDown, WorkerIsUp, YouAreLost,
+    Beat, CloseShard, ClusterStatus, Eat, FetchResult, FetchStatus, FetchWindows, Join, OpenShard, Replan, Run, StartWorker,
+    StopWorker, Submit, TaskIsDone, Watch, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::node::Finder;
 use crate::shard::{ShardActor, shard_name};
@@ -173,7 +175,9 @@ fn summary(effect: &PlaneEffect) -> String {
         PlaneEffect::Dispatch { worker, fence, function, .. } => format!("dispatch {fence} {function} to {worker}"),
         PlaneEffect::OpenShard { shard, epoch, node, .. } => format!("open {shard} epoch {epoch} on {node}"),
         PlaneEffect::CloseShard { shard, epoch, node, .. } => format!("close {shard} epoch {epoch} on {node}"),
-        PlaneEffect::Feed { shard, epoch, node, feed, .. } => format!("feed {shard} epoch {epoch} on {node}: {} events", feed.events.len()),
+        PlaneEffect::Feed { shard, epoch, node, feed, .. } => {
+            format!("feed {shard} epoch {epoch} on {node}: {} events", feed.events.len())
+        }
         other => format!("{other:?}"),
     }
 }

@@ -30,7 +30,9 @@ pub use tasks::{Function, TaskCx, TaskError, Tasks};
 
 pub use playhouse_actors::{AskError, Counters, Exit, System};
 pub use playhouse_net::{Authority, CertError, Identity, IdentityPem, Stats};
-pub use playhouse_plane::{JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult};
+pub use playhouse_plane::{
+    JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
+};
 pub use playhouse_rt as rt;
 pub use playhouse_wire::{ActorName, BadName, Incarnation, Lane, MessageId, NodeName, Time};
 

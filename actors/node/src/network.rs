@@ -30,7 +30,13 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(system: System) -> Inbox {
-        Inbox { system, calls: Calls::default(), listeners: Mutex::default(), open_asks: Arc::default(), garbage: AtomicU64::new(0) }
+        Inbox {
+            system,
+            calls: Calls::default(),
+            listeners: Mutex::default(),
+            open_asks: Arc::default(),
+            garbage: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn listen(&self, listener: Listener) {
@@ -154,7 +160,15 @@ impl Route for Way {
         self.send(&self.peer()?, lane, &Packet::Tell { to: to.as_str(), message, payload })
     }
 
-    fn ask(&self, lane: Lane, to: &ActorName, message: MessageId, payload: &[u8], within: Duration, reply: Reply) -> Result<(), RouteError> {
+    fn ask(
+        &self,
+        lane: Lane,
+        to: &ActorName,
+        message: MessageId,
+        payload: &[u8],
+        within: Duration,
+        reply: Reply,
+    ) -> Result<(), RouteError> {
         let peer = self.peer()?;
         let deadline_ms = within.min(DEADLINE_MAX).as_millis().try_into().unwrap_or(u32::MAX);
         let call = self.inbox.calls.open(&peer, to, reply).ok_or(RouteError::Full)?;

@@ -19,6 +19,7 @@ use crate::agent::{AGENT, Agent, CoordinatorLink, Ground, Roster};
 use crate::client::Client;
 use crate::coordinator::{COORDINATOR, Coordinator, PlaneHands, link_down};
 use crate::limits::PLANE_MAILBOX;
+use crate::messages::Traffic;
 use crate::network::{Inbox, Way};
 use crate::tasks::Tasks;
 
@@ -119,12 +120,19 @@ impl Finder {
         if node == self.system.node() {
             return self.system.lookup(name);
         }
-        let route: Arc<dyn Route> = Arc::new(Way { node: node.clone(), endpoint: self.endpoint.clone(), inbox: self.inbox.clone() });
+        let route: Arc<dyn Route> =
+            Arc::new(Way { node: node.clone(), endpoint: self.endpoint.clone(), inbox: self.inbox.clone() });
         Some(self.system.remote(route, ActorName::new(name).ok()?))
     }
 
     pub(crate) fn wall_clock(&self) -> Duration {
         self.host.wall_clock()
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        let stats = self.endpoint.stats();
+        let messages = Lane::ALL.iter().map(|lane| stats.sent(*lane) + stats.received(*lane)).sum();
+        Traffic { messages, bytes: stats.bytes_sent + stats.bytes_received }
     }
 }
 

@@ -19,7 +19,12 @@ where
     loop {
         match coordinator.ask_within(message.clone(), REPORT_DEADLINE).await {
             Ok(answer) => return Ok(answer),
-            Err(error @ (AskError::Unsendable(_) | AskError::NotInProtocol(_) | AskError::Undecodable(_) | AskError::NotUnderstood(_))) => {
+            Err(
+                error @ (AskError::Unsendable(_)
+                | AskError::NotInProtocol(_)
+                | AskError::Undecodable(_)
+                | AskError::NotUnderstood(_)),
+            ) => {
                 return Err(error);
             }
             Err(error) => tracing::debug!(%error, "a report did not arrive; it is tried again"),

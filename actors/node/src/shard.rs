@@ -44,7 +44,8 @@ pub(crate) async fn restore(ground: &Ground, open: &OpenShard) -> Result<Restore
             for damage in &checkpoint.skipped {
                 tracing::warn!(file = %damage.file.display(), reason = %damage.reason, "a damaged checkpoint was passed over");
             }
-            let state: ShardState = playhouse_wire::decode(&checkpoint.value).map_err(|e| format!("checkpoint of {shard}: {e}"))?;
+            let state: ShardState =
+                playhouse_wire::decode(&checkpoint.value).map_err(|e| format!("checkpoint of {shard}: {e}"))?;
             playhouse_rt::ledger::record("restore", || format!("shard {shard} epoch {epoch} at event {}", state.seq));
             Shard::restore(*window, state)
         }
@@ -92,21 +93,23 @@ impl Handler<Eat> for ShardActor {
             keep.store.save(&keep.key, u64::from(keep.epoch), &bytes).await.map_err(|error| error.to_string())?;
             Ok(Some(state.seq))
         };
-        AtomicResponse::new(Box::pin(saved.into_actor(self).map(|saved: Result<Option<u64>, String>, actor: &mut ShardActor, ctx: &mut Ctx<ShardActor>| {
-            match saved {
-                Ok(seq) => {
-                    if let Some(seq) = seq {
-                        actor.shard.checkpointed(seq);
+        AtomicResponse::new(Box::pin(saved.into_actor(self).map(
+            |saved: Result<Option<u64>, String>, actor: &mut ShardActor, ctx: &mut Ctx<ShardActor>| {
+                match saved {
+                    Ok(seq) => {
+                        if let Some(seq) = seq {
+                            actor.shard.checkpointed(seq);
+                        }
+                        Ok(actor.shard.reply())
                     }
-                    Ok(actor.shard.reply())
+                    Err(reason) => {
+                        // What is in memory is no longer what is on disk; the plane opens the shard again from there.
+                        tracing::warn!(%reason, "a shard stops");
+                        ctx.stop();
+                        Err(reason)
+                    }
                 }
-                Err(reason) => {
-                    // What is in memory is no longer what is on disk; the plane opens the shard again from there.
-                    tracing::warn!(%reason, "a shard stops");
-                    ctx.stop();
-                    Err(reason)
-                }
-            }
-        })))
+            },
+        )))
     }
 }

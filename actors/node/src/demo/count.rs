@@ -178,7 +178,8 @@ mod tests {
             let plan = Plan { files: manifest.files.clone(), parts, pace_ms: 0 };
             let fence = playhouse_plane::Fence { job: playhouse_plane::JobId(1), task: 0, attempt: 1 };
             let node = crate::NodeName::new("n").unwrap();
-            let counted = plan.cut().into_iter().map(|part| count(&mut TaskCx::new(fence, node.clone(), disk.clone()), &part.pieces));
+            let counted =
+                plan.cut().into_iter().map(|part| count(&mut TaskCx::new(fence, node.clone(), disk.clone()), &part.pieces));
             assert_eq!(counted.fold(Index::default(), Index::merge), expected, "in {parts} parts");
         }
         std::fs::remove_dir_all(&folder).unwrap();

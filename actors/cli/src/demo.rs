@@ -1,0 +1,356 @@
+//! `playhouse demo`: the whole at work, in one command.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use playhouse::demo::{self, Found, Index, Manifest, Notes};
+use playhouse::rt::{self, Blocking, Host};
+use playhouse::{Client, ClusterStatus, JobHandle, JobStatus, Node, NodeConfig, NodeName, WindowResult};
+use serde_json::json;
+
+use crate::Trouble;
+use crate::cluster::Cluster;
+use crate::text::{Paint, bytes, number};
+
+/// Runs a real cluster on this machine: an index of words, a stream, and a killed node.
+///
+/// Starts a coordinator and two worker nodes as processes, joined over QUIC with mutual TLS. Submits a job that counts the words of all
+/// text files below a folder, kills one node on the way, and compares what comes out with a plain count. Leaves nothing behind.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  playhouse demo
+  playhouse demo --input ~/notes --kill none
+  playhouse demo --json | tail -n 1 | jq .replan_ms
+
+Exit codes: 0 all was equal, 1 it was not or something failed, 2 wrong arguments, 128+N ended by signal N.")]
+pub(crate) struct Args {
+    /// Folder with text files
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    input: PathBuf,
+    /// Which node to kill part-way, with SIGKILL
+    #[arg(long, value_enum, default_value_t = Kill::Worker)]
+    kill: Kill,
+    /// Workers in the whole cluster
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+    /// Each counting task takes at least so long, so that a small input is not done before the kill; 0: full speed
+    #[arg(long, value_name = "MS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pace: u64,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kill {
+    /// A node with running tasks
+    Worker,
+    /// No node
+    None,
+}
+
+/// Nodes that offer workers.
+const WORKER_NODES: u32 = 2;
+
+/// How long the cluster may take to come up.
+const UP_WITHIN: Duration = Duration::from_secs(30);
+
+/// The job may take no longer than this without a task being done.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+/// What came out.
+struct Outcome {
+    found: Found,
+    windows: Vec<WindowResult>,
+    job: JobStatus,
+    cluster: ClusterStatus,
+    killed: Option<(NodeName, u64)>,
+    job_ms: u64,
+}
+
+pub(crate) fn run(args: Args) -> Result<u8, Trouble> {
+    rt::run(0, async {
+        rt::select! {
+            signal = rt::interrupted() => Err(Trouble::interrupted(signal.map_err(Trouble::new)?)),
+            result = main(args) => result,
+        }
+    })
+    .map_err(Trouble::new)?
+}
+
+async fn main(args: Args) -> Result<u8, Trouble> {
+    let began = rt::now();
+    let input =
+        std::fs::canonicalize(&args.input).map_err(|error| Trouble::usage(format!("{}: {error}", args.input.display())))?;
+    let bars = Bars::new();
+    bars.say(&format!("listing {}", input.display()));
+    // Listing and counting block; they run on a thread of their own, so that Ctrl-C is heard meanwhile.
+    let reader = Blocking::new(1);
+    let disk = Host::os().disk().clone();
+    let folder = input.clone();
+    let manifest = reader.run(move || demo::scan(&disk, &folder)).await.map_err(Trouble::new)?.map_err(Trouble::usage)?;
+    bars.say(&format!("starting {} nodes", WORKER_NODES + 1));
+    let mut cluster = Cluster::start(WORKER_NODES, args.workers).await?;
+    let nodes = cluster.size();
+    let result = with_cluster(&args, &manifest, &mut cluster, &bars).await;
+    let slow = cluster.stop().await;
+    let outcome = result?;
+
+    bars.say("counting serially, to compare");
+    let disk = Host::os().disk().clone();
+    let listed = manifest.clone();
+    let (index, windows) = reader.run(move || demo::serial(&disk, &listed)).await.map_err(Trouble::new)?;
+    bars.clear();
+    let summary =
+        Summary { args: &args, input: &input, manifest: &manifest, outcome: &outcome, index: &index, windows: &windows, nodes };
+    summary.print();
+    for name in slow {
+        eprintln!("playhouse: {name} did not stop in time and was killed");
+    }
+    if args.json {
+        println!("{}", summary.json(rt::now() - began));
+    }
+    Ok(u8::from(!summary.all_equal()))
+}
+
+async fn with_cluster(args: &Args, manifest: &Manifest, cluster: &mut Cluster, bars: &Bars) -> Result<Outcome, Trouble> {
+    let mut config = NodeConfig::new(cluster.identity("client")?, ([127, 0, 0, 1], 0).into(), cluster.head().clone());
+    config.peers = vec![(cluster.head().clone(), cluster.head_address)];
+    config.threads = 1;
+    let node = Node::start(Host::os(), config).await.map_err(Trouble::new)?;
+    let result = with_client(args, manifest, cluster, &node.client(), bars).await;
+    node.stop(Duration::from_secs(1)).await;
+    result
+}
+
+async fn with_client(
+    args: &Args,
+    manifest: &Manifest,
+    cluster: &mut Cluster,
+    client: &Client,
+    bars: &Bars,
+) -> Result<Outcome, Trouble> {
+    let up = rt::timeout(UP_WITHIN, client.workers_up(args.workers as usize)).await;
+    up.map_err(|_| Trouble::new(format!("the workers were not up within {} s", UP_WITHIN.as_secs())))?.map_err(Trouble::new)?;
+    let (job, found) = demo::job(manifest, Duration::from_millis(args.pace)).map_err(Trouble::new)?;
+    let began = rt::now();
+    let job = client.submit(job, found).await.map_err(Trouble::new)?;
+    let killed = watch(args, cluster, client, &job, bars).await?;
+    let found = job.wait().await.map_err(Trouble::new)?;
+    let job_ms = (rt::now() - began).as_millis() as u64;
+    let windows = job.windows().await.map_err(Trouble::new)?;
+    let status = job.progress(0).await.map_err(Trouble::new)?;
+    let cluster = client.status().await.map_err(Trouble::new)?;
+    Ok(Outcome { found, windows, job: status, cluster, killed, job_ms })
+}
+
+/// Shows progress until the job has ended, and kills a node on the way. Gives the node, and when: milliseconds since the epoch.
+async fn watch(
+    args: &Args,
+    cluster: &mut Cluster,
+    client: &Client,
+    job: &JobHandle<Found>,
+    bars: &Bars,
+) -> Result<Option<(NodeName, u64)>, Trouble> {
+    let mut killed = None;
+    let mut seen = 0;
+    loop {
+        let status = rt::timeout(STUCK_AFTER, job.progress(seen)).await;
+        let status = status.map_err(|_| Trouble::new(format!("no task was done for {} s", STUCK_AFTER.as_secs())))?;
+        let status = status.map_err(Trouble::new)?;
+        bars.show(&status);
+        if status.state.is_some() {
+            return Ok(killed);
+        }
+        seen = status.done;
+        if args.kill == Kill::Worker && killed.is_none() && status.done * 3 >= status.tasks {
+            let workers = client.status().await.map_err(Trouble::new)?.workers;
+            if let Some(victim) = workers.into_iter().find(|worker| worker.task.is_some()).map(|worker| worker.id.node) {
+                let at = Host::os().wall_clock().as_millis() as u64;
+                cluster.kill(&victim).map_err(Trouble::new)?;
+                bars.note(&format!("killed {victim} with SIGKILL after {} of {} tasks", status.done, status.tasks));
+                killed = Some((victim, at));
+            }
+        }
+    }
+}
+
+/// Progress bars on a terminal, lines elsewhere; all on standard error.
+struct Bars {
+    all: MultiProgress,
+    tasks: ProgressBar,
+    windows: ProgressBar,
+    lines: bool,
+}
+
+impl Bars {
+    fn new() -> Bars {
+        let lines = !std::io::stderr().is_terminal();
+        let all =
+            MultiProgress::with_draw_target(if lines { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
+        let style = |template| ProgressStyle::with_template(template).expect("a template");
+        let tasks = all.add(ProgressBar::new(0));
+        tasks.set_style(style("{prefix:8} [{bar:40}] {pos}/{len} {msg}").progress_chars("=> "));
+        tasks.set_prefix("tasks");
+        let windows = all.add(ProgressBar::new(0));
+        windows.set_style(style("{prefix:8} {pos} closed {msg}"));
+        windows.set_prefix("windows");
+        Bars { all, tasks, windows, lines }
+    }
+
+    /// What happens now.
+    fn say(&self, text: &str) {
+        if self.lines {
+            eprintln!("playhouse: {text}");
+        }
+        self.tasks.set_message(text.to_string());
+    }
+
+    /// What happened, to stay above the bars.
+    fn note(&self, text: &str) {
+        if self.lines {
+            eprintln!("playhouse: {text}");
+        } else {
+            // A terminal that cannot be written to shows nothing else either.
+            let _ = self.all.println(text);
+        }
+    }
+
+    fn show(&self, status: &JobStatus) {
+        self.tasks.set_length(status.tasks.into());
+        self.tasks.set_position(status.done.into());
+        self.tasks.set_message(format!("{} running, {} tried again", status.running, status.retries));
+        if let Some(stream) = &status.stream {
+            self.windows.set_position(stream.windows as u64);
+        }
+    }
+
+    fn clear(&self) {
+        self.tasks.finish_and_clear();
+        self.windows.finish_and_clear();
+    }
+}
+
+struct Summary<'a> {
+    args: &'a Args,
+    input: &'a Path,
+    manifest: &'a Manifest,
+    outcome: &'a Outcome,
+    index: &'a Index,
+    windows: &'a [WindowResult],
+    nodes: usize,
+}
+
+/// Notes that are shown; the others are counted.
+const NOTES_SHOWN: usize = 8;
+
+impl Summary<'_> {
+    fn result_ok(&self) -> bool {
+        let found = &self.outcome.found;
+        found.index == *self.index
+            && found.top == self.index.top(found.top.len())
+            && found.top.len() == self.index.words.len().min(10)
+    }
+
+    fn windows_ok(&self) -> bool {
+        self.outcome.windows == self.windows
+    }
+
+    fn all_equal(&self) -> bool {
+        self.result_ok() && self.windows_ok()
+    }
+
+    /// From the kill to the moment when the coordinator had planned the node's work anew.
+    fn replan_ms(&self) -> Option<u64> {
+        let (node, at) = self.outcome.killed.as_ref()?;
+        let replan = self.outcome.cluster.replans.iter().find(|replan| replan.node == *node)?;
+        Some(replan.unix_ms.saturating_sub(*at))
+    }
+
+    fn notes(&self) -> Vec<(&str, &str)> {
+        let all = [&self.manifest.notes, &self.outcome.found.index.notes];
+        all.iter().flat_map(|notes| notes.list.iter().map(|(path, remark)| (path.as_str(), remark.as_str()))).collect()
+    }
+
+    fn note_count(&self) -> u64 {
+        let more = |notes: &Notes| notes.more;
+        self.notes().len() as u64 + more(&self.manifest.notes) + more(&self.outcome.found.index.notes)
+    }
+
+    fn print(&self) {
+        let paint = Paint::stdout();
+        let Outcome { job, cluster, killed, found, .. } = self.outcome;
+        let row = |name: &str, value: String| println!("  {name:<20} {value}");
+        println!("{}", paint.bold("Word index on a cluster, checked against a plain count"));
+        row("input", format!("{}: {} files, {}", self.input.display(), number(found.index.files), bytes(self.manifest.bytes())));
+        row("cluster", format!("{} nodes as processes, {} workers, QUIC with mutual TLS", self.nodes, self.args.workers));
+        row(
+            "tasks",
+            format!("{} done, {} tried again, in {} ms", number(job.done.into()), job.retries, number(self.outcome.job_ms)),
+        );
+        if let Some(slowest) = &job.slowest {
+            row("slowest task", format!("{} (task {}), {} ms", slowest.function, slowest.task, slowest.nanos / 1_000_000));
+        }
+        match (killed, self.replan_ms()) {
+            (Some((node, _)), Some(ms)) => {
+                row("killed", format!("{node} with SIGKILL; its work was planned anew after {} ms", number(ms)))
+            }
+            (Some((node, _)), None) => row("killed", format!("{node} with SIGKILL; nothing had to be planned anew")),
+            (None, _) if self.args.kill == Kill::Worker => row("killed", "nothing: the job was done before".into()),
+            (None, _) => {}
+        }
+        row("over QUIC", format!("{} messages, {}", number(cluster.traffic.messages), bytes(cluster.traffic.bytes)));
+        let top: Vec<String> = found.top.iter().take(5).map(|(word, count)| format!("{word} {}", number(*count))).collect();
+        row("most frequent", top.join(", "));
+        let words = format!("{} different words", number(self.index.words.len() as u64));
+        row(
+            "result",
+            format!("{words}: {}", paint.verdict(self.result_ok(), if self.result_ok() { "equal" } else { "NOT EQUAL" })),
+        );
+        let windows = format!("{} windows of a second", number(self.windows.len() as u64));
+        row(
+            "stream",
+            format!("{windows}: {}", paint.verdict(self.windows_ok(), if self.windows_ok() { "equal" } else { "NOT EQUAL" })),
+        );
+        let notes = self.notes();
+        if !notes.is_empty() {
+            row("remarks", number(self.note_count()));
+            for (path, remark) in notes.iter().take(NOTES_SHOWN) {
+                let path = Path::new(path);
+                println!("    {}: {remark}", path.strip_prefix(self.input).unwrap_or(path).display());
+            }
+            if self.note_count() > NOTES_SHOWN as u64 {
+                println!("    and {} more", number(self.note_count() - NOTES_SHOWN as u64));
+            }
+        }
+    }
+
+    fn json(&self, wall: Duration) -> serde_json::Value {
+        let Outcome { job, cluster, killed, found, job_ms, .. } = self.outcome;
+        let notes: Vec<_> = self.notes().into_iter().map(|(path, remark)| json!({ "path": path, "remark": remark })).collect();
+        json!({
+            "nodes": self.nodes,
+            "workers": self.args.workers,
+            "files": found.index.files,
+            "bytes": self.manifest.bytes(),
+            "tasks_completed": job.done,
+            "tasks_retried": job.retries,
+            "result_ok": self.result_ok(),
+            "words": found.index.words.len(),
+            "windows": self.outcome.windows.len(),
+            "windows_ok": self.windows_ok(),
+            "killed": killed.as_ref().map(|(node, _)| node.as_str()),
+            "replan_ms": self.replan_ms(),
+            "slowest_ms": job.slowest.as_ref().map(|slowest| slowest.nanos / 1_000_000),
+            "job_ms": job_ms,
+            "wall_ms": wall.as_millis() as u64,
+            "quic_messages": cluster.traffic.messages,
+            "quic_bytes": cluster.traffic.bytes,
+            "mtls": true,
+            "remark_count": self.note_count(),
+            "remarks": notes,
+        })
+    }
+}
