@@ -48,6 +48,11 @@ pub fn elapsed() -> std::time::Duration {
     madsim::time::TimeHandle::try_current().map_or_else(Default::default, |time| time.elapsed())
 }
 
+/// The wall clock, which here is one for all hosts: time since the Unix epoch.
+pub fn wall_clock() -> std::time::Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
 impl Host {
     /// A host at `ip` on a simulated network, whose chance comes from `seed`.
     pub fn simulated(network: &Network, ip: IpAddr, disk: Disk, seed: u64) -> Host {

@@ -1,0 +1,87 @@
+//! One run in this process.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Instant;
+
+use playhouse::Planted;
+use playhouse_rt::sim::{self, ledger};
+use playhouse_sim::scenario::{BUGS, Outcome, Scenario};
+use playhouse_sim::verdict::Verdict;
+use serde_json::{Value, json};
+
+/// Runs `scenario` with `seed`; each line of the ledger goes to `sink`. Gives what the parent reads.
+pub(crate) fn run(scenario: &Scenario, seed: u64, bug: Option<&str>, sink: impl FnMut(&ledger::Line<'_>) + 'static) -> (Verdict, Value) {
+    let mut planted = Planted::default();
+    if let Some(bug) = BUGS.iter().find(|known| Some(known.name) == bug) {
+        (bug.plant)(&mut planted);
+    }
+    let panics = remember_panics();
+    let began = Instant::now();
+    let virtual_time = Rc::new(RefCell::new(std::time::Duration::ZERO));
+    ledger::open(sink);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        sim::run(seed, async {
+            let outcome = (scenario.run)(seed, planted).await;
+            *virtual_time.borrow_mut() = sim::elapsed();
+            outcome
+        })
+    }));
+    let (hash, events) = ledger::close();
+    let outcome = result.unwrap_or_else(|panic| {
+        let text = playhouse_rt::panic_text(&*panic);
+        let verdict = if text.contains("all tasks will block forever") {
+            Verdict::Stuck("nothing can happen any more".into())
+        } else {
+            let place = panics.borrow().last().cloned().unwrap_or_default();
+            Verdict::Crashed(format!("{text} ({place})"))
+        };
+        Outcome { verdict, faults: Default::default() }
+    });
+    let report = json!({
+        "scenario": scenario.name,
+        "seed": seed,
+        "verdict": outcome.verdict.json(),
+        "virtual_s": virtual_time.borrow().as_secs_f64(),
+        "wall_s": began.elapsed().as_secs_f64(),
+        "cpu_s": cpu_seconds(),
+        "hash": hash,
+        "events": events,
+        "faults": outcome.faults,
+    });
+    (outcome.verdict, report)
+}
+
+/// Panics of actors are caught and part of many histories; remember where they were instead of printing them.
+fn remember_panics() -> Rc<RefCell<Vec<String>>> {
+    thread_local! {
+        static PLACES: Rc<RefCell<Vec<String>>> = Rc::default();
+    }
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        PLACES.with(|places| places.borrow_mut().push(place));
+    }));
+    PLACES.with(Clone::clone)
+}
+
+/// Processor time of this process so far.
+fn cpu_seconds() -> f64 {
+    // Fields 14 and 15 of /proc/self/stat, in ticks of 10 ms (proc(5)); 0 where there is no such file.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    ticks as f64 / 100.0
+}
+
+/// Writes the ledger to a file.
+pub(crate) fn into_file(path: &Path) -> std::io::Result<impl FnMut(&ledger::Line<'_>) + use<>> {
+    let mut file = BufWriter::new(File::create(path)?);
+    Ok(move |line: &ledger::Line<'_>| {
+        // A full disk shows when the file is compared.
+        let _ = writeln!(file, "{line}");
+    })
+}

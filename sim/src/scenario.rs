@@ -1,0 +1,65 @@
+//! Scenarios: what is started, what befalls it, and what must hold.
+
+mod demo;
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use playhouse::Planted;
+
+use crate::verdict::Verdict;
+
+/// A bug put in on purpose.
+pub struct Bug {
+    /// Its name.
+    pub name: &'static str,
+    /// Puts it in.
+    pub plant: fn(&mut Planted),
+}
+
+/// The planted bugs.
+pub const BUGS: &[Bug] = &[
+    Bug { name: "accept-stale-results", plant: |planted| planted.accept_stale_results = true },
+    Bug { name: "feed-without-numbers", plant: |planted| planted.feed_without_numbers = true },
+    Bug { name: "retry-drops-events", plant: |planted| planted.retry_drops_events = true },
+    Bug { name: "late-watermark", plant: |planted| planted.late_watermark = true },
+];
+
+/// What a run gave, beside its verdict.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How often each kind of fault happened.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+type Run = fn(u64, Planted) -> Pin<Box<dyn Future<Output = Outcome>>>;
+
+/// Something that can be rehearsed.
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// What it promises.
+    pub promises: &'static [&'static str],
+    /// Faults that every range of seeds should have exercised.
+    pub faults: &'static [&'static str],
+    /// Runs it, within [`playhouse_rt::sim::run`].
+    pub run: Run,
+}
+
+/// All scenarios.
+pub const ALL: &[Scenario] = &[Scenario {
+    name: "demo",
+    about: "the job of `playhouse demo` on four nodes; one worker node loses its power and comes back",
+    promises: demo::PROMISES,
+    faults: &["crash", "loss", "duplication", "reordering"],
+    run: |seed, planted| Box::pin(demo::run(seed, planted)),
+}];
+
+/// The scenario of that name.
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}

@@ -1,0 +1,249 @@
+//! The demo's job, with a worker node that loses its power at a drawn moment and comes back at another.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use playhouse::rt::sync::oneshot;
+use playhouse::rt::{self, Disk, Host, Random};
+use playhouse::{
+    Authority, ClientError, ClusterStatus, Coordinate, Identity, JobStatus, Node, NodeConfig, NodeName, PlaneConfig, Planted, WindowResult, demo,
+};
+
+use super::Outcome;
+use crate::verdict::Verdict;
+use crate::world::World;
+
+const RESULT: &str = "the result is what a plain count gives";
+const ONCE: &str = "each task's effect is applied once";
+const WINDOWS: &str = "every window is right";
+const ACCEPTED: &str = "a job that can be done is done";
+const HEALS: &str = "the cluster heals";
+
+/// What must hold.
+pub(super) const PROMISES: &[&str] = &[RESULT, ONCE, WINDOWS, ACCEPTED, HEALS];
+
+/// Within so much virtual time the job must be done, whatever befell it...
+const DONE_WITHIN: Duration = Duration::from_secs(60);
+
+/// ...and then every node be back with its workers.
+const HEALED_WITHIN: Duration = Duration::from_secs(20);
+
+const WORKERS: u32 = 4;
+const INPUT: &str = "/input";
+const PORT: u16 = 4433;
+
+/// What befalls the cluster.
+#[derive(Debug)]
+struct Plan {
+    victim: &'static str,
+    /// After the submission.
+    crash_at: Duration,
+    back_after: Duration,
+}
+
+impl Plan {
+    fn draw(random: &mut Random) -> Plan {
+        Plan {
+            victim: if random.chance(0.5) { "a" } else { "b" },
+            crash_at: Duration::from_millis(random.between(1, 900)),
+            back_after: Duration::from_millis(random.between(2, 5_000)),
+        }
+    }
+}
+
+/// What the client saw.
+struct Seen {
+    found: demo::Found,
+    windows: Vec<WindowResult>,
+    job: JobStatus,
+    cluster: ClusterStatus,
+}
+
+pub(super) async fn run(seed: u64, planted: Planted) -> Outcome {
+    let mut world = World::new(seed);
+    let verdict = match rehearse(&mut world, planted).await {
+        Ok(()) => Verdict::Held,
+        Err(verdict) => verdict,
+    };
+    Outcome { verdict, faults: world.faults() }
+}
+
+async fn rehearse(world: &mut World, planted: Planted) -> Result<(), Verdict> {
+    write_input(world);
+    let disk = Disk::simulated(world.storage(), u64::MAX);
+    let manifest = demo::scan(&disk, Path::new(INPUT)).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let (index, windows) = demo::serial(&disk, &manifest);
+
+    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let head = SocketAddr::new(world.ip("head"), PORT);
+    let config = head_config(&authority, head, planted)?;
+    world.start("head", |host| live(host, config));
+    for name in ["a", "b"] {
+        let config = worker_config(&authority, name, world, head)?;
+        world.start(name, |host| live(host, config));
+    }
+    let (submitted, on_submit) = oneshot::channel();
+    let (answer, on_answer) = oneshot::channel();
+    let config = client_config(&authority, world, head)?;
+    world.start("client", move |host| async move {
+        let _ = answer.send(client(host, config, manifest, submitted).await);
+        // Its connection stays until the world ends.
+        std::future::pending().await
+    });
+
+    let plan = Plan::draw(&mut world.random("plan"));
+    rt::ledger::record("plan", || format!("{plan:?}"));
+    let _ = rt::timeout(DONE_WITHIN, on_submit).await;
+    rt::sleep(plan.crash_at).await;
+    world.crash(plan.victim).await;
+    rt::sleep(plan.back_after).await;
+    let config = worker_config(&authority, plan.victim, world, head)?;
+    world.start(plan.victim, |host| live(host, config));
+
+    let seen = rt::timeout(DONE_WITHIN, on_answer).await;
+    let seen = seen.map_err(|_| Verdict::Stuck(format!("the job was not done within {DONE_WITHIN:?} of virtual time")))?;
+    let seen = seen.map_err(|_| Verdict::Crashed("the client is gone".into()))?;
+    let seen = seen.map_err(|error| Verdict::Broken { promise: ACCEPTED, seen: error.to_string() })?;
+    judge(&seen, &index, &windows)?;
+    heal(world, &authority, head).await
+}
+
+fn judge(seen: &Seen, index: &demo::Index, windows: &[WindowResult]) -> Result<(), Verdict> {
+    let found = &seen.found;
+    Verdict::check(RESULT, found.index == *index, || difference(&found.index, index))?;
+    Verdict::check(RESULT, found.top == index.top(found.top.len()), || format!("{:?}", found.top))?;
+    Verdict::check(ONCE, seen.job.done == seen.job.tasks, || format!("{:?}", seen.job))?;
+    let completed = seen.cluster.counters.completed;
+    Verdict::check(ONCE, completed == u64::from(seen.job.tasks), || format!("{completed} results accepted for {} tasks", seen.job.tasks))?;
+    let events: u64 = seen.windows.iter().map(|window| window.count).sum();
+    let expected: u64 = windows.iter().map(|window| window.count).sum();
+    Verdict::check(ONCE, events == expected, || format!("{events} events in windows, for {expected} files"))?;
+    Verdict::check(WINDOWS, seen.windows == windows, || {
+        let wrong = windows.iter().find(|window| !seen.windows.contains(window));
+        format!("{} windows for {}; missing: {wrong:?}", seen.windows.len(), windows.len())
+    })
+}
+
+fn difference(found: &demo::Index, index: &demo::Index) -> String {
+    let wrong = index.words.iter().find(|(word, count)| found.words.get(*word) != Some(count));
+    let extra = found.words.keys().find(|word| !index.words.contains_key(*word));
+    format!("wrong: {wrong:?}, extra: {extra:?}, files: {} for {}", found.files, index.files)
+}
+
+/// After the last fault everything must come back: all nodes alive, all workers up.
+async fn heal(world: &mut World, authority: &Authority, head: SocketAddr) -> Result<(), Verdict> {
+    let (answer, on_answer) = oneshot::channel();
+    let mut config = client_config(authority, world, head)?;
+    config.identity = identity(authority, "observer")?;
+    config.listen = SocketAddr::new(world.ip("observer"), PORT);
+    world.start("observer", move |host| async move {
+        let node = match Node::start(host, config).await {
+            Ok(node) => node,
+            Err(error) => return drop(answer.send(error.to_string())),
+        };
+        let mut ticks = rt::interval(Duration::from_millis(250));
+        let mut last = String::new();
+        let healed = async {
+            loop {
+                ticks.tick().await;
+                match node.client().status().await {
+                    Ok(status) if is_healed(&status) => return,
+                    Ok(status) => last = format!("{:?} {:?}", status.nodes, status.workers),
+                    Err(error) => last = error.to_string(),
+                }
+            }
+        };
+        let healed = rt::timeout(HEALED_WITHIN, healed).await;
+        let _ = answer.send(if healed.is_ok() { String::new() } else { last });
+    });
+    let open = on_answer.await.map_err(|_| Verdict::Crashed("the observer is gone".into()))?;
+    Verdict::check(HEALS, open.is_empty(), || format!("{HEALED_WITHIN:?} after the last fault: {open}"))
+}
+
+fn is_healed(status: &ClusterStatus) -> bool {
+    let alive = status.nodes.values().filter(|node| format!("{:?}", node.state) == "Alive").count();
+    let up = status.workers.iter().filter(|worker| worker.up).count();
+    alive == 2 && status.workers.len() == up && up == WORKERS as usize
+}
+
+async fn client(
+    host: Host,
+    config: NodeConfig,
+    manifest: demo::Manifest,
+    submitted: oneshot::Sender<()>,
+) -> Result<Seen, ClientError> {
+    let node = Node::start(host, config).await.map_err(|error| ClientError::Failed(error.to_string()))?;
+    let client = node.client();
+    client.workers_up(WORKERS as usize).await?;
+    let (job, found) = demo::job(&manifest, Duration::ZERO).map_err(|error| ClientError::Failed(error.to_string()))?;
+    let job = client.submit(job, found).await?;
+    let _ = submitted.send(());
+    let found = job.wait().await?;
+    let windows = job.windows().await?;
+    Ok(Seen { found, windows, job: job.progress(0).await?, cluster: client.status().await? })
+}
+
+/// A node's process: it starts the node, and starts it anew when the cluster has given it up.
+async fn live(host: Host, config: NodeConfig) {
+    loop {
+        let node = Node::start(host.clone(), config.clone()).await.unwrap_or_else(|error| panic!("a node does not start: {error}"));
+        let why = node.failed().await;
+        rt::ledger::record("failed", || why.clone());
+        assert!(config.coordinate.is_none(), "{why}");
+        node.stop(Duration::from_secs(3)).await;
+    }
+}
+
+fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
+    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
+    let name = NodeName::new(name).map_err(|error| crashed(&error))?;
+    authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
+}
+
+fn base(authority: &Authority, name: &'static str, listen: SocketAddr) -> Result<NodeConfig, Verdict> {
+    let head = NodeName::new("head").expect("a name");
+    Ok(NodeConfig::new(identity(authority, name)?, listen, head))
+}
+
+fn head_config(authority: &Authority, listen: SocketAddr, planted: Planted) -> Result<NodeConfig, Verdict> {
+    let mut config = base(authority, "head", listen)?;
+    config.coordinate = Some(Coordinate { plane: PlaneConfig { workers: WORKERS, planted, ..PlaneConfig::default() } });
+    Ok(config)
+}
+
+fn worker_config(authority: &Authority, name: &'static str, world: &mut World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+    let mut config = base(authority, name, SocketAddr::new(world.ip(name), PORT))?;
+    config.peers = vec![(config.coordinator.clone(), head)];
+    config.capacity = WORKERS;
+    config.tasks = demo::tasks();
+    config.checkpoints = Some(PathBuf::from("/checkpoints"));
+    Ok(config)
+}
+
+fn client_config(authority: &Authority, world: &mut World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+    let mut config = base(authority, "client", SocketAddr::new(world.ip("client"), PORT))?;
+    config.peers = vec![(config.coordinator.clone(), head)];
+    Ok(config)
+}
+
+/// Files of drawn words, some of them odd.
+fn write_input(world: &World) {
+    const WORDS: [&str; 12] =
+        ["stage", "Actor", "cue", "prompt", "curtain", "Ärger", "42", "scene-two", "exit", "läuft", "東京", "the"];
+    const EXTENSIONS: [&str; 4] = ["rs", "md", "txt", "toml"];
+    let mut random = world.random("input");
+    for n in 0..random.between(90, 160) {
+        let mut text = String::new();
+        for _ in 0..random.between(0, 120) {
+            text.push_str(WORDS[random.below(WORDS.len() as u64) as usize]);
+            text.push_str(["\n", " ", ", ", "\t"][random.below(4) as usize]);
+        }
+        let path = format!("{INPUT}/{:02}/file-{n}.{}", n % 7, EXTENSIONS[random.below(4) as usize]);
+        world.storage().put(Path::new(&path), text.as_bytes());
+        if random.chance(0.02) {
+            world.storage().forbid(Path::new(&path));
+        }
+    }
+    world.storage().put(&Path::new(INPUT).join("image.png"), b"\x89PNG\0\0");
+}
