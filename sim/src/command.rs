@@ -20,12 +20,16 @@ const BAD_USAGE: u8 = 4;
 
 /// Rehearses the whole cluster: the real code over a simulated network, disk, clock and dice.
 #[derive(Debug, Parser)]
-#[command(name = "cargo sim", max_term_width = 100, after_help = "Examples:
+#[command(
+    name = "cargo sim",
+    max_term_width = 100,
+    after_help = "Examples:
   cargo sim run demo --seeds 0..50
   cargo sim replay demo --seed 7
   cargo sim twice demo --seed 7
 
-Exit codes: 0 all held, 1 a broken promise, 2 stuck, 3 a crash in the product, 4 wrong arguments.")]
+Exit codes: 0 all held, 1 a broken promise, 2 stuck, 3 a crash in the product, 4 wrong arguments."
+)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -108,7 +112,10 @@ fn scenario(text: &str) -> Result<&'static str, String> {
 
 fn bug(text: &str) -> Result<&'static str, String> {
     let names: Vec<&str> = BUGS.iter().map(|bug| bug.name).collect();
-    BUGS.iter().map(|bug| bug.name).find(|name| *name == text).ok_or_else(|| format!("there is no such bug; there are: {}", names.join(", ")))
+    BUGS.iter()
+        .map(|bug| bug.name)
+        .find(|name| *name == text)
+        .ok_or_else(|| format!("there is no such bug; there are: {}", names.join(", ")))
 }
 
 fn range(text: &str) -> Result<std::ops::Range<u64>, String> {
@@ -171,6 +178,7 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
     let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ledger: None });
     let (mut passed, mut virtual_s, mut events) = (0u64, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
+    let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
     let mut failures = Vec::new();
     pool::run_all(requests, jobs, |report| {
         progress.step(report.failure().is_some());
@@ -178,6 +186,9 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
         events += report.value["events"].as_u64().unwrap_or(0);
         for (fault, count) in report.value["faults"].as_object().into_iter().flatten() {
             *faults.entry(fault.clone()).or_default() += count.as_u64().unwrap_or(0);
+        }
+        for (kind, seeds) in &mut reached {
+            *seeds += u64::from(report.value["kinds"][*kind].as_u64().is_some());
         }
         match report.failure() {
             None => passed += 1,
@@ -193,13 +204,23 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
     println!("  {virtual_s:.0} virtual seconds in {wall_s:.1} s ({:.0} times real time), {events} events", virtual_s / wall_s);
     let counts: Vec<String> = faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
     println!("  faults: {}", counts.join(", "));
+    let counts: Vec<String> = reached.iter().map(|(kind, seeds)| format!("{kind} {seeds}")).collect();
+    println!("  seeds that reached: {}", counts.join(", "));
+    for kind in reached.iter().filter(|(_, seeds)| **seeds == 0).map(|(kind, _)| kind) {
+        println!("  no seed of this range reached: {kind}");
+    }
     for fault in scenario.faults.iter().filter(|fault| faults.get(**fault).is_none_or(|count| *count == 0)) {
         println!("  no seed of this range exercised: {fault}");
     }
     for report in &failures {
         let verdict = &report.value["verdict"];
         let promise = verdict["promise"].as_str().map(|promise| format!(" {promise}:")).unwrap_or_default();
-        println!("  seed {}: {}:{promise} {}", report.seed, verdict["kind"].as_str().unwrap_or("?"), verdict["seen"].as_str().unwrap_or("?"));
+        println!(
+            "  seed {}: {}:{promise} {}",
+            report.seed,
+            verdict["kind"].as_str().unwrap_or("?"),
+            verdict["seen"].as_str().unwrap_or("?")
+        );
         let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
         println!("    cargo sim replay {} --seed {}{bug}", scenario.name, report.seed);
     }
@@ -214,7 +235,7 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
             .collect();
         println!(
             "{}",
-            json!({ "scenario": scenario.name, "seeds": total, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults })
+            json!({ "scenario": scenario.name, "seeds": total, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults, "reached": reached })
         );
     }
     failures.iter().map(pool::Report::exit_code).max().unwrap_or(0)
@@ -266,7 +287,11 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> 
         let [first, second] = reports.as_slice() else { unreachable!("two were asked for") };
         let hash = first.value["hash"].as_str().unwrap_or("none").to_string();
         let equal = first.value["hash"].is_string() && first.value["hash"] == second.value["hash"];
-        println!("{scenario} seed {seed}: {} {hash}, {} events", if equal { "equal" } else { "DIFFERENT" }, first.value["events"]);
+        println!(
+            "{scenario} seed {seed}: {} {hash}, {} events",
+            if equal { "equal" } else { "DIFFERENT" },
+            first.value["events"]
+        );
         last = json!({ "scenario": scenario, "seed": seed, "equal": equal, "hash": hash, "events": first.value["events"] });
         if !equal {
             match first_difference(&files[0], &files[1]) {
@@ -316,7 +341,9 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
         pool::run_all(requests, 1, |report| {
             tried += 1;
             cpu_s += report.value["cpu_s"].as_f64().unwrap_or(0.0);
-            how = report.failure().map(|verdict| verdict["promise"].as_str().or(verdict["kind"].as_str()).unwrap_or("?").to_string());
+            how = report
+                .failure()
+                .map(|verdict| verdict["promise"].as_str().or(verdict["kind"].as_str()).unwrap_or("?").to_string());
             how.is_none()
         });
         found += u64::from(how.is_some());
@@ -324,7 +351,9 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
     }
     let cells: Vec<Vec<String>> = rows
         .iter()
-        .map(|(bug, how, tried, cpu)| vec![(*bug).into(), how.clone().unwrap_or_else(|| "NOT FOUND".into()), tried.to_string(), format!("{cpu:.2}")])
+        .map(|(bug, how, tried, cpu)| {
+            vec![(*bug).into(), how.clone().unwrap_or_else(|| "NOT FOUND".into()), tried.to_string(), format!("{cpu:.2}")]
+        })
         .collect();
     print(&["planted bug", "found by", "seeds", "cpu s"], &cells);
     if as_json {

@@ -18,6 +18,8 @@ fn main() -> ExitCode {
 
 #[cfg(not(madsim))]
 fn main() -> ExitCode {
-    eprintln!("playhouse-sim was built without --cfg madsim, so there is no simulation in it. Use `cargo sim`, and unset RUSTFLAGS.");
+    eprintln!(
+        "playhouse-sim was built without --cfg madsim, so there is no simulation in it. Use `cargo sim`, and unset RUSTFLAGS."
+    );
     ExitCode::from(4)
 }

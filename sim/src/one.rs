@@ -1,6 +1,7 @@
 //! One run in this process.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,12 @@ use playhouse_sim::verdict::Verdict;
 use serde_json::{Value, json};
 
 /// Runs `scenario` with `seed`; each line of the ledger goes to `sink`. Gives what the parent reads.
-pub(crate) fn run(scenario: &Scenario, seed: u64, bug: Option<&str>, sink: impl FnMut(&ledger::Line<'_>) + 'static) -> (Verdict, Value) {
+pub(crate) fn run(
+    scenario: &Scenario,
+    seed: u64,
+    bug: Option<&str>,
+    mut sink: impl FnMut(&ledger::Line<'_>) + 'static,
+) -> (Verdict, Value) {
     let mut planted = Planted::default();
     if let Some(bug) = BUGS.iter().find(|known| Some(known.name) == bug) {
         (bug.plant)(&mut planted);
@@ -23,7 +29,12 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, bug: Option<&str>, sink: impl 
     let panics = remember_panics();
     let began = Instant::now();
     let virtual_time = Rc::new(RefCell::new(std::time::Duration::ZERO));
-    ledger::open(sink);
+    let kinds: Rc<RefCell<BTreeMap<&str, u64>>> = Rc::default();
+    let counted = kinds.clone();
+    ledger::open(move |line| {
+        *counted.borrow_mut().entry(line.kind).or_default() += 1;
+        sink(line);
+    });
     let result = catch_unwind(AssertUnwindSafe(|| {
         sim::run(seed, async {
             let outcome = (scenario.run)(seed, planted).await;
@@ -52,6 +63,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, bug: Option<&str>, sink: impl 
         "hash": hash,
         "events": events,
         "faults": outcome.faults,
+        "kinds": *kinds.borrow(),
     });
     (outcome.verdict, report)
 }

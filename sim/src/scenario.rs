@@ -46,6 +46,8 @@ pub struct Scenario {
     pub promises: &'static [&'static str],
     /// Faults that every range of seeds should have exercised.
     pub faults: &'static [&'static str],
+    /// Kinds of ledger lines that every range of seeds should have reached: what the faults are there to provoke.
+    pub reaches: &'static [&'static str],
     /// Runs it, within [`playhouse_rt::sim::run`].
     pub run: Run,
 }
@@ -53,9 +55,10 @@ pub struct Scenario {
 /// All scenarios.
 pub const ALL: &[Scenario] = &[Scenario {
     name: "demo",
-    about: "the job of `playhouse demo` on four nodes; one worker node loses its power and comes back",
+    about: "the job of `playhouse demo`; one worker node loses its power and comes back, the other may be cut off for a while",
     promises: demo::PROMISES,
     faults: &["crash", "loss", "duplication", "reordering"],
+    reaches: &["cut", "replan", "restore", "stale", "failed"],
     run: |seed, planted| Box::pin(demo::run(seed, planted)),
 }];
 

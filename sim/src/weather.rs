@@ -58,11 +58,13 @@ impl Weather {
 
     /// Cuts the way between two hosts, both directions. What is under way does not arrive.
     pub fn cut(&self, a: IpAddr, b: IpAddr) {
+        playhouse_rt::ledger::record("cut", || format!("{a} and {b}"));
         self.state().cut.extend([(a, b), (b, a)]);
     }
 
     /// Mends it.
     pub fn mend(&self, a: IpAddr, b: IpAddr) {
+        playhouse_rt::ledger::record("mend", || format!("{a} and {b}"));
         let mut state = self.state();
         state.cut.remove(&(a, b));
         state.cut.remove(&(b, a));

@@ -97,7 +97,12 @@ impl World {
         let stats = self.network();
         let mut faults = self.counts.clone();
         faults.remove("start");
-        faults.extend([("loss", stats.lost), ("duplication", stats.duplicated), ("reordering", stats.reordered), ("dropped", stats.dropped)]);
+        faults.extend([
+            ("loss", stats.lost),
+            ("duplication", stats.duplicated),
+            ("reordering", stats.reordered),
+            ("dropped", stats.dropped),
+        ]);
         faults
     }
 }

@@ -34,6 +34,8 @@ pub struct PlaneHands {
     submissions: Vec<(RequestId, oneshot::Sender<Result<JobId, SubmitError>>)>,
     watchers: Vec<Watcher>,
     replans: Vec<Replan>,
+    /// Results that the plane did not count, so far.
+    stale_results: u64,
 }
 
 struct Watcher {
@@ -46,7 +48,15 @@ const REPLANS_KEPT: usize = 64;
 
 impl PlaneHands {
     pub(crate) fn new(finder: Finder, incarnation: Incarnation) -> PlaneHands {
-        PlaneHands { finder, incarnation, next_request: 0, submissions: Vec::new(), watchers: Vec::new(), replans: Vec::new() }
+        PlaneHands {
+            finder,
+            incarnation,
+            next_request: 0,
+            submissions: Vec::new(),
+            watchers: Vec::new(),
+            replans: Vec::new(),
+            stale_results: 0,
+        }
     }
 }
 
@@ -140,6 +150,7 @@ impl Hands<Solo<Plane>> for PlaneHands {
             PlaneEffect::JobFinished { job, outcome } => tracing::info!(%job, ?outcome, "a job ended"),
             PlaneEffect::NodeLost { node, incarnation } => tracing::warn!(%node, %incarnation, "a node is lost"),
             PlaneEffect::Replanned { node, tasks, shards } => {
+                playhouse_rt::ledger::record("replan", || format!("{node}: {tasks} tasks, {shards} shards"));
                 tracing::warn!(%node, tasks, shards, "the work of a lost node was planned anew");
                 if self.replans.len() == REPLANS_KEPT {
                     self.replans.remove(0);
@@ -151,6 +162,10 @@ impl Hands<Solo<Plane>> for PlaneHands {
     }
 
     fn changed(&mut self, plane: &Solo<Plane>) {
+        let stale = plane.machine().counters().stale_results;
+        if stale != std::mem::replace(&mut self.stale_results, stale) {
+            playhouse_rt::ledger::record("stale", || format!("{stale} results came too late to count"));
+        }
         for watcher in std::mem::take(&mut self.watchers) {
             match answer_now(plane.machine(), &watcher.watch) {
                 Some(answer) => drop(watcher.reply.send(answer)),

@@ -62,7 +62,7 @@ pub const OPEN_MAX: usize = 1_000_000;
 /// Closed windows in one reply; the rest come with the next.
 pub const CLOSED_BATCH: usize = 1_024;
 /// Events after which a shard wants a checkpoint.
-pub const CHECKPOINT_EVERY: u64 = 64;
+pub const CHECKPOINT_EVERY: u64 = 16;
 /// The wait before a shard that failed is opened again.
 pub const SHARD_RETRY: Duration = Duration::from_millis(200);
 /// How long an open or a feed may stay without an answer before it counts as failed.

@@ -5,57 +5,97 @@
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::{Context, Poll};
 
 use playhouse_rt::Host;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, ServerConfig, UdpPoller};
 
-use crate::signal::Signal;
 use crate::stats::Counters;
 
-/// Binds a socket and puts a QUIC endpoint upon it. Gives also the signal that the socket is free again.
+/// Binds a socket and puts a QUIC endpoint upon it. Gives also the plug by which the socket can be pulled out.
 pub(crate) fn open(
     host: &Host,
     listen: SocketAddr,
     server: ServerConfig,
     counters: Arc<Counters>,
-) -> io::Result<(Endpoint, Arc<Signal>)> {
+) -> io::Result<(Endpoint, Plug)> {
     let (socket, runtime) = side::socket(host, listen)?;
-    let released = Arc::new(Signal::default());
-    let counted = Arc::new(Counted { counters, released: Released(released.clone()), socket });
-    let endpoint = Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(server), counted, runtime)?;
-    Ok((endpoint, released))
+    let (local, may_fragment) = (socket.local_addr()?, socket.may_fragment());
+    let plugged = Arc::new(Plugged { counters, local, may_fragment, socket: RwLock::new(Some(socket)) });
+    let plug = Plug(Arc::downgrade(&plugged));
+    let endpoint = Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(server), plugged, runtime)?;
+    Ok((endpoint, plug))
 }
 
-/// A socket whose traffic is counted, also that of handshakes which come to nothing.
+/// Pulls the socket out from under an endpoint. quinn keeps its socket until the last connection has drained, which takes three times
+/// its probe time-out: many seconds after a partition that inflated the measured round trip.
 #[derive(Debug)]
-struct Counted {
-    counters: Arc<Counters>,
-    // Fields are dropped in order: the socket first, then the word that it is gone.
-    socket: Arc<dyn AsyncUdpSocket>,
-    #[expect(dead_code, reason = "it acts when dropped")]
-    released: Released,
-}
+pub(crate) struct Plug(Weak<Plugged>);
 
-#[derive(Debug)]
-struct Released(Arc<Signal>);
-
-impl Drop for Released {
-    fn drop(&mut self) {
-        self.0.set();
+impl Plug {
+    /// Frees the socket's address now. What quinn still sends is lost.
+    pub(crate) fn pull(&self) {
+        if let Some(plugged) = self.0.upgrade() {
+            plugged.write().take();
+        }
     }
 }
 
-impl AsyncUdpSocket for Counted {
+/// A socket that can be pulled out, and whose traffic is counted, also that of handshakes which come to nothing.
+#[derive(Debug)]
+struct Plugged {
+    counters: Arc<Counters>,
+    local: SocketAddr,
+    may_fragment: bool,
+    /// Used under the lock only, so that nobody holds it when it has been taken.
+    socket: RwLock<Option<Arc<dyn AsyncUdpSocket>>>,
+}
+
+impl Plugged {
+    fn read(&self) -> RwLockReadGuard<'_, Option<Arc<dyn AsyncUdpSocket>>> {
+        self.socket.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Arc<dyn AsyncUdpSocket>>> {
+        self.socket.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for room to send. Holds the real socket only while it waits.
+#[derive(Debug)]
+struct Waiter {
+    plugged: Arc<Plugged>,
+    inner: Option<Pin<Box<dyn UdpPoller>>>,
+}
+
+impl UdpPoller for Waiter {
+    fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.inner.is_none() {
+            let socket = self.plugged.read().clone();
+            self.inner = socket.map(AsyncUdpSocket::create_io_poller);
+        }
+        // Without a socket nothing holds back what will be lost anyway.
+        let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(())) };
+        let ready = inner.as_mut().poll_writable(cx);
+        if ready.is_ready() {
+            self.inner = None;
+        }
+        ready
+    }
+}
+
+impl AsyncUdpSocket for Plugged {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        self.socket.clone().create_io_poller()
+        Box::pin(Waiter { plugged: self, inner: None })
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.socket.try_send(transmit)?;
+        let socket = self.read();
+        let Some(socket) = &*socket else { return Ok(()) };
+        socket.try_send(transmit)?;
         let length = transmit.contents.len();
         let datagrams = transmit.segment_size.map_or(1, |size| length.div_ceil(size.max(1)));
         self.counters.datagrams_sent.fetch_add(datagrams as u64, Relaxed);
@@ -64,7 +104,9 @@ impl AsyncUdpSocket for Counted {
     }
 
     fn poll_recv(&self, cx: &mut Context<'_>, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<io::Result<usize>> {
-        let received = self.socket.poll_recv(cx, bufs, meta);
+        let socket = self.read();
+        let Some(socket) = &*socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let received = socket.poll_recv(cx, bufs, meta);
         if let Poll::Ready(Ok(count)) = &received {
             for meta in &meta[..*count] {
                 self.counters.datagrams_received.fetch_add(meta.len.div_ceil(meta.stride.max(1)) as u64, Relaxed);
@@ -75,19 +117,20 @@ impl AsyncUdpSocket for Counted {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        Ok(self.local)
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.socket.max_transmit_segments()
+        // Asked anew each time: it falls when the operating system turns out not to segment.
+        self.read().as_ref().map_or(1, |socket| socket.max_transmit_segments())
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.socket.max_receive_segments()
+        self.read().as_ref().map_or(1, |socket| socket.max_receive_segments())
     }
 
     fn may_fragment(&self) -> bool {
-        self.socket.may_fragment()
+        self.may_fragment
     }
 }
 

@@ -53,8 +53,8 @@ pub const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// How long a receiver may still chew on what had arrived when a connection ended; what it has not taken by then is dropped.
 pub const DRAIN_MAX: Duration = Duration::from_millis(500);
 
-/// How long a close waits for the peer to confirm what was sent, and then once more for the socket to become free.
-pub const CLOSE_MAX: Duration = Duration::from_secs(2);
+/// How long a close waits for the peer to confirm what was sent, and then once more for late packets of the peers.
+pub const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// The longest reason that is sent to a peer or kept of one, in bytes: fits into one datagram.
 pub const REASON_MAX: usize = 256;

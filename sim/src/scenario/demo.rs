@@ -1,4 +1,5 @@
-//! The demo's job, with a worker node that loses its power at a drawn moment and comes back at another.
+//! The demo's job, with a worker node that loses its power at a drawn moment and comes back at another. With half of
+//! the seeds the other worker node is also cut off for a while.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::time::Duration;
 use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Disk, Host, Random};
 use playhouse::{
-    Authority, ClientError, ClusterStatus, Coordinate, Identity, JobStatus, Node, NodeConfig, NodeName, PlaneConfig, Planted, WindowResult, demo,
+    Authority, ClientError, ClusterStatus, Coordinate, Identity, JobStatus, Node, NodeConfig, NodeName, PlaneConfig, Planted,
+    WindowResult, demo,
 };
 
 use super::Outcome;
@@ -40,14 +42,30 @@ struct Plan {
     /// After the submission.
     crash_at: Duration,
     back_after: Duration,
+    cut: Option<Cut>,
+}
+
+/// The other worker node cannot reach the coordinator for a while: what it says arrives late, or when it is counted as lost already.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    node: &'static str,
+    at: Duration,
+    lasts: Duration,
 }
 
 impl Plan {
     fn draw(random: &mut Random) -> Plan {
+        let (victim, other) = if random.chance(0.5) { ("a", "b") } else { ("b", "a") };
+        let cut = Cut {
+            node: other,
+            at: Duration::from_millis(random.between(1, 400)),
+            lasts: Duration::from_millis(random.between(200, 6_000)),
+        };
         Plan {
-            victim: if random.chance(0.5) { "a" } else { "b" },
-            crash_at: Duration::from_millis(random.between(1, 900)),
+            victim,
+            crash_at: Duration::from_millis(random.between(1, 500)),
             back_after: Duration::from_millis(random.between(2, 5_000)),
+            cut: random.chance(0.5).then_some(cut),
         }
     }
 }
@@ -95,6 +113,15 @@ async fn rehearse(world: &mut World, planted: Planted) -> Result<(), Verdict> {
     let plan = Plan::draw(&mut world.random("plan"));
     rt::ledger::record("plan", || format!("{plan:?}"));
     let _ = rt::timeout(DONE_WITHIN, on_submit).await;
+    if let Some(cut) = plan.cut {
+        let (weather, from) = (world.weather().clone(), world.ip(cut.node));
+        rt::spawn(async move {
+            rt::sleep(cut.at).await;
+            weather.cut(from, head.ip());
+            rt::sleep(cut.lasts).await;
+            weather.mend(from, head.ip());
+        });
+    }
     rt::sleep(plan.crash_at).await;
     world.crash(plan.victim).await;
     rt::sleep(plan.back_after).await;
@@ -115,7 +142,9 @@ fn judge(seen: &Seen, index: &demo::Index, windows: &[WindowResult]) -> Result<(
     Verdict::check(RESULT, found.top == index.top(found.top.len()), || format!("{:?}", found.top))?;
     Verdict::check(ONCE, seen.job.done == seen.job.tasks, || format!("{:?}", seen.job))?;
     let completed = seen.cluster.counters.completed;
-    Verdict::check(ONCE, completed == u64::from(seen.job.tasks), || format!("{completed} results accepted for {} tasks", seen.job.tasks))?;
+    Verdict::check(ONCE, completed == u64::from(seen.job.tasks), || {
+        format!("{completed} results accepted for {} tasks", seen.job.tasks)
+    })?;
     let events: u64 = seen.windows.iter().map(|window| window.count).sum();
     let expected: u64 = windows.iter().map(|window| window.count).sum();
     Verdict::check(ONCE, events == expected, || format!("{events} events in windows, for {expected} files"))?;
@@ -187,7 +216,8 @@ async fn client(
 /// A node's process: it starts the node, and starts it anew when the cluster has given it up.
 async fn live(host: Host, config: NodeConfig) {
     loop {
-        let node = Node::start(host.clone(), config.clone()).await.unwrap_or_else(|error| panic!("a node does not start: {error}"));
+        let node =
+            Node::start(host.clone(), config.clone()).await.unwrap_or_else(|error| panic!("a node does not start: {error}"));
         let why = node.failed().await;
         rt::ledger::record("failed", || why.clone());
         assert!(config.coordinate.is_none(), "{why}");
@@ -233,7 +263,7 @@ fn write_input(world: &World) {
         ["stage", "Actor", "cue", "prompt", "curtain", "Ärger", "42", "scene-two", "exit", "läuft", "東京", "the"];
     const EXTENSIONS: [&str; 4] = ["rs", "md", "txt", "toml"];
     let mut random = world.random("input");
-    for n in 0..random.between(90, 160) {
+    for n in 0..random.between(150, 300) {
         let mut text = String::new();
         for _ in 0..random.between(0, 120) {
             text.push_str(WORDS[random.below(WORDS.len() as u64) as usize]);
