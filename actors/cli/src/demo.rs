@@ -68,6 +68,8 @@ struct Outcome {
     cluster: ClusterStatus,
     killed: Option<(NodeName, u64)>,
     job_ms: u64,
+    /// A node with the right names and a certificate of another authority found no way in.
+    stranger_refused: bool,
 }
 
 pub(crate) fn run(args: Args) -> Result<u8, Trouble> {
@@ -142,8 +144,22 @@ async fn with_client(
     let job_ms = (rt::now() - began).as_millis() as u64;
     let windows = job.windows().await.map_err(Trouble::new)?;
     let status = job.progress(0).await.map_err(Trouble::new)?;
-    let cluster = client.status().await.map_err(Trouble::new)?;
-    Ok(Outcome { found, windows, job: status, cluster, killed, job_ms })
+    let known = client.status().await.map_err(Trouble::new)?;
+    let stranger_refused = stranger_is_refused(cluster).await?;
+    Ok(Outcome { found, windows, job: status, cluster: known, killed, job_ms, stranger_refused })
+}
+
+/// Tries to connect to the coordinator with a certificate of another authority.
+async fn stranger_is_refused(cluster: &Cluster) -> Result<bool, Trouble> {
+    let elsewhere = playhouse::Authority::new("demo", Host::os().wall_clock()).map_err(Trouble::new)?;
+    let name = NodeName::new("client").map_err(Trouble::new)?;
+    let identity = elsewhere.issue(&name, Host::os().wall_clock(), UP_WITHIN).map_err(Trouble::new)?;
+    let mut config = NodeConfig::new(identity, ([127, 0, 0, 1], 0).into(), cluster.head().clone());
+    config.threads = 1;
+    let node = Node::start(Host::os(), config).await.map_err(Trouble::new)?;
+    let refused = rt::timeout(UP_WITHIN, node.dial(cluster.head().clone(), cluster.head_address)).await;
+    node.stop(Duration::from_secs(1)).await;
+    Ok(matches!(refused, Ok(Err(_))))
 }
 
 /// Shows progress until the job has ended, and kills a node on the way. Gives the node, and when: milliseconds since the epoch.
@@ -259,7 +275,7 @@ impl Summary<'_> {
     }
 
     fn all_equal(&self) -> bool {
-        self.result_ok() && self.windows_ok()
+        self.result_ok() && self.windows_ok() && self.outcome.stranger_refused
     }
 
     /// From the kill to the moment when the coordinator had planned the node's work anew.
@@ -285,7 +301,8 @@ impl Summary<'_> {
         let row = |name: &str, value: String| println!("  {name:<20} {value}");
         println!("{}", paint.bold("Word index on a cluster, checked against a plain count"));
         row("input", format!("{}: {} files, {}", self.input.display(), number(found.index.files), bytes(self.manifest.bytes())));
-        row("cluster", format!("{} nodes as processes, {} workers, QUIC with mutual TLS", self.nodes, self.args.workers));
+        let tls = if self.outcome.stranger_refused { "a stranger was refused" } else { "A STRANGER CAME IN" };
+        row("cluster", format!("{} nodes as processes, {} workers, QUIC with mutual TLS: {tls}", self.nodes, self.args.workers));
         row(
             "tasks",
             format!("{} done, {} tried again, in {} ms", number(job.done.into()), job.retries, number(self.outcome.job_ms)),
@@ -348,7 +365,7 @@ impl Summary<'_> {
             "wall_ms": wall.as_millis() as u64,
             "quic_messages": cluster.traffic.messages,
             "quic_bytes": cluster.traffic.bytes,
-            "mtls": true,
+            "mtls": self.outcome.stranger_refused,
             "remark_count": self.note_count(),
             "remarks": notes,
         })

@@ -244,6 +244,15 @@ impl Node {
         self.0.finder.endpoint.connect(peer, address);
     }
 
+    /// Keeps a connection to a peer, from now on, and waits for the first try to succeed or fail. Cancel-safe.
+    ///
+    /// # Errors
+    /// Why the first try failed. It is tried again all the same.
+    pub async fn dial(&self, peer: NodeName, address: SocketAddr) -> Result<(), String> {
+        self.connect(peer.clone(), address);
+        self.0.finder.endpoint.dialled(&peer).await.map(drop)
+    }
+
     /// Waits until there is a connection to `peer`. Cancel-safe.
     pub async fn connected(&self, peer: &NodeName) {
         self.0.finder.endpoint.connected(peer).await;

@@ -64,7 +64,8 @@ pub const STEPS: &[Step] = &[
         name: "test-sim",
         about: "the tests of the simulated world",
         simulated: true,
-        command: &["test", SIMULATED_WORLD, SIMULATED_PACKAGES],
+        // Not the examples in documentation: rustdoc does not get the flag.
+        command: &["test", SIMULATED_WORLD, SIMULATED_PACKAGES, "--lib", "--bins", "--tests"],
         judge: tests,
     },
     Step {

@@ -82,9 +82,14 @@ impl Locals {
             std::thread::Builder::new().name(format!("local-{number}")).spawn(move || {
                 let local = tokio::task::LocalSet::new();
                 local.block_on(&runtime, async move {
-                    while let Some(job) = inbox.recv().await {
-                        job();
-                    }
+                    // A task among the others: as the root future it would cost a system call at every wake.
+                    let jobs = tokio::task::spawn_local(async move {
+                        while let Some(job) = inbox.recv().await {
+                            job();
+                        }
+                    });
+                    // It ends when the last `Locals` is dropped; a job that panics is a bug of this workspace and ends the thread.
+                    let _ = jobs.await;
                 });
             })?;
         }
