@@ -41,3 +41,8 @@ pub mod prelude {
     pub use crate::{Client, Function, Job, Node, NodeConfig, TaskCx, TaskError, Tasks, Value};
     pub use playhouse_actors::prelude::*;
 }
+
+/// The examples of the README, which must run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

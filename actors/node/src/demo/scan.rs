@@ -40,7 +40,8 @@ pub fn scan(disk: &Disk, root: &Path) -> Result<Manifest, ScanError> {
                 continue;
             }
         };
-        if depth > 0 && entries.iter().any(|entry| entry.name == "CACHEDIR.TAG") {
+        // cargo does not mark a target folder that something else made before it; its notes about the compiler give it away.
+        if depth > 0 && entries.iter().any(|entry| entry.name == "CACHEDIR.TAG" || entry.name == ".rustc_info.json") {
             manifest.notes.add(&folder.to_string_lossy(), "a cache, passed over");
             continue;
         }
