@@ -239,7 +239,7 @@ impl Bars {
         self.tasks.set_position(status.done.into());
         self.tasks.set_message(format!("{} running, {} tried again", status.running, status.retries));
         if let Some(stream) = &status.stream {
-            self.windows.set_position(stream.windows as u64);
+            self.windows.set_position(stream.windows);
         }
     }
 

@@ -185,7 +185,6 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
-    #[cfg(not(madsim))]
     #[test]
     fn any_cut_counts_the_same() {
         check(b"");
