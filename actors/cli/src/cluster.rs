@@ -1,5 +1,6 @@
 //! A throw-away cluster: nodes as processes on loopback, with certificates of their own, gone with this process.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use playhouse::rt::{self, Blocking, Host};
+use playhouse::rt::{self, Host};
 use playhouse::{Authority, Identity, NodeName};
 
 use crate::Trouble;
@@ -28,6 +29,11 @@ pub(crate) struct Cluster {
     nodes: Vec<Process>,
     head: NodeName,
     pub(crate) head_address: SocketAddr,
+    /// Nodes whose processes ended, as their readers see it.
+    ended: rt::sync::mpsc::Sender<NodeName>,
+    endings: rt::sync::mpsc::Receiver<NodeName>,
+    /// Those that were killed here.
+    killed: Vec<NodeName>,
 }
 
 struct Process {
@@ -51,13 +57,23 @@ impl Cluster {
         let authority = Authority::new("demo", host.wall_clock()).map_err(|error| at_fault(&error))?;
         let head = NodeName::new("head").expect("a name");
         let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut cluster = Cluster { folder, authority, nodes: Vec::new(), head: head.clone(), head_address: nobody };
+        let (ended, endings) = rt::sync::mpsc::channel(1 + nodes as usize);
+        let (head_address, killed) = (nobody, Vec::new());
+        let mut cluster =
+            Cluster { folder, authority, nodes: Vec::new(), head: head.clone(), head_address, ended, endings, killed };
         let workers = workers.to_string();
-        cluster.head_address = cluster.process("head", &["--workers", &workers]).await?;
+        cluster.head_address = cluster.process("head", &["--workers".as_ref(), workers.as_ref()]).await?;
         let peer = format!("{head}={}", cluster.head_address);
         let checkpoints = cluster.folder.join("checkpoints");
         for number in 1..=nodes {
-            let extra = ["--peer", &peer, "--capacity", &workers, "--checkpoints", &checkpoints.to_string_lossy()];
+            let extra: [&OsStr; 6] = [
+                "--peer".as_ref(),
+                peer.as_ref(),
+                "--capacity".as_ref(),
+                workers.as_ref(),
+                "--checkpoints".as_ref(),
+                checkpoints.as_ref(),
+            ];
             cluster.process(&format!("worker-{number}"), &extra).await?;
         }
         Ok(cluster)
@@ -79,7 +95,7 @@ impl Cluster {
         self.nodes.len()
     }
 
-    async fn process(&mut self, name: &str, extra: &[&str]) -> Result<SocketAddr, Trouble> {
+    async fn process(&mut self, name: &str, extra: &[&OsStr]) -> Result<SocketAddr, Trouble> {
         let identity = self.identity(name)?;
         let folder = self.folder.join(name);
         let pem = identity.to_pem();
@@ -106,10 +122,16 @@ impl Cluster {
         let stdout = child.stdout.take().expect("it is piped");
         let stdin = child.stdin.take();
         self.nodes.push(Process { name: identity.node().clone(), child, stdin });
-        let reader = Blocking::new(1);
-        let line = reader.run(move || {
+        let (tell, line) = rt::sync::oneshot::channel();
+        let (ended, ending) = (self.ended.clone(), identity.node().clone());
+        std::thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
             let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+            let _ = tell.send(stdout.read_line(&mut line).map(|_| line));
+            // Its end is the process's end; what it says until then is nobody's business.
+            let _ = io::copy(&mut stdout, &mut io::sink());
+            // Nobody asks any more when the cluster is being stopped.
+            let _ = ended.try_send(ending);
         });
         let line = rt::timeout(READY_WITHIN, line).await;
         let line = line.map_err(|_| Trouble::new(format!("{name} was not ready within {} s", READY_WITHIN.as_secs())))?;
@@ -118,9 +140,21 @@ impl Cluster {
         address.ok_or_else(|| Trouble::new(format!("{name} did not get ready (its own words are above)")))
     }
 
+    /// Waits until a process ends that was not killed here.
+    pub(crate) async fn lost(&mut self) -> NodeName {
+        loop {
+            match self.endings.recv().await {
+                Some(name) if !self.killed.contains(&name) => return name,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Kills a node with SIGKILL: it can neither say goodbye nor write anything.
     pub(crate) fn kill(&mut self, name: &NodeName) -> io::Result<()> {
         let Some(at) = self.nodes.iter().position(|process| process.name == *name) else { return Ok(()) };
+        self.killed.push(name.clone());
         let mut process = self.nodes.remove(at);
         process.child.kill()?;
         process.child.wait().map(drop)
@@ -128,10 +162,10 @@ impl Cluster {
 
     /// Asks all nodes to stop, waits for them, and removes the files. Names those that had to be killed.
     pub(crate) async fn stop(mut self) -> Vec<NodeName> {
-        let mut nodes = std::mem::take(&mut self.nodes);
-        nodes.iter_mut().for_each(|process| drop(process.stdin.take()));
+        self.nodes.iter_mut().for_each(|process| drop(process.stdin.take()));
         let mut killed = Vec::new();
-        for mut process in nodes {
+        // Each stays in the list until it has ended: if this is dropped half-way, the rest are killed.
+        while let Some(process) = self.nodes.last_mut() {
             let deadline = rt::now() + STOP_WITHIN;
             let mut ticks = rt::interval(Duration::from_millis(5));
             // std can wait for a child for ever or not at all; so look, for a bounded time.
@@ -139,11 +173,12 @@ impl Cluster {
                 if rt::now() > deadline {
                     let _ = process.child.kill();
                     let _ = process.child.wait();
-                    killed.push(process.name);
+                    killed.push(process.name.clone());
                     break;
                 }
                 ticks.tick().await;
             }
+            self.nodes.pop();
         }
         killed
     }

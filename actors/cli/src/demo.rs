@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::Trouble;
 use crate::cluster::Cluster;
-use crate::text::{Paint, bytes, number};
+use crate::text::{Paint, bytes, err, number, out, tame};
 
 /// Runs a real cluster on this machine: an index of words, a stream, and a killed node.
 ///
@@ -23,6 +23,9 @@ use crate::text::{Paint, bytes, number};
   playhouse demo
   playhouse demo --input ~/notes --kill none
   playhouse demo --json | tail -n 1 | jq .replan_ms
+
+The JSON object has: nodes workers files bytes tasks_completed tasks_retried result_ok words windows windows_ok killed replan_ms
+slowest_ms job_ms wall_ms quic_messages quic_bytes mtls remarks remarks_cut.
 
 Exit codes: 0 all was equal, 1 it was not or something failed, 2 wrong arguments, 128+N ended by signal N.")]
 pub(crate) struct Args {
@@ -84,8 +87,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Trouble> {
 
 async fn main(args: Args) -> Result<u8, Trouble> {
     let began = rt::now();
-    let input =
-        std::fs::canonicalize(&args.input).map_err(|error| Trouble::usage(format!("{}: {error}", args.input.display())))?;
+    let unusable = |error: std::io::Error| Trouble::usage(format!("{}: {error}", args.input.display()));
+    let input = std::fs::canonicalize(&args.input).map_err(unusable)?;
+    std::fs::read_dir(&input).map_err(unusable)?;
     let bars = Bars::new();
     bars.say(&format!("listing {}", input.display()));
     // Listing and counting block; they run on a thread of their own, so that Ctrl-C is heard meanwhile.
@@ -107,12 +111,12 @@ async fn main(args: Args) -> Result<u8, Trouble> {
     bars.clear();
     let summary =
         Summary { args: &args, input: &input, manifest: &manifest, outcome: &outcome, index: &index, windows: &windows, nodes };
-    summary.print();
+    out(&summary.text());
     for name in slow {
-        eprintln!("playhouse: {name} did not stop in time and was killed");
+        err(&format!("playhouse: {name} did not stop in time and was killed"));
     }
     if args.json {
-        println!("{}", summary.json(rt::now() - began));
+        out(&summary.json(rt::now() - began).to_string());
     }
     Ok(u8::from(!summary.all_equal()))
 }
@@ -134,32 +138,46 @@ async fn with_client(
     client: &Client,
     bars: &Bars,
 ) -> Result<Outcome, Trouble> {
-    let up = rt::timeout(UP_WITHIN, client.workers_up(args.workers as usize)).await;
+    let up = rt::select! {
+        lost = cluster.lost() => return Err(lost_node(&lost)),
+        up = rt::timeout(UP_WITHIN, client.workers_up(args.workers as usize)) => up,
+    };
     up.map_err(|_| Trouble::new(format!("the workers were not up within {} s", UP_WITHIN.as_secs())))?.map_err(Trouble::new)?;
     let (job, found) = demo::job(manifest, Duration::from_millis(args.pace)).map_err(Trouble::new)?;
     let began = rt::now();
     let job = client.submit(job, found).await.map_err(Trouble::new)?;
     let killed = watch(args, cluster, client, &job, bars).await?;
-    let found = job.wait().await.map_err(Trouble::new)?;
+    let found = rt::select! {
+        lost = cluster.lost() => return Err(lost_node(&lost)),
+        found = job.wait() => found.map_err(Trouble::new)?,
+    };
     let job_ms = (rt::now() - began).as_millis() as u64;
     let windows = job.windows().await.map_err(Trouble::new)?;
     let status = job.progress(0).await.map_err(Trouble::new)?;
     let known = client.status().await.map_err(Trouble::new)?;
-    let stranger_refused = stranger_is_refused(cluster).await?;
+    let stranger_refused = stranger_is_refused(cluster, client).await?;
     Ok(Outcome { found, windows, job: status, cluster: known, killed, job_ms, stranger_refused })
 }
 
-/// Tries to connect to the coordinator with a certificate of another authority.
-async fn stranger_is_refused(cluster: &Cluster) -> Result<bool, Trouble> {
+/// Tries to connect to the coordinator as a stranger would who knows everything but the authority's key: with the right name, trusting
+/// the right authority, but with a certificate of another one. It counts only if the coordinator itself refused.
+async fn stranger_is_refused(cluster: &Cluster, client: &Client) -> Result<bool, Trouble> {
+    let before = client.status().await.map_err(Trouble::new)?.traffic.refused;
     let elsewhere = playhouse::Authority::new("demo", Host::os().wall_clock()).map_err(Trouble::new)?;
     let name = NodeName::new("client").map_err(Trouble::new)?;
     let identity = elsewhere.issue(&name, Host::os().wall_clock(), UP_WITHIN).map_err(Trouble::new)?;
+    let identity = identity.trusting(&cluster.identity("client")?);
     let mut config = NodeConfig::new(identity, ([127, 0, 0, 1], 0).into(), cluster.head().clone());
     config.threads = 1;
     let node = Node::start(Host::os(), config).await.map_err(Trouble::new)?;
     let refused = rt::timeout(UP_WITHIN, node.dial(cluster.head().clone(), cluster.head_address)).await;
     node.stop(Duration::from_secs(1)).await;
-    Ok(matches!(refused, Ok(Err(_))))
+    let after = client.status().await.map_err(Trouble::new)?.traffic.refused;
+    Ok(matches!(refused, Ok(Err(_))) && after > before)
+}
+
+fn lost_node(name: &NodeName) -> Trouble {
+    Trouble::new(format!("the process of {name} ended by itself"))
 }
 
 /// Shows progress until the job has ended, and kills a node on the way. Gives the node, and when: milliseconds since the epoch.
@@ -173,7 +191,10 @@ async fn watch(
     let mut killed = None;
     let mut seen = 0;
     loop {
-        let status = rt::timeout(STUCK_AFTER, job.progress(seen)).await;
+        let status = rt::select! {
+            lost = cluster.lost() => return Err(lost_node(&lost)),
+            status = rt::timeout(STUCK_AFTER, job.progress(seen)) => status,
+        };
         let status = status.map_err(|_| Trouble::new(format!("no task was done for {} s", STUCK_AFTER.as_secs())))?;
         let status = status.map_err(Trouble::new)?;
         bars.show(&status);
@@ -219,7 +240,7 @@ impl Bars {
     /// What happens now.
     fn say(&self, text: &str) {
         if self.lines {
-            eprintln!("playhouse: {text}");
+            err(&format!("playhouse: {text}"));
         }
         self.tasks.set_message(text.to_string());
     }
@@ -227,7 +248,7 @@ impl Bars {
     /// What happened, to stay above the bars.
     fn note(&self, text: &str) {
         if self.lines {
-            eprintln!("playhouse: {text}");
+            err(&format!("playhouse: {text}"));
         } else {
             // A terminal that cannot be written to shows nothing else either.
             let _ = self.all.println(text);
@@ -290,17 +311,25 @@ impl Summary<'_> {
         all.iter().flat_map(|notes| notes.list.iter().map(|(path, remark)| (path.as_str(), remark.as_str()))).collect()
     }
 
-    fn note_count(&self) -> u64 {
-        let more = |notes: &Notes| notes.more;
-        self.notes().len() as u64 + more(&self.manifest.notes) + more(&self.outcome.found.index.notes)
+    fn notes_cut(&self) -> bool {
+        let cut = |notes: &Notes| notes.cut;
+        cut(&self.manifest.notes) || cut(&self.outcome.found.index.notes)
     }
 
-    fn print(&self) {
+    fn text(&self) -> String {
         let paint = Paint::stdout();
+        let mut lines = vec![paint.bold("Word index on a cluster, checked against a plain count")];
         let Outcome { job, cluster, killed, found, .. } = self.outcome;
-        let row = |name: &str, value: String| println!("  {name:<20} {value}");
-        println!("{}", paint.bold("Word index on a cluster, checked against a plain count"));
-        row("input", format!("{}: {} files, {}", self.input.display(), number(found.index.files), bytes(self.manifest.bytes())));
+        let mut row = |name: &str, value: String| lines.push(format!("  {name:<20} {value}"));
+        row(
+            "input",
+            format!(
+                "{}: {} files, {}",
+                tame(&self.input.to_string_lossy()),
+                number(found.index.files),
+                bytes(self.manifest.bytes())
+            ),
+        );
         let tls = if self.outcome.stranger_refused { "a stranger was refused" } else { "A STRANGER CAME IN" };
         row("cluster", format!("{} nodes as processes, {} workers, QUIC with mutual TLS: {tls}", self.nodes, self.args.workers));
         row(
@@ -319,7 +348,8 @@ impl Summary<'_> {
             (None, _) => {}
         }
         row("over QUIC", format!("{} messages, {}", number(cluster.traffic.messages), bytes(cluster.traffic.bytes)));
-        let top: Vec<String> = found.top.iter().take(5).map(|(word, count)| format!("{word} {}", number(*count))).collect();
+        let top: Vec<String> =
+            found.top.iter().take(5).map(|(word, count)| format!("{} {}", tame(word), number(*count))).collect();
         row("most frequent", top.join(", "));
         let words = format!("{} different words", number(self.index.words.len() as u64));
         row(
@@ -333,15 +363,34 @@ impl Summary<'_> {
         );
         let notes = self.notes();
         if !notes.is_empty() {
-            row("remarks", number(self.note_count()));
+            let cut = if self.notes_cut() { ", and more that were not kept" } else { "" };
+            row("remarks", format!("{}{cut}", number(notes.len() as u64)));
             for (path, remark) in notes.iter().take(NOTES_SHOWN) {
-                let path = Path::new(path);
-                println!("    {}: {remark}", path.strip_prefix(self.input).unwrap_or(path).display());
+                lines.push(format!("    {}: {remark}", self.short(path)));
             }
-            if self.note_count() > NOTES_SHOWN as u64 {
-                println!("    and {} more", number(self.note_count() - NOTES_SHOWN as u64));
+            if notes.len() > NOTES_SHOWN {
+                lines.push(format!("    and {} more", number((notes.len() - NOTES_SHOWN) as u64)));
             }
         }
+        let changed = self.changed();
+        if !changed.is_empty() {
+            lines
+                .push("  these files were not the same when the cluster read them and when they were counted to compare:".into());
+            for (path, remark) in changed.iter().take(NOTES_SHOWN) {
+                lines.push(format!("    {}: {remark}", self.short(path)));
+            }
+        }
+        lines.join("\n")
+    }
+
+    fn short(&self, path: &str) -> String {
+        let path = Path::new(path);
+        tame(&path.strip_prefix(self.input).unwrap_or(path).to_string_lossy())
+    }
+
+    /// Remarks that only one of the two counts made: files that changed in between.
+    fn changed(&self) -> Vec<&(String, String)> {
+        self.outcome.found.index.notes.list.symmetric_difference(&self.index.notes.list).collect()
     }
 
     fn json(&self, wall: Duration) -> serde_json::Value {
@@ -366,7 +415,7 @@ impl Summary<'_> {
             "quic_messages": cluster.traffic.messages,
             "quic_bytes": cluster.traffic.bytes,
             "mtls": self.outcome.stranger_refused,
-            "remark_count": self.note_count(),
+            "remarks_cut": self.notes_cut(),
             "remarks": notes,
         })
     }

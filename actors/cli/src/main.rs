@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::text::{err, tame};
+
 /// Actors for Rust, on one node or on many over QUIC.
 #[derive(Debug, Parser)]
 #[command(name = "playhouse", version, max_term_width = 100)]
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(trouble) => {
-            eprintln!("playhouse: {}", trouble.line);
+            err(&format!("playhouse: {}", tame(&trouble.line)));
             ExitCode::from(trouble.code)
         }
     }

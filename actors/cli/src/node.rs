@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use playhouse::rt::{self, Host};
-use playhouse::{Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig, demo};
+use playhouse::{Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig, StartError, demo};
 
 use crate::Trouble;
+use crate::text::err;
 
 /// Runs one node of a cluster until SIGTERM, SIGINT or SIGHUP.
 ///
@@ -32,10 +33,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = peer)]
     peer: Vec<(NodeName, SocketAddr)>,
     /// How many workers this node offers to run
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024))]
     capacity: u32,
     /// How many workers the cluster wants (for the coordinator)
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
     /// Folder for checkpoints, the same for all nodes that offer workers
     #[arg(long, value_name = "DIR")]
@@ -60,6 +61,9 @@ pub(crate) fn read_identity(folder: &Path) -> Result<Identity, Trouble> {
     Identity::from_pem(&cert, &key, &ca).map_err(|error| Trouble::usage(format!("{}: {error}", folder.display())))
 }
 
+/// The wait before a node whose life was given up begins a later one.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
 /// How long a node may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
@@ -78,21 +82,28 @@ async fn main(args: Args) -> Result<u8, Trouble> {
     if config.coordinator == *config.identity.node() {
         config.coordinate = Some(Coordinate { plane: PlaneConfig { workers: args.workers, ..PlaneConfig::default() } });
     }
-    config.peers = args.peer;
     config.capacity = args.capacity;
     config.checkpoints = args.checkpoints;
     config.tasks = demo::tasks();
     let stdin_ended = stdin_ended(args.until_stdin_ends.is_some());
     let mut stdin_ended = std::pin::pin!(stdin_ended);
     let mut listen = config.listen;
+    let mut first = true;
+    // One for all lives, so that no signal falls between two of them.
+    let mut interrupted = std::pin::pin!(rt::interrupted());
     loop {
-        let node = Node::start(Host::os(), NodeConfig { listen, ..config.clone() }).await.map_err(Trouble::new)?;
+        let node = Node::start(Host::os(), NodeConfig { listen, ..config.clone() }).await.map_err(not_started)?;
+        for (peer, address) in &args.peer {
+            rt::spawn(say_if_unreachable(node.clone(), peer.clone(), *address));
+        }
         // A later life listens where others know this node to be.
         listen = node.address();
-        println!("ready {listen}");
-        std::io::stdout().flush().map_err(Trouble::new)?;
+        if std::mem::take(&mut first) {
+            // Whoever started this node may have gone away, or never cared.
+            let _ = writeln!(std::io::stdout(), "ready {listen}");
+        }
         let failed = rt::select! {
-            signal = rt::interrupted() => { signal.map_err(Trouble::new)?; None }
+            signal = &mut interrupted => { signal.map_err(Trouble::new)?; None }
             () = &mut stdin_ended => None,
             why = node.failed() => Some(why),
         };
@@ -101,8 +112,30 @@ async fn main(args: Args) -> Result<u8, Trouble> {
             None if late.is_empty() => return Ok(0),
             None => return Err(Trouble::new(format!("these actors did not stop in time: {late:?}"))),
             Some(why) if config.coordinate.is_some() => return Err(Trouble::new(why)),
-            Some(why) => eprintln!("playhouse: {why}; it starts again as a later life"),
+            Some(why) => {
+                err(&format!("playhouse: {why}; it starts again as a later life"));
+                rt::select! {
+                    signal = &mut interrupted => { signal.map_err(Trouble::new)?; return Ok(0) }
+                    () = &mut stdin_ended => return Ok(0),
+                    () = rt::sleep(AGAIN_AFTER) => {}
+                }
+            }
         }
+    }
+}
+
+/// Whose fault it was that a node did not start.
+fn not_started(error: StartError) -> Trouble {
+    match error {
+        StartError::Config(_) => Trouble::usage(error),
+        error => Trouble::new(error),
+    }
+}
+
+/// Connects to a peer, and says so when the first try fails. It is tried on in any case.
+async fn say_if_unreachable(node: Node, peer: NodeName, address: SocketAddr) {
+    if let Err(why) = node.dial(peer.clone(), address).await {
+        err(&format!("playhouse: no connection to {peer} at {address} yet: {why}"));
     }
 }
 

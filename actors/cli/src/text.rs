@@ -1,6 +1,6 @@
 //! Text for people: colours that they may switch off, numbers that they can read.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// Colours for standard output, or none.
 #[derive(Clone, Copy)]
@@ -25,6 +25,31 @@ impl Paint {
     pub(crate) fn verdict(self, good: bool, text: &str) -> String {
         self.paint(if good { "32" } else { "31;1" }, text)
     }
+}
+
+/// Text from files and their names, for a terminal: control characters are shown, not obeyed, and long ones are cut.
+pub(crate) fn tame(text: &str) -> String {
+    const SHOWN: usize = 120;
+    let mut tame: String = text
+        .chars()
+        .take(SHOWN)
+        .flat_map(|c| if c.is_control() { c.escape_default().to_string().chars().collect() } else { vec![c] })
+        .collect();
+    if text.chars().nth(SHOWN).is_some() {
+        tame.push('…');
+    }
+    tame
+}
+
+/// Writes to standard output. Whoever reads it may have gone away; that changes nothing of what was found.
+pub(crate) fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// Writes to standard error, likewise.
+pub(crate) fn err(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// `1234567` as `1,234,567`.
@@ -52,6 +77,12 @@ pub(crate) fn bytes(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_cannot_command_the_terminal() {
+        assert_eq!(tame("a\x1b[31mRED\nnext"), "a\\u{1b}[31mRED\\nnext");
+        assert_eq!(tame(&"ä".repeat(500)).chars().count(), 121);
+    }
 
     #[test]
     fn numbers_are_grouped() {

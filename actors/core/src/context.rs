@@ -13,7 +13,7 @@ use playhouse_rt::sync::{mpsc, oneshot};
 
 use crate::mailbox::Envelope;
 use crate::shared::Shared;
-use crate::{Exit, Ref, System};
+use crate::{Exit, Origin, Ref, System};
 
 pub(crate) type Work<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
 
@@ -30,6 +30,8 @@ pub struct Ctx<A: Actor<Context = Ctx<A>>> {
     pub(crate) items: Vec<(SpawnHandle, Work<A>)>,
     pub(crate) cancelled: Vec<SpawnHandle>,
     last_handle: SpawnHandle,
+    /// Who sent the message that is being handled.
+    pub(crate) from: Option<Origin>,
     /// For `address()` only; see there.
     pub(crate) side_door: OnceCell<ActixMailbox<A>>,
 }
@@ -45,6 +47,7 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
             items: Vec::new(),
             cancelled: Vec::new(),
             last_handle: SpawnHandle::default(),
+            from: None,
             side_door: OnceCell::new(),
         }
     }
@@ -55,6 +58,7 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
         self.waits.clear();
         self.items.clear();
         self.cancelled.clear();
+        self.from = None;
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -66,6 +70,12 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
     pub fn me(&self) -> Ref<A> {
         let mailbox = self.mailbox.upgrade().unwrap_or_else(|| crate::mailbox::channel(1).0);
         Ref::local(mailbox, self.shared.clone())
+    }
+
+    /// The node that the message being handled came from, as its certificate proved. `None` for a message of this node, and outside a
+    /// handler (in a timer or a future).
+    pub fn from(&self) -> Option<&Origin> {
+        self.from.as_ref()
     }
 
     /// The system that this actor lives in.
@@ -142,6 +152,8 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     where
         F: FnMut(&mut A, &mut A::Context) + 'static,
     {
+        // A period of zero would never let anything else happen.
+        let every = every.max(Duration::from_millis(1));
         self.spawn(Every { sleep: Box::pin(playhouse_rt::sleep(every)), every, work })
     }
 

@@ -74,7 +74,8 @@ pub enum AskError {
     /// The actor is no more, or dropped the question without an answer.
     #[error("the actor did not answer: {0}")]
     Gone(String),
-    /// The actor panicked after it had taken the message and before it answered. The message may have been handled in part.
+    /// The actor panicked after its mailbox had taken the message and before it answered. The message may have been handled, in part, or
+    /// (when this was one panic too many) not at all.
     #[error("the actor panicked before it answered: {0}")]
     Panicked(String),
     /// The mailbox, or the lane to its node, is full. The message was not handled.

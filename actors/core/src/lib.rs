@@ -47,7 +47,7 @@ pub use ask::Ask;
 pub use context::Ctx;
 pub use error::{AskError, Exit, NameTaken, TellError};
 pub use later::Later;
-pub use protocol::{Protocol, Remote, Route, RouteError};
+pub use protocol::{Arrival, Origin, Protocol, Remote, Route, RouteError};
 pub use reference::Ref;
 pub use restart::{Restart, Verdict, admit};
 pub use system::{Counters, SpawnOptions, System};
@@ -57,8 +57,8 @@ pub mod prelude {
     pub use crate::{AskError, Ctx, Exit, Later, Protocol, Ref, Remote, Restart, SpawnOptions, System, TellError};
     pub use actix::fut::{ActorFutureExt, WrapFuture};
     pub use actix::{
-        Actor, ActorContext, AsyncContext, AtomicResponse, Handler, Message, MessageResult, ResponseActFuture, ResponseFuture,
-        Running, SpawnHandle,
+        Actor, ActorContext, AsyncContext, AtomicResponse, Handler, Message, MessageResult, ResponseActFuture, Running,
+        SpawnHandle,
     };
     pub use playhouse_wire::{ActorName, Lane, MessageId, NodeName};
     pub use std::time::Duration;

@@ -6,7 +6,7 @@ use actix::dev::MessageResponse;
 use actix::{Actor, Handler, Message};
 use playhouse_rt::sync::{mpsc, oneshot};
 
-use crate::Ctx;
+use crate::{Ctx, Origin};
 
 /// A message on its way to an actor of type `A`.
 pub(crate) type Envelope<A> = Box<dyn Deliver<A>>;
@@ -24,10 +24,12 @@ pub(crate) trait Deliver<A: Actor<Context = Ctx<A>>>: Send {
     fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>);
 }
 
-/// A message, and where its answer goes.
+/// A message, where its answer goes, and which node it came from.
 pub(crate) struct Sent<M: Message> {
     pub(crate) message: M,
     pub(crate) reply: Option<oneshot::Sender<M::Result>>,
+    /// None: from this node.
+    pub(crate) from: Option<Origin>,
 }
 
 impl<A, M> Deliver<A> for Sent<M>
@@ -37,14 +39,16 @@ where
     M::Result: Send,
 {
     fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>) {
-        let Sent { message, reply } = *self;
+        let Sent { message, reply, from } = *self;
         if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
             // The asker gave up, so it will never learn of an effect: have none.
             ctx.shared().totals.expired.fetch_add(1, Ordering::Relaxed);
             return;
         }
         playhouse_rt::ledger::record("message", || format!("{} {}", ctx.shared().name, short_name::<M>()));
+        ctx.from = from;
         actor.handle(message, ctx).handle(ctx, reply);
+        ctx.from = None;
     }
 }
 

@@ -10,7 +10,7 @@ use actix::{Actor, Handler, Message};
 use bytes::Bytes;
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::packet::error_text;
-use playhouse_wire::{ActorName, DecodeError, EncodeError, Lane, MessageId, NodeName, RemoteError, decode, encode};
+use playhouse_wire::{ActorName, DecodeError, EncodeError, Incarnation, Lane, MessageId, NodeName, RemoteError, decode, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -37,14 +37,39 @@ pub(crate) struct Codec<M: Message> {
     pub(crate) decode_result: fn(&[u8]) -> Result<M::Result, DecodeError>,
 }
 
+/// The node that a message came from, as its certificate proved. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name.
+    pub node: NodeName,
+    /// Which of its lives.
+    pub incarnation: Incarnation,
+}
+
+/// A message from another node, as it arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The node that sent it.
+    pub from: &'a Origin,
+    /// The lane that it came on.
+    pub lane: Lane,
+    /// The name of the actor that it is for.
+    pub to: &'a str,
+    /// Its type.
+    pub id: MessageId,
+    /// The encoded message.
+    pub payload: &'a [u8],
+}
+
 /// The encoded answer, later.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, RemoteError>> + Send>>;
 
-type ReceiveTell<A> = fn(&Ref<A>, &[u8]) -> Result<(), RemoteError>;
-type ReceiveAsk<A> = fn(&Ref<A>, &[u8], Duration) -> Result<Answer, RemoteError>;
+type ReceiveTell<A> = fn(&Ref<A>, &[u8], &Origin) -> Result<(), RemoteError>;
+type ReceiveAsk<A> = fn(&Ref<A>, &[u8], &Origin, Duration) -> Result<Answer, RemoteError>;
 
 /// How a message type enters a node.
 struct Receive<A: Actor<Context = Ctx<A>>> {
+    lane: Lane,
     tell: ReceiveTell<A>,
     ask: ReceiveAsk<A>,
 }
@@ -84,7 +109,7 @@ impl<A: Actor<Context = Ctx<A>>> Protocol<A> {
     {
         let codec = Codec::<M> { id, lane, encode: |message| encode(message), decode_result: |bytes| decode(bytes) };
         assert!(self.by_type.insert(TypeId::of::<M>(), Box::new(codec)).is_none(), "message {id} is in the protocol twice");
-        let receive = Receive { tell: receive_tell::<A, M>, ask: receive_ask::<A, M> };
+        let receive = Receive { lane, tell: receive_tell::<A, M>, ask: receive_ask::<A, M> };
         assert!(self.by_id.insert(id, receive).is_none(), "two messages have the number {id}");
         self
     }
@@ -94,27 +119,27 @@ impl<A: Actor<Context = Ctx<A>>> Protocol<A> {
     }
 }
 
-fn receive_tell<A, M>(actor: &Ref<A>, payload: &[u8]) -> Result<(), RemoteError>
+fn receive_tell<A, M>(actor: &Ref<A>, payload: &[u8], from: &Origin) -> Result<(), RemoteError>
 where
     A: Actor<Context = Ctx<A>> + Handler<M>,
     M: Message + DeserializeOwned + Send + 'static,
     M::Result: Send,
 {
     let message: M = decode(payload).map_err(|e| RemoteError::Undecodable(error_text(e.to_string())))?;
-    actor.tell(message).map_err(|error| match error {
+    actor.tell_from(message, Some(from.clone())).map_err(|error| match error {
         TellError::Full(_) => RemoteError::Full,
         other => RemoteError::Gone(other.to_string()),
     })
 }
 
-fn receive_ask<A, M>(actor: &Ref<A>, payload: &[u8], within: Duration) -> Result<Answer, RemoteError>
+fn receive_ask<A, M>(actor: &Ref<A>, payload: &[u8], from: &Origin, within: Duration) -> Result<Answer, RemoteError>
 where
     A: Actor<Context = Ctx<A>> + Handler<M>,
     M: Message + DeserializeOwned + Send + 'static,
     M::Result: Serialize + Send,
 {
     let message: M = decode(payload).map_err(|e| RemoteError::Undecodable(error_text(e.to_string())))?;
-    let answer = actor.ask_within(message, within);
+    let answer = actor.ask_from(message, within, Some(from.clone()));
     Ok(Box::pin(async move {
         let answer = answer.await.map_err(AskError::into_remote)?;
         encode(&answer).map_err(|e| RemoteError::Unsendable(error_text(e.to_string())))
@@ -123,8 +148,8 @@ where
 
 /// An actor of any type, as the network sees it.
 pub(crate) trait Inbound: Send + Sync {
-    fn tell(&self, id: MessageId, payload: &[u8]) -> Result<(), RemoteError>;
-    fn ask(&self, id: MessageId, payload: &[u8], within: Duration) -> Result<Answer, RemoteError>;
+    fn tell(&self, arrival: &Arrival<'_>) -> Result<(), RemoteError>;
+    fn ask(&self, arrival: &Arrival<'_>, within: Duration) -> Result<Answer, RemoteError>;
 }
 
 pub(crate) struct Published<A: Actor<Context = Ctx<A>>> {
@@ -132,15 +157,21 @@ pub(crate) struct Published<A: Actor<Context = Ctx<A>>> {
     pub(crate) protocol: std::sync::Arc<Protocol<A>>,
 }
 
+impl<A: Actor<Context = Ctx<A>>> Published<A> {
+    /// How the message enters, if it is part of the protocol and came on its lane: each lane has limits of its own.
+    fn receive(&self, arrival: &Arrival<'_>) -> Result<&Receive<A>, RemoteError> {
+        let receive = self.protocol.by_id.get(&arrival.id).filter(|receive| receive.lane == arrival.lane);
+        receive.ok_or(RemoteError::UnknownMessage(arrival.id))
+    }
+}
+
 impl<A: Actor<Context = Ctx<A>>> Inbound for Published<A> {
-    fn tell(&self, id: MessageId, payload: &[u8]) -> Result<(), RemoteError> {
-        let receive = self.protocol.by_id.get(&id).ok_or(RemoteError::UnknownMessage(id))?;
-        (receive.tell)(&self.actor, payload)
+    fn tell(&self, arrival: &Arrival<'_>) -> Result<(), RemoteError> {
+        (self.receive(arrival)?.tell)(&self.actor, arrival.payload, arrival.from)
     }
 
-    fn ask(&self, id: MessageId, payload: &[u8], within: Duration) -> Result<Answer, RemoteError> {
-        let receive = self.protocol.by_id.get(&id).ok_or(RemoteError::UnknownMessage(id))?;
-        (receive.ask)(&self.actor, payload, within)
+    fn ask(&self, arrival: &Arrival<'_>, within: Duration) -> Result<Answer, RemoteError> {
+        (self.receive(arrival)?.ask)(&self.actor, arrival.payload, arrival.from, within)
     }
 }
 
@@ -179,4 +210,7 @@ pub enum RouteError {
     /// There is no connection.
     #[error("{0}")]
     Unreachable(String),
+    /// So many bytes are more than the lane carries in one message.
+    #[error("{0} bytes are too long for the lane")]
+    TooLong(usize),
 }

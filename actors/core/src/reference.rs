@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use actix::{Actor, Handler, Message};
 use playhouse_rt::sync::{mpsc, oneshot};
-use playhouse_wire::{ActorName, NodeName};
+use playhouse_wire::{ActorName, EncodeError, NodeName};
 
 use crate::error::{AskError, Exit, TellError};
 use crate::limits::ASK_DEADLINE;
 use crate::mailbox::{Sender, Sent};
 use crate::protocol::{Protocol, Route, RouteError};
 use crate::shared::Shared;
-use crate::{Ask, Ctx};
+use crate::{Ask, Ctx, Origin};
 
 /// A reference to an actor of type `A`, here or on another node: the same calls, the same errors. Cheap to clone.
 ///
@@ -67,10 +67,19 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         M: Message + Send + 'static,
         M::Result: Send,
     {
+        self.tell_from(message, None)
+    }
+
+    pub(crate) fn tell_from<M>(&self, message: M, from: Option<Origin>) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
         match &self.0 {
             Way::Local { mailbox, .. } => match mailbox.try_reserve() {
                 Ok(place) => {
-                    place.send(Box::new(Sent { message, reply: None }));
+                    place.send(Box::new(Sent { message, reply: None, from }));
                     Ok(())
                 }
                 Err(mpsc::error::TrySendError::Full(())) => Err(TellError::Full(message)),
@@ -81,6 +90,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                 let Ok(payload) = (codec.encode)(&message) else { return Err(TellError::Unsendable(message)) };
                 target.route.tell(codec.lane, &target.name, codec.id, &payload).map_err(|error| match error {
                     RouteError::Full => TellError::Full(message),
+                    RouteError::TooLong(_) => TellError::Unsendable(message),
                     RouteError::Unreachable(_) => TellError::Unreachable(message),
                 })
             }
@@ -101,7 +111,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         let Way::Local { mailbox, .. } = &self.0 else { return self.tell(message) };
         match mailbox.reserve().await {
             Ok(place) => {
-                place.send(Box::new(Sent { message, reply: None }));
+                place.send(Box::new(Sent { message, reply: None, from: None }));
                 Ok(())
             }
             Err(_) => Err(TellError::Gone(message)),
@@ -132,6 +142,15 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         M: Message + Send + 'static,
         M::Result: Send,
     {
+        self.ask_from(message, within, None)
+    }
+
+    pub(crate) fn ask_from<M>(&self, message: M, within: Duration, from: Option<Origin>) -> Ask<M::Result>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
         match &self.0 {
             Way::Local { mailbox, actor } => {
                 // Before the message is sent: a panic that it causes must count.
@@ -139,7 +158,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                 match mailbox.try_reserve() {
                     Ok(place) => {
                         let (reply, answer) = oneshot::channel();
-                        place.send(Box::new(Sent { message, reply: Some(reply) }));
+                        place.send(Box::new(Sent { message, reply: Some(reply), from }));
                         Ask::local(answer, actor.clone(), panics, within)
                     }
                     Err(mpsc::error::TrySendError::Full(())) => Ask::failed(AskError::Full),
@@ -160,6 +179,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                 match target.route.ask(codec.lane, &target.name, codec.id, &payload, within, reply) {
                     Ok(()) => Ask::remote(answer, codec.decode_result, within),
                     Err(RouteError::Full) => Ask::failed(AskError::Full),
+                    Err(RouteError::TooLong(length)) => Ask::failed(AskError::Unsendable(EncodeError::Long(length))),
                     Err(RouteError::Unreachable(why)) => Ask::failed(AskError::Unreachable(why)),
                 }
             }

@@ -69,45 +69,43 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             if matches!(ctx.state, ActorState::Stopping | ActorState::Stopped) {
                 return Poll::Ready(self.shared.why_stopping());
             }
-            // What the actor waits for comes before messages.
+            // What the actor waits for has it for itself: no message is handled and nothing that it spawned runs meanwhile.
             if let Some(mut wait) = ctx.waits.pop_front() {
                 if wait.as_mut().poll(actor, ctx, task).is_pending() {
                     ctx.waits.push_front(wait);
-                    if !poll_items(actor, ctx, task) {
-                        return Poll::Pending;
+                    return Poll::Pending;
+                }
+            } else {
+                while budget > 0 && !unreferenced && !ctx.waiting() && !self.shared.is_stopping() {
+                    match self.mailbox.poll_recv(task) {
+                        Poll::Ready(Some(envelope)) => {
+                            budget -= 1;
+                            envelope.deliver(actor, ctx);
+                        }
+                        Poll::Ready(None) => unreferenced = true,
+                        Poll::Pending => break,
                     }
                 }
-                continue;
+                if !ctx.waiting()
+                    && let Some(mut door) = ctx.side_door.take()
+                {
+                    door.poll(actor, ctx, task);
+                    unreferenced &= !door.connected();
+                    let _ = ctx.side_door.set(door);
+                }
+                // Once in every turn, however full the mailbox is.
+                let moved = !ctx.waiting() && poll_items(actor, ctx, task);
+                if budget > 0 && !moved && !ctx.waiting() && !self.shared.is_stopping() {
+                    let done = unreferenced && ctx.items.is_empty();
+                    return if done { Poll::Ready(Exit::Unreferenced) } else { Poll::Pending };
+                }
             }
             if budget == 0 {
                 // Others of this thread come first now.
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !unreferenced {
-                match self.mailbox.poll_recv(task) {
-                    Poll::Ready(Some(envelope)) => {
-                        budget -= 1;
-                        envelope.deliver(actor, ctx);
-                        continue;
-                    }
-                    Poll::Ready(None) => unreferenced = true,
-                    Poll::Pending => {}
-                }
-            }
-            if let Some(mut door) = ctx.side_door.take() {
-                door.poll(actor, ctx, task);
-                unreferenced &= !door.connected();
-                let _ = ctx.side_door.set(door);
-            }
-            if poll_items(actor, ctx, task) || ctx.waiting() {
-                budget = budget.saturating_sub(1);
-                continue;
-            }
-            if unreferenced && ctx.items.is_empty() {
-                return Poll::Ready(Exit::Unreferenced);
-            }
-            return Poll::Pending;
+            budget -= 1;
         }
     }
 
@@ -205,6 +203,12 @@ impl<A: Actor<Context = Ctx<A>>> Drop for Runner<A> {
         // Dropped while it was alive, with its thread or its node: who waits for it learns that.
         self.shared.note_exit(Exit::NodeStopped);
         self.mailbox.close();
+        // All that was the actor's goes before its end is announced; a panic on the way changes nothing.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.actor = None;
+            self.ctx.reset();
+            while self.mailbox.try_recv().is_ok() {}
+        }));
         self.shared.totals.alive.fetch_sub(1, Ordering::Relaxed);
         self.ctx.system().forget(&self.shared);
         self.shared.announce_end();

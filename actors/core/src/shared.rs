@@ -60,9 +60,10 @@ impl Shared {
         let waker = {
             let mut state = self.state();
             state.why.get_or_insert(why);
+            // Under the lock: a turn that begins after it sees this, one that began before has left its waker.
+            self.stopping.store(true, Ordering::Release);
             state.waker.take()
         };
-        self.stopping.store(true, Ordering::Release);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -90,9 +91,11 @@ impl Shared {
     ///
     /// A panic drops the reply while it unwinds, before anybody could count it; so wait for the end of the actor's turn.
     pub(crate) async fn why_no_reply(&self, panics_before: u32) -> AskError {
+        let at = self.turn.load(Ordering::Acquire);
         loop {
             let turned = self.turned.notified();
-            if self.turn.load(Ordering::Acquire).is_multiple_of(2) {
+            let now = self.turn.load(Ordering::Acquire);
+            if now != at || now.is_multiple_of(2) {
                 break;
             }
             turned.await;

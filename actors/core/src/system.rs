@@ -10,12 +10,12 @@ use std::time::Duration;
 use actix::Actor;
 use playhouse_rt::Locals;
 use playhouse_wire::limits::DEADLINE_MAX;
-use playhouse_wire::{ActorName, MessageId, NodeName, RemoteError};
+use playhouse_wire::{ActorName, NodeName, RemoteError};
 
 use crate::error::{Exit, NameTaken};
 use crate::limits::MAILBOX;
 use crate::mailbox;
-use crate::protocol::{Answer, Inbound, Protocol, Published, Remote, Route};
+use crate::protocol::{Answer, Arrival, Inbound, Protocol, Published, Remote, Route};
 use crate::restart::Restart;
 use crate::runner::Runner;
 use crate::shared::Shared;
@@ -194,16 +194,22 @@ impl System {
     {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let (reference, start) = self.prepare(name.clone(), number, options, factory);
-        {
+        let named = Named { reference: Box::new(reference.clone()), inbound: inbound(&reference) };
+        let taken = {
             let mut directory = self.directory();
             if directory.named.contains_key(&name) {
-                start.give_up();
-                return Err(NameTaken(name));
+                Some(named)
+            } else {
+                directory.named.insert(name.clone(), named);
+                directory.numbers.insert(name.clone(), number);
+                directory.alive.insert(number, start.shared.clone());
+                None
             }
-            let inbound = inbound(&reference);
-            directory.named.insert(name.clone(), Named { reference: Box::new(reference.clone()), inbound });
-            directory.numbers.insert(name, number);
-            directory.alive.insert(number, start.shared.clone());
+        };
+        // Outside the lock: what the factory holds is the author's, and may look up names when it is dropped.
+        if taken.is_some() {
+            start.give_up();
+            return Err(NameTaken(name));
         }
         start.go();
         Ok(reference)
@@ -254,8 +260,8 @@ impl System {
     ///
     /// # Errors
     /// Why it could not be delivered; it is counted as a dead letter.
-    pub fn receive_tell(&self, to: &str, id: MessageId, payload: &[u8]) -> Result<(), RemoteError> {
-        let result = self.inbound(to).and_then(|actor| actor.tell(id, payload));
+    pub fn receive_tell(&self, arrival: &Arrival<'_>) -> Result<(), RemoteError> {
+        let result = self.inbound(arrival.to).and_then(|actor| actor.tell(arrival));
         if result.is_err() {
             self.0.totals.dead_letters.fetch_add(1, Ordering::Relaxed);
         }
@@ -268,12 +274,10 @@ impl System {
     /// Why it was not handled.
     pub fn receive_ask(
         &self,
-        to: &str,
-        id: MessageId,
-        payload: &[u8],
+        arrival: &Arrival<'_>,
         within: Duration,
     ) -> Result<impl Future<Output = Result<Vec<u8>, RemoteError>> + Send + use<>, RemoteError> {
-        let answer: Answer = self.inbound(to)?.ask(id, payload, within.min(DEADLINE_MAX))?;
+        let answer: Answer = self.inbound(arrival.to)?.ask(arrival, within.min(DEADLINE_MAX))?;
         Ok(answer)
     }
 
@@ -282,16 +286,26 @@ impl System {
     }
 
     /// Stops all actors, the youngest first, each after the former has ended, and waits for them no longer than `within` in all.
-    /// Gives the names of those that had not ended by then. New ones are stopped as soon as they start.
+    /// Gives the names of those that had not ended by then. Actors that start meanwhile are stopped at once and waited for as well.
+    ///
+    /// Not to be awaited within an actor: that one would wait for its own end. Dropped half-way, it leaves the older actors running.
     pub async fn stop(&self, within: Duration) -> Vec<ActorName> {
         self.0.stopping.store(true, Ordering::Release);
         let deadline = playhouse_rt::now() + within;
         let mut late = Vec::new();
-        let mut below = u64::MAX;
+        let mut seen = std::collections::BTreeSet::new();
         loop {
-            let youngest = self.directory().alive.range(..below).next_back().map(|(number, shared)| (*number, shared.clone()));
+            let youngest = {
+                let directory = self.directory();
+                directory
+                    .alive
+                    .iter()
+                    .rev()
+                    .find(|(number, _)| !seen.contains(*number))
+                    .map(|(number, shared)| (*number, shared.clone()))
+            };
             let Some((number, shared)) = youngest else { return late };
-            below = number;
+            seen.insert(number);
             shared.stop(Exit::NodeStopped);
             let left = deadline.saturating_duration_since(playhouse_rt::now());
             if playhouse_rt::timeout(left, shared.ended()).await.is_err() {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use playhouse_actors::prelude::*;
-use playhouse_actors::{Route, RouteError};
+use playhouse_actors::{Arrival, Origin, Route, RouteError};
 use playhouse_rt::sync::oneshot;
+use playhouse_wire::Incarnation;
 
 fn run<F: Future<Output = ()>>(body: impl Fn(System) -> F) {
     let system = || System::new(NodeName::new("here").unwrap(), 2).unwrap();
@@ -87,6 +88,7 @@ message!(Hold => (), |this, m, ctx| {
     let gate = this.gate.clone().unwrap();
     ctx.wait(async move { gate.notified().await }.into_actor(this));
 }, ());
+message!(WhoAsks => Option<(NodeName, u64)>, |this, m, ctx| MessageResult(ctx.from().map(|from| (from.node.clone(), from.incarnation.0))), MessageResult<WhoAsks>);
 message!(Quit => (), |this, m, ctx| ctx.stop(), ());
 
 #[test]
@@ -307,7 +309,7 @@ fn names_belong_to_the_node_and_are_free_again_after_the_end() {
 
 impl Remote for Worker {
     fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message::<Push>(1).message::<List>(2).message::<Boom>(3).message::<Never>(4);
+        protocol.message::<Push>(1).message::<List>(2).message::<Boom>(3).message::<Never>(4).message::<WhoAsks>(5);
     }
 }
 
@@ -334,6 +336,10 @@ impl Remote for Newer {
     }
 }
 
+fn me() -> Origin {
+    Origin { node: NodeName::new("here").unwrap(), incarnation: Incarnation(7) }
+}
+
 /// Leads to another system in this process: what the network does, without one.
 struct Loopback(System);
 impl std::fmt::Debug for Loopback {
@@ -345,20 +351,20 @@ impl Route for Loopback {
     fn node(&self) -> &NodeName {
         self.0.node()
     }
-    fn tell(&self, _: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
-        let _ = self.0.receive_tell(to.as_str(), id, payload);
+    fn tell(&self, lane: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
+        let _ = self.0.receive_tell(&Arrival { from: &me(), lane, to: to.as_str(), id, payload });
         Ok(())
     }
     fn ask(
         &self,
-        _: Lane,
+        lane: Lane,
         to: &ActorName,
         id: MessageId,
         payload: &[u8],
         within: Duration,
         reply: oneshot::Sender<Result<bytes::Bytes, AskError>>,
     ) -> Result<(), RouteError> {
-        let answer = self.0.receive_ask(to.as_str(), id, payload, within);
+        let answer = self.0.receive_ask(&Arrival { from: &me(), lane, to: to.as_str(), id, payload }, within);
         let to = to.clone();
         playhouse_rt::spawn(async move {
             let answer = match answer {
@@ -383,6 +389,8 @@ fn the_same_call_reaches_an_actor_elsewhere_and_each_failure_has_its_name() {
         worker.tell(Push(1)).unwrap();
         assert_eq!(worker.ask(Push(2)).await, Ok(2));
         assert_eq!(worker.ask(List).await, Ok(vec![1, 2]));
+        assert_eq!(worker.ask(WhoAsks).await, Ok(Some((NodeName::new("here").unwrap(), 7))));
+        assert_eq!(there.lookup::<Worker>("worker").unwrap().ask(WhoAsks).await, Ok(None));
         assert_eq!(worker.ask(Boom).await, Err(AskError::Panicked("boom".into())));
         assert!(matches!(worker.ask(Quit).await, Err(AskError::NotInProtocol(_))));
         assert!(matches!(worker.tell(Quit), Err(TellError::Unsendable(Quit))));
@@ -396,5 +404,85 @@ fn the_same_call_reaches_an_actor_elsewhere_and_each_failure_has_its_name() {
         assert_eq!(there.counters().dead_letters, 1);
         there.stop(Duration::from_secs(5)).await;
         assert!(matches!(worker.ask(List).await, Err(AskError::NoActor(_) | AskError::Gone(_))));
+    });
+}
+
+#[test]
+fn timers_and_futures_run_however_full_the_mailbox_is_and_a_wait_has_the_actor_for_itself() {
+    #[derive(Default)]
+    struct Busy {
+        fired: bool,
+        log: Vec<&'static str>,
+    }
+    impl Actor for Busy {
+        type Context = Ctx<Self>;
+        fn started(&mut self, ctx: &mut Ctx<Self>) {
+            ctx.run_later(Duration::from_millis(5), |act, _| act.fired = true);
+        }
+    }
+    struct Again;
+    impl Message for Again {
+        type Result = ();
+    }
+    impl Handler<Again> for Busy {
+        type Result = ();
+        fn handle(&mut self, _: Again, ctx: &mut Ctx<Self>) {
+            if !self.fired {
+                ctx.me().tell(Again).unwrap();
+            }
+        }
+    }
+    struct Note(&'static str);
+    impl Message for Note {
+        type Result = Vec<&'static str>;
+    }
+    impl Handler<Note> for Busy {
+        type Result = MessageResult<Note>;
+        fn handle(&mut self, note: Note, _: &mut Ctx<Self>) -> MessageResult<Note> {
+            self.log.push(note.0);
+            MessageResult(self.log.clone())
+        }
+    }
+    struct WaitAndNotify;
+    impl Message for WaitAndNotify {
+        type Result = ();
+    }
+    impl Handler<WaitAndNotify> for Busy {
+        type Result = ();
+        fn handle(&mut self, _: WaitAndNotify, ctx: &mut Ctx<Self>) {
+            ctx.notify(Note("notified"));
+            ctx.run_later(Duration::from_millis(1), |act, _| act.log.push("timer"));
+            ctx.wait(
+                playhouse_rt::sleep(Duration::from_millis(20))
+                    .into_actor(self)
+                    .map(|(), act: &mut Busy, _| act.log.push("waited")),
+            );
+        }
+    }
+    run(|system| async move {
+        let busy = system.spawn(Busy::default);
+        busy.tell(Again).unwrap();
+        busy.tell(Again).unwrap();
+        // The two loops end when the timer has fired; else this would never be handled.
+        let ended = async {
+            while busy.depth() > 0 {
+                playhouse_rt::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        playhouse_rt::timeout(Duration::from_secs(10), ended).await.unwrap();
+        busy.tell(WaitAndNotify).unwrap();
+        let log = busy.ask(Note("later")).await.unwrap();
+        assert_eq!(log.first(), Some(&"waited"), "{log:?}");
+    });
+}
+
+#[test]
+fn a_stop_right_after_the_start_is_not_lost() {
+    run(|system| async move {
+        for _ in 0..2000 {
+            let worker = system.spawn(Worker::default);
+            worker.stop();
+            assert_eq!(playhouse_rt::timeout(Duration::from_secs(10), worker.ended()).await, Ok(Exit::Stopped));
+        }
     });
 }

@@ -11,7 +11,9 @@ use playhouse_store::Store;
 use playhouse_wire::{Incarnation, MessageId};
 
 use crate::coordinator::Coordinator;
-use crate::messages::{Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WorkerIsDown, WorkerIsUp, YouAreLost};
+use crate::messages::{
+    Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+};
 use crate::report::report;
 use crate::shard::{self, ShardActor};
 use crate::tasks::Tasks;
@@ -25,12 +27,22 @@ pub(crate) const AGENT: &str = "agent";
 pub(crate) struct Ground {
     pub(crate) node: NodeName,
     pub(crate) incarnation: Incarnation,
+    /// The node that coordinates, and its coordinator.
+    pub(crate) leader: NodeName,
     pub(crate) coordinator: Ref<Coordinator>,
     pub(crate) tasks: Tasks,
     pub(crate) disk: Disk,
     pub(crate) store: Store,
     pub(crate) blocking: Blocking,
     pub(crate) roster: Roster,
+}
+
+impl Ground {
+    /// Whether the message being handled is an order of the coordinator's node. Nobody else gives any.
+    pub(crate) fn is_order<A: Actor<Context = Ctx<A>>>(&self, ctx: &Ctx<A>) -> Result<(), String> {
+        let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
+        if *from == self.leader { Ok(()) } else { Err(format!("{from} does not coordinate; {} does", self.leader)) }
+    }
 }
 
 /// The tasks that a node holds: from the receipt of an order to run one until its result has arrived.
@@ -52,11 +64,14 @@ pub(crate) struct Agent {
     joining: bool,
     workers: BTreeMap<u32, Ref<Worker>>,
     shards: BTreeMap<ShardId, (u32, Ref<ShardActor>)>,
+    /// Shards whose checkpoints are being read, with their epochs.
+    opening: BTreeMap<ShardId, u32>,
 }
 
 impl Agent {
     pub(crate) fn new(ground: Ground, capacity: u32, beat_every: Duration) -> Agent {
-        Agent { ground, capacity, beat_every, joined: false, joining: false, workers: BTreeMap::new(), shards: BTreeMap::new() }
+        let (workers, shards, opening) = Default::default();
+        Agent { ground, capacity, beat_every, joined: false, joining: false, workers, shards, opening }
     }
 
     fn beat(&mut self, ctx: &mut Ctx<Self>) {
@@ -131,7 +146,8 @@ impl Remote for Agent {
             .message_on::<StopWorker>(MessageId { id: 2, version }, Lane::Control)
             .message_on::<OpenShard>(MessageId { id: 3, version }, Lane::Control)
             .message_on::<CloseShard>(MessageId { id: 4, version }, Lane::Control)
-            .message_on::<YouAreLost>(MessageId { id: 5, version }, Lane::Control);
+            .message_on::<YouAreLost>(MessageId { id: 5, version }, Lane::Control)
+            .message_on::<WhoAreYou>(MessageId { id: 6, version }, Lane::Control);
     }
 }
 
@@ -159,6 +175,9 @@ impl Handler<StartWorker> for Agent {
     type Result = MessageResult<StartWorker>;
 
     fn handle(&mut self, StartWorker { id }: StartWorker, ctx: &mut Ctx<Self>) -> MessageResult<StartWorker> {
+        if let Err(reason) = self.ground.is_order(ctx) {
+            return MessageResult(Err(reason));
+        }
         if id.incarnation != self.ground.incarnation {
             return MessageResult(Err(format!("this is {}{}", self.ground.node, self.ground.incarnation)));
         }
@@ -192,6 +211,9 @@ impl Handler<StopWorker> for Agent {
     type Result = MessageResult<StopWorker>;
 
     fn handle(&mut self, StopWorker { id }: StopWorker, ctx: &mut Ctx<Self>) -> MessageResult<StopWorker> {
+        if let Err(reason) = self.ground.is_order(ctx) {
+            return MessageResult(Err(reason));
+        }
         match self.workers.get(&id.number).filter(|_| id.incarnation == self.ground.incarnation) {
             // Its end is reported when it has ended.
             Some(worker) => worker.stop(),
@@ -208,8 +230,11 @@ impl Handler<StopWorker> for Agent {
 impl Handler<OpenShard> for Agent {
     type Result = ResponseActFuture<Self, Result<u64, String>>;
 
-    fn handle(&mut self, open: OpenShard, _: &mut Ctx<Self>) -> Self::Result {
+    fn handle(&mut self, open: OpenShard, ctx: &mut Ctx<Self>) -> Self::Result {
         let (ground, epoch, shard) = (self.ground.clone(), open.epoch, open.shard);
+        if let Err(reason) = ground.is_order(ctx) {
+            return Box::pin(async { Err(reason) }.into_actor(self));
+        }
         if open.incarnation != ground.incarnation {
             let reason = format!("this is {}{}", ground.node, ground.incarnation);
             return Box::pin(async { Err(reason) }.into_actor(self));
@@ -223,12 +248,15 @@ impl Handler<OpenShard> for Agent {
         if let Some((_, former)) = self.shards.remove(&shard) {
             former.stop();
         }
+        self.opening.insert(shard, epoch);
         let restored = async move { shard::restore(&ground, &open).await };
         Box::pin(restored.into_actor(self).map(move |restored, agent: &mut Agent, ctx: &mut Ctx<Agent>| {
-            let restored = restored?;
-            if agent.shards.get(&shard).is_some_and(|(known, _)| *known >= epoch) {
-                return Err(format!("shard {shard} was opened again meanwhile"));
+            // Closed, or opened again with a higher epoch, while it was being read.
+            if agent.opening.get(&shard) != Some(&epoch) {
+                return Err(format!("shard {shard} is not wanted with epoch {epoch} any more"));
             }
+            agent.opening.remove(&shard);
+            let restored = restored?;
             let seq = restored.seq();
             let actor = restored.start(ctx.system())?;
             if let Some((_, former)) = agent.shards.insert(shard, (epoch, actor)) {
@@ -242,7 +270,13 @@ impl Handler<OpenShard> for Agent {
 impl Handler<CloseShard> for Agent {
     type Result = ();
 
-    fn handle(&mut self, CloseShard { shard, epoch }: CloseShard, _: &mut Ctx<Self>) {
+    fn handle(&mut self, CloseShard { shard, epoch }: CloseShard, ctx: &mut Ctx<Self>) {
+        if self.ground.is_order(ctx).is_err() {
+            return;
+        }
+        if self.opening.get(&shard).is_some_and(|opening| *opening <= epoch) {
+            self.opening.remove(&shard);
+        }
         if self.shards.get(&shard).is_some_and(|(open, _)| *open <= epoch)
             && let Some((_, actor)) = self.shards.remove(&shard)
         {
@@ -251,11 +285,22 @@ impl Handler<CloseShard> for Agent {
     }
 }
 
+impl Handler<WhoAreYou> for Agent {
+    type Result = ();
+
+    fn handle(&mut self, ask: WhoAreYou, ctx: &mut Ctx<Self>) {
+        if ask.incarnation == self.ground.incarnation && self.ground.is_order(ctx).is_ok() {
+            self.joined = false;
+            self.join(ctx);
+        }
+    }
+}
+
 impl Handler<YouAreLost> for Agent {
     type Result = ();
 
     fn handle(&mut self, lost: YouAreLost, ctx: &mut Ctx<Self>) {
-        if lost.incarnation == self.ground.incarnation {
+        if lost.incarnation == self.ground.incarnation && self.ground.is_order(ctx).is_ok() {
             self.give_up("the coordinator counts it as lost", ctx);
         }
     }

@@ -15,7 +15,8 @@ use crate::limits::OUTBOUND_ASKS;
 /// Where an answer goes.
 pub(crate) type Reply = oneshot::Sender<Result<Bytes, AskError>>;
 
-/// Open asks of one node. Each ends with the answer, or with its connection; the other side answers every ask by its deadline.
+/// Open asks of one node. Each ends with the answer, or with its connection, or, when its asker gave up, as soon as its place is
+/// needed.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     next: AtomicU64,
@@ -38,7 +39,11 @@ impl Calls {
     pub(crate) fn open(&self, peer: &Peer, to: &ActorName, reply: Reply) -> Option<CallId> {
         let mut open = self.lock();
         if open.len() >= OUTBOUND_ASKS {
-            return None;
+            // Those whose askers gave up are kept until their answer comes; make room only when it is needed.
+            open.retain(|_, open| !open.reply.is_closed());
+            if open.len() >= OUTBOUND_ASKS {
+                return None;
+            }
         }
         let call = CallId(self.next.fetch_add(1, Ordering::Relaxed));
         open.insert(call, Open { peer: peer.clone(), to: to.clone(), reply });

@@ -12,7 +12,7 @@ use crate::agent::{AGENT, Agent};
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
     Beat, CloseShard, ClusterStatus, Eat, FetchResult, FetchStatus, FetchWindows, Join, OpenShard, Replan, Run, StartWorker,
-    StopWorker, Submit, TaskIsDone, Watch, WorkerIsDown, WorkerIsUp, YouAreLost,
+    StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::node::Finder;
 use crate::shard::{ShardActor, shard_name};
@@ -214,12 +214,44 @@ impl Remote for Coordinator {
     }
 }
 
+/// Whether the message being handled comes from the life of the node that it speaks of. Nobody reports for another.
+fn speaks_for(ctx: &Ctx<Coordinator>, (node, incarnation): (&NodeName, Incarnation)) -> bool {
+    let same = match ctx.from() {
+        Some(from) => from.node == *node && from.incarnation == incarnation,
+        None => node == ctx.system().node(),
+    };
+    if !same {
+        tracing::warn!(from = ?ctx.from(), %node, %incarnation, "a report in another node's name was ignored");
+    }
+    same
+}
+
+macro_rules! speaker {
+    ($($message:ident: $($path:ident).+;)*) => {$(
+        impl $message {
+            /// The life of the node that says this.
+            fn speaker(&self) -> (&NodeName, Incarnation) {
+                (&self.$($path).+.node, self.$($path).+.incarnation)
+            }
+        }
+    )*};
+}
+
+speaker! {
+    WorkerIsUp: id;
+    WorkerIsDown: id;
+    TaskIsDone: worker;
+}
+
 macro_rules! becomes_event {
     ($($message:ident { $($field:ident),* } => $event:ident;)*) => {$(
         impl Handler<$message> for Coordinator {
             type Result = ();
-            fn handle(&mut self, $message { $($field),* }: $message, ctx: &mut Ctx<Self>) {
-                self.event(PlaneEvent::$event { $($field),* }, ctx);
+            fn handle(&mut self, message: $message, ctx: &mut Ctx<Self>) {
+                if speaks_for(ctx, message.speaker()) {
+                    let $message { $($field),* } = message;
+                    self.event(PlaneEvent::$event { $($field),* }, ctx);
+                }
             }
         }
     )*};
@@ -235,6 +267,9 @@ impl Handler<Join> for Coordinator {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Join { node, incarnation, capacity }: Join, ctx: &mut Ctx<Self>) -> Result<(), String> {
+        if !speaks_for(ctx, (&node, incarnation)) {
+            return Err(format!("only {node}{incarnation} itself may join as that"));
+        }
         self.event(PlaneEvent::NodeUp { node: node.clone(), incarnation, capacity }, ctx);
         match self.machine().machine().judge(&node, incarnation) {
             Some(NodeState::Lost) => Err(format!("{node}{incarnation} is counted as lost; join again as a later life")),
@@ -247,13 +282,18 @@ impl Handler<Beat> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, Beat { node, incarnation, running, workers }: Beat, ctx: &mut Ctx<Self>) {
-        self.event(PlaneEvent::Heartbeat { node: node.clone(), incarnation, running, workers }, ctx);
-        if self.machine().machine().judge(&node, incarnation) == Some(NodeState::Lost)
-            && let Some(agent) = self.hands().finder.find::<Agent>(&node, AGENT)
-        {
-            // If this is lost, the next beat brings another.
-            let _ = agent.tell(YouAreLost { incarnation });
+        if !speaks_for(ctx, (&node, incarnation)) {
+            return;
         }
+        self.event(PlaneEvent::Heartbeat { node: node.clone(), incarnation, running, workers }, ctx);
+        let judged = self.machine().machine().judge(&node, incarnation);
+        let Some(agent) = self.hands().finder.find::<Agent>(&node, AGENT) else { return };
+        // If one of these is lost, the next beat brings another.
+        let _ = match judged {
+            Some(NodeState::Lost) => agent.tell(YouAreLost { incarnation }).is_ok(),
+            None => agent.tell(WhoAreYou { incarnation }).is_ok(),
+            Some(_) => return,
+        };
     }
 }
 

@@ -36,7 +36,7 @@ const FAN_IN: usize = 8;
 /// Words that `top` picks.
 const TOP: usize = 10;
 
-/// Notes that an index keeps; more are only counted.
+/// Notes that an index keeps.
 const NOTES_MAX: usize = 1000;
 
 /// The files to be counted.
@@ -64,21 +64,21 @@ impl Manifest {
     }
 }
 
-/// Remarks about files, each once: the path, and what was odd. Bounded; what is over the bound is counted.
+/// Remarks about files, each once: the path, and what was odd. Bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes {
     /// Path and remark.
     pub list: BTreeSet<(String, String)>,
-    /// Remarks that were not kept.
-    pub more: u64,
+    /// There were more; the alphabetically first ones are kept, in whatever order they came.
+    pub cut: bool,
 }
 
 impl Notes {
     fn add(&mut self, path: &str, remark: impl Into<String>) {
-        if self.list.len() < NOTES_MAX {
-            self.list.insert((path.to_string(), remark.into()));
-        } else {
-            self.more += 1;
+        self.list.insert((path.to_string(), remark.into()));
+        if self.list.len() > NOTES_MAX {
+            self.list.pop_last();
+            self.cut = true;
         }
     }
 
@@ -86,7 +86,7 @@ impl Notes {
         for (path, remark) in other.list {
             self.add(&path, remark);
         }
-        self.more += other.more;
+        self.cut |= other.cut;
     }
 }
 
@@ -226,8 +226,9 @@ fn event_key(path: &str) -> String {
 
 impl Plan {
     fn new(manifest: &Manifest, pace: Duration) -> Plan {
-        // Enough parts to share them out and to lose some, not so many that they cost more than they do.
-        let parts = (manifest.bytes() / (64 * 1024)).clamp(48, 4096).min(manifest.files.len() as u64 * 4);
+        // Enough parts to share them out and to lose some, but none of a few bytes, and no more than one task may give back.
+        let bytes = manifest.bytes();
+        let parts = (bytes / (64 * 1024)).clamp(48, 1000).min(bytes / 256 + 1);
         Plan { files: manifest.files.clone(), parts: parts as u32, pace_ms: pace.as_millis() as u64 }
     }
 
@@ -235,7 +236,7 @@ impl Plan {
     /// stretch of text begins.
     fn cut(&self) -> Vec<Part> {
         let total: u64 = self.files.iter().map(|file| file.bytes).sum();
-        let size = (total / u64::from(self.parts.max(1))).max(1);
+        let size = total.div_ceil(u64::from(self.parts.max(1))).max(1);
         let mut parts = Vec::new();
         let mut part = Part { pieces: Vec::new(), pace_ms: self.pace_ms };
         let mut room = size;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-/// Asks of other nodes that one connection has open at once; one more is answered with `Full`.
+/// Asks of one other node that are open here at once, from their receipt until their answers were sent; one more is answered with
+/// `Full`.
 pub const INBOUND_ASKS: usize = 4096;
+
+/// The longest deadline that an ask of another node gets here; a longer one is shortened to it.
+pub const INBOUND_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Asks to other nodes that one node has open at once; one more is refused with `Full`.
 pub const OUTBOUND_ASKS: usize = 65_536;

@@ -59,6 +59,8 @@ messages! {
 
     /// This life of the node is counted as lost: whatever it still does counts for nothing.
     YouAreLost { incarnation: Incarnation } -> ();
+    /// The coordinator does not know this life of the node: it began a life of its own meanwhile.
+    WhoAreYou { incarnation: Incarnation } -> ();
 
     // To a worker.
 
@@ -93,6 +95,8 @@ pub struct Traffic {
     pub messages: u64,
     /// Bytes of datagrams, QUIC's own included.
     pub bytes: u64,
+    /// Peers that were refused.
+    pub refused: u64,
 }
 
 /// What was planned anew after the loss of a node.

@@ -1,19 +1,19 @@
 //! Between connections and actors: packets in, packets out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use playhouse_actors::{Route, RouteError, System};
+use playhouse_actors::{Arrival, Origin, Route, RouteError, System};
 use playhouse_net::{Endpoint, Peer, Receiver, SendError};
 use playhouse_wire::limits::DEADLINE_MAX;
 use playhouse_wire::{ActorName, CallId, Incarnation, Lane, MessageId, NodeName, Packet, RemoteError};
 
 use crate::calls::{Calls, Reply};
-use crate::limits::INBOUND_ASKS;
+use crate::limits::{INBOUND_ASKS, INBOUND_DEADLINE};
 
 /// Hears of connections: the peer, its life, and whether it came up or went down.
 pub(crate) type Listener = Box<dyn Fn(&NodeName, Incarnation, bool) + Send + Sync>;
@@ -23,20 +23,12 @@ pub(crate) struct Inbox {
     system: System,
     pub(crate) calls: Calls,
     listeners: Mutex<Vec<Arc<Listener>>>,
-    open_asks: Arc<AtomicUsize>,
-    /// Packets that could not be read or answered.
-    pub(crate) garbage: AtomicU64,
+    open_asks: OpenAsks,
 }
 
 impl Inbox {
     pub(crate) fn new(system: System) -> Inbox {
-        Inbox {
-            system,
-            calls: Calls::default(),
-            listeners: Mutex::default(),
-            open_asks: Arc::default(),
-            garbage: AtomicU64::new(0),
-        }
+        Inbox { system, calls: Calls::default(), listeners: Mutex::default(), open_asks: OpenAsks::default() }
     }
 
     pub(crate) fn listen(&self, listener: Listener) {
@@ -52,49 +44,80 @@ impl Inbox {
     }
 
     fn receive(&self, peer: &Peer, lane: Lane, message: &Bytes) {
+        let from = Origin { node: peer.node().clone(), incarnation: peer.incarnation() };
         match Packet::decode(message) {
             // Undeliverable tells are counted by the system; nobody waits for them.
-            Ok(Packet::Tell { to, message, payload }) => drop(self.system.receive_tell(to, message, payload)),
-            Ok(Packet::Ask { call, to, message, deadline_ms, payload }) => {
-                let within = Duration::from_millis(u64::from(deadline_ms));
-                self.answer(peer, lane, call, to, message, payload, within);
+            Ok(Packet::Tell { to, message: id, payload }) => {
+                drop(self.system.receive_tell(&Arrival { from: &from, lane, to, id, payload }));
+            }
+            Ok(Packet::Ask { call, to, message: id, deadline_ms, payload }) => {
+                let within = Duration::from_millis(u64::from(deadline_ms)).min(INBOUND_DEADLINE);
+                self.answer(peer, call, &Arrival { from: &from, lane, to, id, payload }, within);
             }
             Ok(Packet::Reply { call, payload }) => self.calls.answer(peer, call, Ok(message.slice_ref(payload))),
             Ok(Packet::Failed { call, error }) => self.calls.answer(peer, call, Err(error)),
             Err(error) => {
-                self.garbage.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(peer = %peer.node(), %error, "a message was no packet");
                 peer.close("a message was no packet");
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one packet")]
-    fn answer(&self, peer: &Peer, lane: Lane, call: CallId, to: &str, id: MessageId, payload: &[u8], within: Duration) {
+    fn answer(&self, peer: &Peer, call: CallId, arrival: &Arrival<'_>, within: Duration) {
+        let lane = arrival.lane;
         let failed = |error| {
             // If even this finds no room, the asker's deadline answers.
             drop(peer.try_send(lane, Packet::Failed { call, error }.encode().into()));
         };
-        if self.open_asks.load(Ordering::Relaxed) >= INBOUND_ASKS {
-            return failed(RemoteError::Full);
-        }
-        let answer = match self.system.receive_ask(to, id, payload, within) {
+        let Some(place) = Place::take(&self.open_asks, peer.node()) else { return failed(RemoteError::Full) };
+        let answer = match self.system.receive_ask(arrival, within) {
             Ok(answer) => answer,
             Err(error) => return failed(error),
         };
-        self.open_asks.fetch_add(1, Ordering::Relaxed);
-        let (peer, open_asks) = (peer.clone(), self.open_asks.clone());
+        let peer = peer.clone();
         playhouse_rt::spawn(async move {
             let packet = match answer.await {
                 Ok(payload) => Packet::Reply { call, payload: &payload }.encode(),
                 Err(error) => Packet::Failed { call, error }.encode(),
             };
-            open_asks.fetch_sub(1, Ordering::Relaxed);
             if let Err(SendError::TooLong(packet)) = peer.send(lane, packet.into()).await {
                 let error = RemoteError::Unsendable(format!("{} bytes are too long for its lane", packet.len()));
                 drop(peer.send(lane, Packet::Failed { call, error }.encode().into()).await);
             }
+            // Until here: an answer that its asker does not read counts as open.
+            drop(place);
         });
+    }
+}
+
+type OpenAsks = Arc<Mutex<BTreeMap<NodeName, usize>>>;
+
+/// One of the [`INBOUND_ASKS`] places of a peer; free again when dropped.
+struct Place {
+    open: OpenAsks,
+    peer: NodeName,
+}
+
+impl Place {
+    fn take(open: &OpenAsks, peer: &NodeName) -> Option<Place> {
+        let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(peer.clone()).or_default();
+        (*count < INBOUND_ASKS).then(|| {
+            *count += 1;
+            Place { open: open.clone(), peer: peer.clone() }
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.peer);
+            }
+        }
     }
 }
 
@@ -144,9 +167,7 @@ impl Way {
         peer.try_send(lane, packet.encode().into()).map_err(|error| match error {
             SendError::Full(_) => RouteError::Full,
             SendError::Closed(_) => RouteError::Unreachable(format!("the connection to {} ended", self.node)),
-            SendError::TooLong(message) => {
-                RouteError::Unreachable(format!("a message of {} bytes is too long for the {lane:?} lane", message.len()))
-            }
+            SendError::TooLong(message) => RouteError::TooLong(message.len()),
         })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use playhouse_actors::prelude::*;
 use playhouse_actors::{Counters, NameTaken, Route};
 use playhouse_cluster::Solo;
-use playhouse_net::{BindError, Config, Endpoint, Identity, Stats};
+use playhouse_net::{BindError, Config, Endpoint, Identity, RefusalKind, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
 use playhouse_rt::{Blocking, Host};
 use playhouse_store::{OpenError, Store};
@@ -22,6 +22,9 @@ use crate::limits::PLANE_MAILBOX;
 use crate::messages::Traffic;
 use crate::network::{Inbox, Way};
 use crate::tasks::Tasks;
+
+/// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
+const JOBS_PER_MS: u64 = 1000;
 
 /// What a node is and does.
 #[derive(Clone, Debug)]
@@ -132,7 +135,8 @@ impl Finder {
     pub(crate) fn traffic(&self) -> Traffic {
         let stats = self.endpoint.stats();
         let messages = Lane::ALL.iter().map(|lane| stats.sent(*lane) + stats.received(*lane)).sum();
-        Traffic { messages, bytes: stats.bytes_sent + stats.bytes_received }
+        let refused = RefusalKind::ALL.iter().map(|kind| stats.refused(*kind)).sum();
+        Traffic { messages, bytes: stats.bytes_sent + stats.bytes_received, refused }
     }
 }
 
@@ -164,7 +168,10 @@ impl Node {
         let finder = Finder { system: system.clone(), endpoint: endpoint.clone(), inbox: inbox.clone(), host: host.clone() };
 
         let (mut coordinates, mut offers) = (None, None);
-        if let Some(coordinate) = config.coordinate {
+        if let Some(mut coordinate) = config.coordinate {
+            // Above all that an earlier life of this coordinator gave, unless that took more than a thousand jobs a millisecond: a late
+            // report to that life must not be mistaken for one to this.
+            coordinate.plane.first_job = incarnation.0.saturating_mul(JOBS_PER_MS).max(coordinate.plane.first_job);
             let mut hands = Some(PlaneHands::new(finder.clone(), incarnation));
             let factory = move || {
                 let hands = hands.take().expect("a coordinator is never built anew");
@@ -186,6 +193,7 @@ impl Node {
             let ground = Ground {
                 node: name.clone(),
                 incarnation,
+                leader: config.coordinator.clone(),
                 coordinator: coordinator.ok_or_else(|| StartError::Config("there is no coordinator".into()))?,
                 tasks: config.tasks,
                 disk: host.disk().clone(),
@@ -202,7 +210,7 @@ impl Node {
             offers = Some(agent.clone());
             inbox.listen(Box::new(move |node, _, up| {
                 if *node == leader {
-                    // An agent too busy for this joins again with its next beat that fails.
+                    // If there is no room for this, a coordinator that does not know this life asks for it at its next beat.
                     let _ = agent.tell(CoordinatorLink { up });
                 }
             }));

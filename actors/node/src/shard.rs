@@ -14,6 +14,7 @@ pub(crate) fn shard_name(shard: ShardId, epoch: u32) -> ActorName {
 }
 
 pub(crate) struct ShardActor {
+    leader: NodeName,
     shard: Shard,
     keep: Keep,
 }
@@ -29,6 +30,7 @@ struct Keep {
 /// A shard as its checkpoint says, ready to start.
 pub(crate) struct Restored {
     name: ActorName,
+    leader: NodeName,
     shard: Shard,
     keep: Keep,
 }
@@ -52,7 +54,7 @@ pub(crate) async fn restore(ground: &Ground, open: &OpenShard) -> Result<Restore
         None => Shard::new(*window),
     };
     let keep = Keep { store: ground.store.clone(), key, epoch: *epoch };
-    Ok(Restored { name: shard_name(*shard, *epoch), shard: machine, keep })
+    Ok(Restored { name: shard_name(*shard, *epoch), leader: ground.leader.clone(), shard: machine, keep })
 }
 
 impl Restored {
@@ -61,11 +63,11 @@ impl Restored {
     }
 
     pub(crate) fn start(self, system: &System) -> Result<Ref<ShardActor>, String> {
-        let Restored { name, shard, keep } = self;
+        let Restored { name, leader, shard, keep } = self;
         // Never built anew after a panic: its state would be that of the opening. The plane opens it again, from the checkpoint.
         let options = SpawnOptions { restart: Restart::NEVER, ..SpawnOptions::default() };
         system
-            .spawn_remote(name, options, move || ShardActor { shard: shard.clone(), keep: keep.clone() })
+            .spawn_remote(name, options, move || ShardActor { leader: leader.clone(), shard: shard.clone(), keep: keep.clone() })
             .map_err(|taken| taken.to_string())
     }
 }
@@ -84,8 +86,15 @@ impl Handler<Eat> for ShardActor {
     type Result = AtomicResponse<Self, Result<ShardReply, String>>;
 
     /// Answers when what it answers would survive this node.
-    fn handle(&mut self, Eat { feed }: Eat, _: &mut Ctx<Self>) -> Self::Result {
-        let checkpoint = self.shard.feed(&feed).map_err(|error| error.to_string());
+    fn handle(&mut self, Eat { feed }: Eat, ctx: &mut Ctx<Self>) -> Self::Result {
+        let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
+        let checkpoint = if *from == self.leader {
+            self.shard.feed(&feed).map_err(|error| error.to_string())
+        } else {
+            return AtomicResponse::new(Box::pin(
+                std::future::ready(Err(format!("{from} does not coordinate"))).into_actor(self),
+            ));
+        };
         let keep = self.keep.clone();
         let saved = async move {
             let Some(state) = checkpoint? else { return Ok(None) };

@@ -56,6 +56,9 @@ impl Handler<Run> for Worker {
     type Result = MessageResult<Run>;
 
     fn handle(&mut self, run: Run, ctx: &mut Ctx<Self>) -> MessageResult<Run> {
+        if let Err(reason) = self.ground.is_order(ctx) {
+            return MessageResult(Err(reason));
+        }
         if let Some(fence) = self.runs {
             return MessageResult(Err(format!("the worker runs {fence}")));
         }

@@ -19,6 +19,8 @@ pub struct PlaneConfig {
     pub start_timeout: Duration,
     /// Who may submit, and how much.
     pub tenants: BTreeMap<TenantId, Quota>,
+    /// The number of the first job. Must be higher than any that an earlier life of the plane gave: its results may still be under way.
+    pub first_job: u64,
     /// Bugs put in on purpose, to test the tests. All off.
     #[doc(hidden)]
     pub planted: Planted,
@@ -33,6 +35,7 @@ impl Default for PlaneConfig {
             workers: 4,
             start_timeout: Duration::from_secs(2),
             tenants,
+            first_job: 1,
             planted: Planted::default(),
         }
     }

@@ -33,7 +33,7 @@ pub enum CertError {
     #[error("the certificate could not be made: {0}")]
     Make(#[from] rcgen::Error),
     /// The text is not PEM of the wanted kind.
-    #[error("the {what} cannot be read: {why}; give the whole PEM block that `playhouse ca` wrote")]
+    #[error("the {what} cannot be read: {why}; give the whole PEM block, as `Authority` and `Identity` write it")]
     BadPem {
         /// Certificate, key or authority.
         what: &'static str,
@@ -41,7 +41,7 @@ pub enum CertError {
         why: String,
     },
     /// The key belongs to another certificate.
-    #[error("the key does not fit the certificate; take both from the same `playhouse ca` run")]
+    #[error("the key does not fit the certificate; take both from the same identity")]
     WrongKey,
     /// Another authority signed the certificate.
     #[error("this authority did not sign the certificate ({0}); take both from the same cluster")]
@@ -50,7 +50,7 @@ pub enum CertError {
     #[error("the certificate names no node, or several: {0}")]
     NoNode(String),
     /// The authority's certificate does not name a cluster.
-    #[error("the authority's certificate names no cluster; it was not made by `playhouse ca`")]
+    #[error("the authority's certificate names no cluster; it was not made by `Authority`")]
     NoCluster,
 }
 

@@ -69,6 +69,14 @@ impl Identity {
         Ok(Identity(Arc::new(Inner { node, cluster, pem })))
     }
 
+    /// The same certificate, trusting another identity's authority: what an impostor would bring. Nothing that it proves is believed
+    /// by that authority's nodes; for checks that they do refuse it.
+    #[must_use]
+    pub fn trusting(&self, other: &Identity) -> Identity {
+        let pem = IdentityPem { ca: other.0.pem.ca.clone(), ..self.0.pem.clone() };
+        Identity(Arc::new(Inner { node: self.0.node.clone(), cluster: other.0.cluster.clone(), pem }))
+    }
+
     /// The node that the certificate proves.
     pub fn node(&self) -> &NodeName {
         &self.0.node

@@ -70,16 +70,16 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "sim",
-        about: "50 simulated histories of the demo keep every promise",
+        about: "200 simulated histories of the demo keep every promise",
         simulated: true,
-        command: &["sim", "run", "demo", "--seeds", "0..50", "--json"],
+        command: &["sim", "run", "demo", "--seeds", "0..200", "--json"],
         judge: seeds,
     },
     Step {
         name: "twice",
         about: "the same seed is the same history, in two processes",
         simulated: true,
-        command: &["sim", "twice", "demo", "--seeds", "0..5"],
+        command: &["sim", "twice", "demo", "--seeds", "0..50"],
         judge: nothing,
     },
     Step {

@@ -36,6 +36,7 @@ fn add_words(index: &mut Index, stretch: &[u8]) {
 }
 
 const LONG_STRETCH: &str = "holds more than 64 KiB without white space; that was passed over";
+const CHANGED: &str = "became shorter while it was counted";
 const LONG_LINE: &str = "holds a line of more than 1 MiB; it was counted";
 
 /// Counts the words of stretches that begin in `pieces`, and brings the events of the files whose first piece is among them.
@@ -61,6 +62,9 @@ fn count_piece(disk: &Disk, piece: &Piece, index: &mut Index) -> io::Result<()> 
     // Not past the length that was listed: what is appended meanwhile belongs to nobody.
     let listed = (piece.bytes - piece.offset + before) as usize;
     let bytes = disk.read_at(path, piece.offset - before, (length + STRETCH_MAX + 1).min(listed))?;
+    if bytes.len() < length {
+        index.notes.add(&piece.path, CHANGED);
+    }
     let own = length.min(bytes.len());
     let mut at = 0;
     if before == 1 {
@@ -151,6 +155,9 @@ fn count_file(disk: &Disk, file: &File, index: &mut Index) -> io::Result<()> {
         offset += block.len() as u64;
         if block.is_empty() || offset >= file.bytes {
             finish(&mut stretch);
+            if offset < file.bytes {
+                index.notes.add(&file.path, CHANGED);
+            }
             if long_line {
                 index.notes.add(&file.path, LONG_LINE);
             }

@@ -56,7 +56,7 @@ impl Plane {
             now: Time::ZERO,
             monitor: Monitor::new(config.monitor),
             workers: Workers::new(config.workers, config.start_timeout),
-            scheduler: Scheduler::new(Tenants::new(&config.tenants)),
+            scheduler: Scheduler::new(Tenants::new(&config.tenants), config.first_job),
             streams: Streams::new(config.planted.feed_without_numbers),
             nodes_lost: 0,
             config,

@@ -62,13 +62,13 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(tenants: Tenants) -> Self {
+    pub(crate) fn new(tenants: Tenants, first_job: u64) -> Self {
         Self {
             jobs: BTreeMap::new(),
             slots: Slots::default(),
             tenants,
             tally: Tally::default(),
-            next_job: 1,
+            next_job: first_job,
             keys: BTreeMap::new(),
             key_order: VecDeque::new(),
             finished: VecDeque::new(),

@@ -95,7 +95,7 @@ impl ShardFeed {
 
     /// The owner has the shard open, with all events up to `seq` applied. False: that does not fit with what is kept here.
     pub(crate) fn opened(&mut self, seq: u64, feed_from_start: bool) -> bool {
-        if seq + 1 < self.first || seq > self.last() {
+        if seq > self.last() || seq + 1 < self.first {
             return false;
         }
         self.applied = seq;
@@ -138,7 +138,7 @@ impl ShardFeed {
         self.late = reply.late;
         self.failures = 0;
         self.phase = Phase::Idle;
-        let durable = (reply.checkpointed + 1).saturating_sub(self.first + self.skew).min(self.replay.len() as u64);
+        let durable = reply.checkpointed.saturating_add(1).saturating_sub(self.first + self.skew).min(self.replay.len() as u64);
         self.replay.drain(..durable as usize);
         self.first += durable;
     }

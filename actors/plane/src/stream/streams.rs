@@ -217,8 +217,12 @@ impl Streams {
         for (number, window) in (reply.closed_first..).zip(reply.closed) {
             let found = (window.count, window.sum);
             let recorded = *stream.windows.entry((window.key, window.start)).or_insert(found);
-            assert!(recorded == found, "a window of {shard} closed twice, with {recorded:?} and {found:?}");
-            feed.windows_seen = feed.windows_seen.max(number + 1);
+            // A shard is another program on another node: what it says wrongly costs its job, not the plane.
+            if recorded != found {
+                let reason = format!("shard {shard} closed a window twice, with {recorded:?} and {found:?}");
+                self.broken.push((shard.job, reason));
+            }
+            feed.windows_seen = feed.windows_seen.max(number.saturating_add(1));
         }
         if stream.windows.len() > WINDOWS_MAX {
             self.broken.push((shard.job, format!("its stream has more than {WINDOWS_MAX} windows")));

@@ -5,6 +5,9 @@ pub(crate) mod net;
 pub(crate) mod task;
 pub(crate) mod time;
 
+/// How long the end of a runtime waits for threads that are in the middle of something.
+const SHUTDOWN_MAX: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// Runs `main` on a multi-threaded runtime with `threads` threads (0: one per core) until it ends.
 ///
 /// # Errors
@@ -14,7 +17,11 @@ pub fn run<F: Future>(threads: usize, main: F) -> std::io::Result<F::Output> {
     if threads > 0 {
         builder.worker_threads(threads);
     }
-    Ok(builder.enable_all().build()?.block_on(main))
+    let runtime = builder.enable_all().build()?;
+    let output = runtime.block_on(main);
+    // Work in a `Blocking` that is still under way is left to itself: whoever wanted it is gone.
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    Ok(output)
 }
 
 /// Waits until the process is asked to stop: Ctrl-C or SIGTERM. Gives the signal's number.

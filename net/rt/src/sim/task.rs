@@ -114,7 +114,8 @@ impl Blocking {
         Blocking(Arc::new(Semaphore::new(limit.max(1))))
     }
 
-    /// Runs `work` on a thread of its own. Dropping the future before a thread is free takes the work back.
+    /// Runs `work` on a thread of its own. Dropping the future before a thread is free takes the work back; later, the work runs to
+    /// its end and its result is dropped.
     ///
     /// # Errors
     /// When `work` panics: the panic's text.
@@ -123,9 +124,14 @@ impl Blocking {
         T: Send + 'static,
         W: FnOnce() -> T + Send + 'static,
     {
-        let _permit = self.0.acquire().await.map_err(|_| Lost("the pool is closed".into()))?;
+        let permit = self.0.clone().acquire_owned().await.map_err(|_| Lost("the pool is closed".into()))?;
         let millis = madsim::rand::thread_rng().gen_range(WORK_MILLIS);
-        crate::sleep(Duration::from_millis(millis)).await;
-        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Lost(crate::panic_text(&*panic)))
+        // A task of its own: as on a thread, work that has begun goes on when nobody waits for it any more.
+        let work = madsim::task::spawn_local(async move {
+            let _permit = permit;
+            crate::sleep(Duration::from_millis(millis)).await;
+            catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Lost(crate::panic_text(&*panic)))
+        });
+        work.await.map_err(|_| Lost("the host is gone".into()))?
     }
 }

@@ -341,9 +341,8 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
         pool::run_all(requests, 1, |report| {
             tried += 1;
             cpu_s += report.value["cpu_s"].as_f64().unwrap_or(0.0);
-            how = report
-                .failure()
-                .map(|verdict| verdict["promise"].as_str().or(verdict["kind"].as_str()).unwrap_or("?").to_string());
+            // Only a broken promise counts: a run that crashed or did not start has found nothing.
+            how = report.failure().and_then(|verdict| verdict["promise"].as_str()).map(str::to_string);
             how.is_none()
         });
         found += u64::from(how.is_some());

@@ -53,10 +53,15 @@ pub(crate) fn run(
         };
         Outcome { verdict, faults: Default::default() }
     });
+    // No scenario wants a panic, so one that an actor's supervision caught is a bug of ours all the same.
+    let verdict = match (outcome.verdict, panics.borrow().first()) {
+        (Verdict::Held, Some(place)) => Verdict::Crashed(format!("an actor panicked at {place}")),
+        (verdict, _) => verdict,
+    };
     let report = json!({
         "scenario": scenario.name,
         "seed": seed,
-        "verdict": outcome.verdict.json(),
+        "verdict": verdict.json(),
         "virtual_s": virtual_time.borrow().as_secs_f64(),
         "wall_s": began.elapsed().as_secs_f64(),
         "cpu_s": cpu_seconds(),
@@ -65,7 +70,7 @@ pub(crate) fn run(
         "faults": outcome.faults,
         "kinds": *kinds.borrow(),
     });
-    (outcome.verdict, report)
+    (verdict, report)
 }
 
 /// Panics of actors are caught and part of many histories; remember where they were instead of printing them.
