@@ -79,7 +79,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Trouble> {
 
 async fn main(args: Args) -> Result<u8, Trouble> {
     let mut config = NodeConfig::new(read_identity(&args.identity)?, args.listen, args.coordinator);
-    if config.coordinator == *config.identity.node() {
+    if config.coordinator.as_ref() == Some(config.identity.node()) {
         config.coordinate = Some(Coordinate { plane: PlaneConfig { workers: args.workers, ..PlaneConfig::default() } });
     }
     config.capacity = args.capacity;

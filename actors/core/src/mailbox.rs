@@ -52,9 +52,10 @@ where
     }
 }
 
-/// The last part of a type's path.
+/// The last part of a type's path, without its parameters.
 pub(crate) fn short_name<T>() -> &'static str {
     let name = std::any::type_name::<T>();
     let end = name.find('<').unwrap_or(name.len());
-    name[..end].rfind("::").map_or(name, |at| &name[at + 2..])
+    let name = &name[..end];
+    name.rfind("::").map_or(name, |at| &name[at + 2..])
 }

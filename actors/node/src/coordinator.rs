@@ -2,6 +2,7 @@
 
 use playhouse_actors::prelude::*;
 use playhouse_cluster::Solo;
+use playhouse_plane::limits::WORKERS_PER_NODE_MAX;
 use playhouse_plane::{
     JobId, JobStatus, NodeState, Payload, Plane, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult,
 };
@@ -282,7 +283,9 @@ impl Handler<Beat> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, Beat { node, incarnation, running, workers }: Beat, ctx: &mut Ctx<Self>) {
-        if !speaks_for(ctx, (&node, incarnation)) {
+        // More than a node can have is no beat of ours; each unknown number would cost an order to stop it.
+        let most = WORKERS_PER_NODE_MAX as usize;
+        if !speaks_for(ctx, (&node, incarnation)) || workers.len() > most || running.len() > 2 * most {
             return;
         }
         self.event(PlaneEvent::Heartbeat { node: node.clone(), incarnation, running, workers }, ctx);

@@ -35,8 +35,8 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// Nodes that it keeps a connection to.
     pub peers: Vec<(NodeName, SocketAddr)>,
-    /// The node that coordinates: this one, or one of the peers.
-    pub coordinator: NodeName,
+    /// The node that coordinates: this one, or one of the peers. None for nodes that only have actors.
+    pub coordinator: Option<NodeName>,
     /// What it coordinates with, if it is the coordinator.
     pub coordinate: Option<Coordinate>,
     /// How many workers it offers to run; 0: none.
@@ -59,13 +59,18 @@ pub struct Coordinate {
 }
 
 impl NodeConfig {
-    /// A node that offers no workers and coordinates nothing.
+    /// A node of a cluster that `coordinator` coordinates. It offers no workers yet.
     pub fn new(identity: Identity, listen: SocketAddr, coordinator: NodeName) -> NodeConfig {
+        NodeConfig { coordinator: Some(coordinator), ..NodeConfig::actors(identity, listen) }
+    }
+
+    /// A node for actors alone, without workers, tasks or a coordinator.
+    pub fn actors(identity: Identity, listen: SocketAddr) -> NodeConfig {
         NodeConfig {
             identity,
             listen,
             peers: Vec::new(),
-            coordinator,
+            coordinator: None,
             coordinate: None,
             capacity: 0,
             tasks: Tasks::new(),
@@ -103,7 +108,7 @@ pub struct Node(Arc<Inner>);
 struct Inner {
     finder: Finder,
     incarnation: Incarnation,
-    coordinator: NodeName,
+    coordinator: Option<NodeName>,
     coordinates: Option<Ref<Coordinator>>,
     agent: Option<Ref<Agent>>,
 }
@@ -147,9 +152,8 @@ impl Node {
     /// See [`StartError`].
     pub async fn start(host: Host, config: NodeConfig) -> Result<Node, StartError> {
         let name = config.identity.node().clone();
-        let coordinates_here = config.coordinator == name;
-        if coordinates_here != config.coordinate.is_some() {
-            return Err(StartError::Config(format!("{} is to coordinate, and this is {name}", config.coordinator)));
+        if config.coordinate.is_some() != (config.coordinator.as_ref() == Some(&name)) {
+            return Err(StartError::Config(format!("{:?} is to coordinate, and this is {name}", config.coordinator)));
         }
         // Milliseconds of the wall clock rise from one life to the next.
         let incarnation = Incarnation(host.wall_clock().as_millis().try_into().unwrap_or(u64::MAX));
@@ -189,11 +193,13 @@ impl Node {
             coordinates = Some(plane);
         }
         if let Some(store) = store {
-            let coordinator = finder.find::<Coordinator>(&config.coordinator, COORDINATOR);
+            let leader = config.coordinator.clone();
+            let leader = leader.ok_or_else(|| StartError::Config("a node that offers workers needs a coordinator".into()))?;
+            let coordinator = finder.find::<Coordinator>(&leader, COORDINATOR);
             let ground = Ground {
                 node: name.clone(),
                 incarnation,
-                leader: config.coordinator.clone(),
+                leader: leader.clone(),
                 coordinator: coordinator.ok_or_else(|| StartError::Config("there is no coordinator".into()))?,
                 tasks: config.tasks,
                 disk: host.disk().clone(),
@@ -206,7 +212,6 @@ impl Node {
             // It knows its node's workers; after a panic nobody would.
             let options = SpawnOptions { restart: Restart::NEVER, ..SpawnOptions::default() };
             let agent = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;
-            let leader = config.coordinator.clone();
             offers = Some(agent.clone());
             inbox.listen(Box::new(move |node, _, up| {
                 if *node == leader {
@@ -274,9 +279,10 @@ impl Node {
     /// A client of the cluster, through this node.
     ///
     /// # Panics
-    /// When this node coordinates and its coordinator has ended.
+    /// When the node was started without a coordinator, or coordinates itself and its coordinator has ended.
     pub fn client(&self) -> Client {
-        let coordinator = self.0.finder.find(&self.0.coordinator, COORDINATOR).expect("the coordinator lives");
+        let leader = self.0.coordinator.as_ref().expect("the node was started with a coordinator");
+        let coordinator = self.0.finder.find(leader, COORDINATOR).expect("the coordinator lives");
         Client::new(coordinator, format!("{}{}", self.name(), self.0.incarnation))
     }
 

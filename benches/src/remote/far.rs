@@ -71,9 +71,9 @@ impl Far {
     }
 
     /// What `contestant` needs for its next turn.
-    pub(super) fn wire(&self, contestant: &str, turn: u64) -> Result<Wire, String> {
+    pub(super) fn wire(&self, contestant: &str) -> Result<Wire, String> {
         let address = *self.addresses.get(contestant).ok_or_else(|| format!("the far side does not serve {contestant}"))?;
-        Ok(Wire { identity: self.identity.clone(), address, turn })
+        Ok(Wire { identity: self.identity.clone(), address })
     }
 
     /// Ends the child and waits for it.

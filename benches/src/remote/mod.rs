@@ -27,8 +27,6 @@ const FAR: &str = "far";
 pub(crate) struct Wire {
     pub(crate) identity: Identity,
     pub(crate) address: SocketAddr,
-    /// Larger each time.
-    pub(crate) turn: u64,
 }
 
 /// A way to speak to another process.
@@ -51,11 +49,7 @@ const CONTESTANTS: [Contestant; 2] = [
 /// Runs both metrics.
 pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
     let far = far::Far::start(&CONTESTANTS.map(|contestant| contestant.name))?;
-    let mut turn = 0;
-    let mut wire = |contestant: &Contestant| {
-        turn += 1;
-        far.wire(contestant.name, turn)
-    };
+    let wire = |contestant: &Contestant| far.wire(contestant.name);
 
     let records = plan.size(1_000_000);
     let tells = take_turns(plan.rounds, &CONTESTANTS, |contestant| {

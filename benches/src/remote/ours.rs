@@ -1,21 +1,13 @@
-//! Our transport and our actors, joined by hand as a node joins them. To be replaced by the node itself: only this file knows how.
+//! Our nodes: an actor on one, a reference to it on the other.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use playhouse_actors::prelude::*;
-use playhouse_actors::{Route, RouteError};
-use playhouse_net::{Config, Endpoint, Identity, Peer, Receiver, SendError};
-use playhouse_rt::sync::oneshot;
+use playhouse::prelude::*;
+use playhouse_net::Identity;
 use playhouse_rt::{Host, timeout};
-use playhouse_wire::packet::{CallId, Packet};
-use playhouse_wire::{Incarnation, RemoteError};
 use serde::{Deserialize, Serialize};
 
 use super::{FAR, RECORD, Wire};
@@ -94,152 +86,10 @@ impl Remote for Sink {
     }
 }
 
-type Reply = oneshot::Sender<Result<Bytes, AskError>>;
-
-/// The open asks of a connection.
-#[derive(Default)]
-struct Calls {
-    next: AtomicU64,
-    open: Mutex<BTreeMap<u64, Reply>>,
-}
-
-impl Calls {
-    fn open(&self, reply: Reply) -> CallId {
-        let call = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(call, reply);
-        CallId(call)
-    }
-
-    fn close(&self, call: CallId) -> Option<Reply> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&call.0)
-    }
-}
-
-/// Hands what arrives to the actors, and answers to those who asked.
-struct Desk {
-    system: System,
-    calls: Arc<Calls>,
-}
-
-impl Desk {
-    fn ask(
-        &self,
-        peer: &Peer,
-        lane: Lane,
-        call: CallId,
-        answer: Result<impl Future<Output = Answer> + Send + 'static, RemoteError>,
-    ) {
-        let peer = peer.clone();
-        playhouse_rt::spawn(async move {
-            let answer = match answer {
-                Ok(answer) => answer.await,
-                Err(error) => Err(error),
-            };
-            let packet = match &answer {
-                Ok(payload) => Packet::Reply { call, payload },
-                Err(error) => Packet::Failed { call, error: error.clone() },
-            };
-            // When the connection is gone, so is the asker.
-            let _ = peer.send(lane, packet.encode().into()).await;
-        });
-    }
-
-    fn hear(&self, peer: &Peer, lane: Lane, bytes: &Bytes) {
-        match Packet::decode(bytes) {
-            Ok(Packet::Tell { to, message, payload }) => {
-                // What is dropped is missing in the count.
-                let _ = self.system.receive_tell(to, message, payload);
-            }
-            Ok(Packet::Ask { call, to, message, deadline_ms, payload }) => {
-                let within = Duration::from_millis(deadline_ms.into());
-                self.ask(peer, lane, call, self.system.receive_ask(to, message, payload, within));
-            }
-            Ok(Packet::Reply { call, payload }) => {
-                if let Some(reply) = self.calls.close(call) {
-                    let _ = reply.send(Ok(bytes.slice_ref(payload)));
-                }
-            }
-            Ok(Packet::Failed { call, error }) => {
-                if let Some(reply) = self.calls.close(call) {
-                    let _ = reply.send(Err(AskError::Gone(error.to_string())));
-                }
-            }
-            Err(error) => peer.close(&error.to_string()),
-        }
-    }
-}
-
-type Answer = Result<Vec<u8>, RemoteError>;
-
-impl Receiver for Desk {
-    fn up(&self, _: &Peer) {}
-
-    fn down(&self, _: &Peer, _: &str) {}
-
-    fn messages<'a>(&'a self, peer: &'a Peer, lane: Lane, batch: Vec<Bytes>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(async move { batch.iter().for_each(|bytes| self.hear(peer, lane, bytes)) })
-    }
-}
-
-/// The way to the far node.
-struct Road {
-    peer: Peer,
-    calls: Arc<Calls>,
-}
-
-impl fmt::Debug for Road {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Road({:?})", self.peer)
-    }
-}
-
-impl Road {
-    fn send(&self, lane: Lane, packet: &Packet<'_>) -> Result<(), RouteError> {
-        self.peer.try_send(lane, packet.encode().into()).map_err(|error| match error {
-            SendError::Full(_) => RouteError::Full,
-            other => RouteError::Unreachable(other.to_string()),
-        })
-    }
-}
-
-impl Route for Road {
-    fn node(&self) -> &NodeName {
-        self.peer.node()
-    }
-
-    fn tell(&self, lane: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
-        self.send(lane, &Packet::Tell { to: to.as_str(), message: id, payload })
-    }
-
-    fn ask(
-        &self,
-        lane: Lane,
-        to: &ActorName,
-        id: MessageId,
-        payload: &[u8],
-        within: Duration,
-        reply: Reply,
-    ) -> Result<(), RouteError> {
-        let call = self.calls.open(reply);
-        let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        let sent = self.send(lane, &Packet::Ask { call, to: to.as_str(), message: id, deadline_ms, payload });
-        if sent.is_err() {
-            self.calls.close(call);
-        }
-        sent
-    }
-}
-
-fn bind(system: &System, identity: &Identity, incarnation: u64) -> Result<(Endpoint, Arc<Calls>), String> {
-    let calls: Arc<Calls> = Arc::default();
-    let desk = Desk { system: system.clone(), calls: calls.clone() };
-    let config = Config::new((Ipv4Addr::LOCALHOST, 0).into(), identity.clone(), Incarnation(incarnation));
-    let endpoint = Endpoint::bind(&Host::os(), config, Arc::new(desk)).map_err(|e| e.to_string())?;
-    Ok((endpoint, calls))
-}
-
-fn system(identity: &Identity) -> Result<System, String> {
-    System::new(identity.node().clone(), 1).map_err(|e| e.to_string())
+async fn node(identity: &Identity) -> Result<Node, String> {
+    let mut config = NodeConfig::actors(identity.clone(), (Ipv4Addr::LOCALHOST, 0).into());
+    config.threads = 1;
+    Node::start(Host::os(), config).await.map_err(|e| e.to_string())
 }
 
 /// The far side's node.
@@ -258,12 +108,11 @@ pub(super) fn serve(identity: &Identity) -> Result<Server, String> {
     let (ready, started) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         playhouse_rt::run(0, async {
-            let system = system(&identity)?;
+            let node = node(&identity).await?;
             let name = ActorName::new(ACTOR).map_err(|e| e.to_string())?;
             let options = SpawnOptions { mailbox: MAILBOX, ..SpawnOptions::default() };
-            let _sink = system.spawn_remote(name, options, Sink::default).map_err(|e| e.to_string())?;
-            let (endpoint, _) = bind(&system, &identity, 1)?;
-            let _ = of_thread.set(endpoint.local_addr());
+            let _sink = node.system().spawn_remote(name, options, Sink::default).map_err(|e| e.to_string())?;
+            let _ = of_thread.set(node.address());
             let _ = ready.send(());
             std::future::pending::<Result<(), String>>().await
         })
@@ -280,18 +129,13 @@ where
     L: Future<Output = Result<T, String>> + Send + 'static,
 {
     let all = async move {
-        let system = system(&wire.identity)?;
-        let (endpoint, calls) = bind(&system, &wire.identity, wire.turn)?;
+        let node = node(&wire.identity).await?;
         let far = NodeName::new(FAR).map_err(|e| e.to_string())?;
-        endpoint.connect(far.clone(), wire.address);
-        let peer = timeout(PATIENCE, endpoint.connected(&far)).await;
-        let peer = peer.map_err(|_| endpoint.last_error(&far).unwrap_or_else(|| "no connection".to_string()))?;
-        let name = ActorName::new(ACTOR).map_err(|e| e.to_string())?;
-        let sink = system.remote::<Sink>(Arc::new(Road { peer, calls }), name);
+        timeout(PATIENCE, node.dial(far.clone(), wire.address)).await.map_err(|e| e.to_string())??;
+        let sink = node.actor::<Sink>(&far, ACTOR).ok_or("the far actor should be elsewhere")?;
         // On a worker of the runtime, beside the connection's own tasks.
         let result = playhouse_rt::spawn(load(sink)).await.map_err(|e| e.to_string())?;
-        endpoint.close("done").await;
-        system.stop(PATIENCE).await;
+        node.stop(PATIENCE).await;
         result
     };
     playhouse_rt::run(0, all).map_err(|e| e.to_string())?

@@ -233,8 +233,11 @@ fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
 }
 
 fn base(authority: &Authority, name: &'static str, listen: SocketAddr) -> Result<NodeConfig, Verdict> {
-    let head = NodeName::new("head").expect("a name");
-    Ok(NodeConfig::new(identity(authority, name)?, listen, head))
+    Ok(NodeConfig::new(identity(authority, name)?, listen, head_name()))
+}
+
+fn head_name() -> NodeName {
+    NodeName::new("head").expect("a name")
 }
 
 fn head_config(authority: &Authority, listen: SocketAddr, planted: Planted) -> Result<NodeConfig, Verdict> {
@@ -245,7 +248,7 @@ fn head_config(authority: &Authority, listen: SocketAddr, planted: Planted) -> R
 
 fn worker_config(authority: &Authority, name: &'static str, world: &mut World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
     let mut config = base(authority, name, SocketAddr::new(world.ip(name), PORT))?;
-    config.peers = vec![(config.coordinator.clone(), head)];
+    config.peers = vec![(head_name(), head)];
     config.capacity = WORKERS;
     config.tasks = demo::tasks();
     config.checkpoints = Some(PathBuf::from("/checkpoints"));
@@ -254,7 +257,7 @@ fn worker_config(authority: &Authority, name: &'static str, world: &mut World, h
 
 fn client_config(authority: &Authority, world: &mut World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
     let mut config = base(authority, "client", SocketAddr::new(world.ip("client"), PORT))?;
-    config.peers = vec![(config.coordinator.clone(), head)];
+    config.peers = vec![(head_name(), head)];
     Ok(config)
 }
 
