@@ -32,6 +32,7 @@
 
 mod ask;
 mod context;
+mod counters;
 mod error;
 mod later;
 pub mod limits;
@@ -45,12 +46,13 @@ mod system;
 
 pub use ask::Ask;
 pub use context::Ctx;
+pub use counters::Counters;
 pub use error::{AskError, Exit, NameTaken, TellError};
 pub use later::Later;
 pub use protocol::{Arrival, Origin, Protocol, Remote, Route, RouteError};
 pub use reference::Ref;
 pub use restart::{Restart, Verdict, admit};
-pub use system::{Counters, SpawnOptions, System};
+pub use system::{SpawnOptions, System};
 
 /// What an actor's author needs.
 pub mod prelude {

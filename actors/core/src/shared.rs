@@ -7,8 +7,8 @@ use std::task::Waker;
 use playhouse_rt::sync::Notify;
 use playhouse_wire::ActorName;
 
+use crate::counters::Totals;
 use crate::error::{AskError, Exit};
-use crate::system::Totals;
 
 pub(crate) struct Shared {
     pub(crate) name: ActorName,

@@ -12,6 +12,7 @@ use playhouse_rt::Locals;
 use playhouse_wire::limits::DEADLINE_MAX;
 use playhouse_wire::{ActorName, NodeName, RemoteError};
 
+use crate::counters::{Counters, Totals};
 use crate::error::{Exit, NameTaken};
 use crate::limits::MAILBOX;
 use crate::mailbox;
@@ -48,34 +49,6 @@ struct Named {
     /// A `Ref<A>`.
     reference: Box<dyn Any + Send + Sync>,
     inbound: Option<Arc<dyn Inbound>>,
-}
-
-/// Running totals, as the parts of a system count them.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) alive: AtomicU64,
-    pub(crate) spawned: AtomicU64,
-    pub(crate) panics: AtomicU64,
-    pub(crate) restarts: AtomicU64,
-    pub(crate) expired: AtomicU64,
-    pub(crate) dead_letters: AtomicU64,
-}
-
-/// What has happened in a system since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Actors alive now.
-    pub alive: u64,
-    /// Actors started.
-    pub spawned: u64,
-    /// Panics of actors.
-    pub panics: u64,
-    /// Actors built anew after a panic.
-    pub restarts: u64,
-    /// Asks that were given up before they were handled.
-    pub expired: u64,
-    /// Tells from other nodes that found no actor, a full mailbox or no meaning.
-    pub dead_letters: u64,
 }
 
 /// How an actor is to live.
@@ -120,16 +93,7 @@ impl System {
 
     /// What has happened since the start.
     pub fn counters(&self) -> Counters {
-        let totals = &self.0.totals;
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counters {
-            alive: get(&totals.alive),
-            spawned: get(&totals.spawned),
-            panics: get(&totals.panics),
-            restarts: get(&totals.restarts),
-            expired: get(&totals.expired),
-            dead_letters: get(&totals.dead_letters),
-        }
+        self.0.totals.read()
     }
 
     /// Starts an actor without a name, built by `factory` now and after each panic. It lives until it is stopped, or until nobody

@@ -1,59 +1,22 @@
 //! The agent: one actor on each node that offers workers. Starts and stops workers, opens shards, and tells the coordinator that the
 //! node lives.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
 
 use playhouse_actors::prelude::*;
-use playhouse_plane::{Fence, ShardId, WorkerId};
-use playhouse_rt::{Blocking, Disk};
-use playhouse_store::Store;
-use playhouse_wire::{Incarnation, MessageId};
+use playhouse_plane::{ShardId, WorkerId};
+use playhouse_wire::MessageId;
 
-use crate::coordinator::Coordinator;
+use crate::ground::Ground;
 use crate::messages::{
     Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::report::report;
 use crate::shard::{self, ShardActor};
-use crate::tasks::Tasks;
 use crate::worker::{Worker, worker_name};
 
 /// Its name on its node.
 pub(crate) const AGENT: &str = "agent";
-
-/// What all of one node's workers and shards stand on.
-#[derive(Clone)]
-pub(crate) struct Ground {
-    pub(crate) node: NodeName,
-    pub(crate) incarnation: Incarnation,
-    /// The node that coordinates, and its coordinator.
-    pub(crate) leader: NodeName,
-    pub(crate) coordinator: Ref<Coordinator>,
-    pub(crate) tasks: Tasks,
-    pub(crate) disk: Disk,
-    pub(crate) store: Store,
-    pub(crate) blocking: Blocking,
-    pub(crate) roster: Roster,
-}
-
-impl Ground {
-    /// Whether the message being handled is an order of the coordinator's node. Nobody else gives any.
-    pub(crate) fn is_order<A: Actor<Context = Ctx<A>>>(&self, ctx: &Ctx<A>) -> Result<(), String> {
-        let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
-        if *from == self.leader { Ok(()) } else { Err(format!("{from} does not coordinate; {} does", self.leader)) }
-    }
-}
-
-/// The tasks that a node holds: from the receipt of an order to run one until its result has arrived.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Roster(Arc<Mutex<BTreeSet<Fence>>>);
-
-impl Roster {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeSet<Fence>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 pub(crate) struct Agent {
     ground: Ground,

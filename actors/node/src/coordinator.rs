@@ -10,12 +10,12 @@ use playhouse_rt::sync::oneshot;
 use playhouse_wire::{Incarnation, MessageId};
 
 use crate::agent::{AGENT, Agent};
+use crate::finder::Finder;
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
     Beat, CloseShard, ClusterStatus, Eat, FetchResult, FetchStatus, FetchWindows, Join, OpenShard, Replan, Run, StartWorker,
     StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
-use crate::node::Finder;
 use crate::shard::{ShardActor, shard_name};
 use crate::shell::{Hands, Happened, Shell};
 use crate::worker::{Worker, worker_name};

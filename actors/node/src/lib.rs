@@ -10,6 +10,8 @@ mod calls;
 mod client;
 mod coordinator;
 pub mod demo;
+mod finder;
+mod ground;
 mod job;
 pub mod limits;
 mod messages;

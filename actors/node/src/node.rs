@@ -7,20 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use playhouse_actors::prelude::*;
-use playhouse_actors::{Counters, NameTaken, Route};
+use playhouse_actors::{Counters, NameTaken};
 use playhouse_cluster::Solo;
-use playhouse_net::{BindError, Config, Endpoint, Identity, RefusalKind, Stats};
+use playhouse_net::{BindError, Config, Endpoint, Identity, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
 use playhouse_rt::{Blocking, Host};
 use playhouse_store::{OpenError, Store};
 use playhouse_wire::{ActorName, Incarnation};
 
-use crate::agent::{AGENT, Agent, CoordinatorLink, Ground, Roster};
+use crate::agent::{AGENT, Agent, CoordinatorLink};
 use crate::client::Client;
 use crate::coordinator::{COORDINATOR, Coordinator, PlaneHands, link_down};
+use crate::finder::Finder;
+use crate::ground::{Ground, Roster};
 use crate::limits::PLANE_MAILBOX;
-use crate::messages::Traffic;
-use crate::network::{Inbox, Way};
+use crate::network::Inbox;
 use crate::tasks::Tasks;
 
 /// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
@@ -111,38 +112,6 @@ struct Inner {
     coordinator: Option<NodeName>,
     coordinates: Option<Ref<Coordinator>>,
     agent: Option<Ref<Agent>>,
-}
-
-/// Finds actors by node and name: here by lookup, elsewhere by a route.
-#[derive(Clone)]
-pub(crate) struct Finder {
-    system: System,
-    endpoint: Endpoint,
-    inbox: Arc<Inbox>,
-    host: Host,
-}
-
-impl Finder {
-    /// The actor called `name` on `node`. On this node it must live; on another one that shows when it is asked.
-    pub(crate) fn find<A: Remote>(&self, node: &NodeName, name: &str) -> Option<Ref<A>> {
-        if node == self.system.node() {
-            return self.system.lookup(name);
-        }
-        let route: Arc<dyn Route> =
-            Arc::new(Way { node: node.clone(), endpoint: self.endpoint.clone(), inbox: self.inbox.clone() });
-        Some(self.system.remote(route, ActorName::new(name).ok()?))
-    }
-
-    pub(crate) fn wall_clock(&self) -> Duration {
-        self.host.wall_clock()
-    }
-
-    pub(crate) fn traffic(&self) -> Traffic {
-        let stats = self.endpoint.stats();
-        let messages = Lane::ALL.iter().map(|lane| stats.sent(*lane) + stats.received(*lane)).sum();
-        let refused = RefusalKind::ALL.iter().map(|kind| stats.refused(*kind)).sum();
-        Traffic { messages, bytes: stats.bytes_sent + stats.bytes_received, refused }
-    }
 }
 
 impl Node {

@@ -5,7 +5,7 @@ use playhouse_plane::{Shard, ShardId, ShardReply, ShardState};
 use playhouse_store::{Key, Store};
 use playhouse_wire::{ActorName, MessageId};
 
-use crate::agent::Ground;
+use crate::ground::Ground;
 use crate::messages::{Eat, OpenShard};
 
 /// The name of a shard's actor on its node. A feed for an earlier epoch finds nobody.

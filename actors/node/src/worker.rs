@@ -4,7 +4,7 @@ use playhouse_actors::prelude::*;
 use playhouse_plane::{Fence, WorkerId};
 use playhouse_wire::{ActorName, MessageId};
 
-use crate::agent::Ground;
+use crate::ground::Ground;
 use crate::messages::{Run, TaskIsDone};
 use crate::report::report;
 use crate::tasks::TaskCx;

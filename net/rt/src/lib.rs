@@ -15,6 +15,7 @@ mod disk;
 mod host;
 mod interval;
 pub mod ledger;
+mod lost;
 mod random;
 
 #[cfg(not(madsim))]
@@ -25,9 +26,10 @@ use sim as side;
 pub use disk::{DirEntry, Disk, Kind};
 pub use host::Host;
 pub use interval::{Interval, interval};
+pub use lost::Lost;
 pub use random::Random;
 pub use side::net::Datagrams;
-pub use side::task::{Blocking, Locals, Lost, Task, spawn, spawn_local};
+pub use side::task::{Blocking, Locals, Task, spawn, spawn_local};
 pub use side::time::{Sleep, now, sleep, sleep_until};
 #[cfg(not(madsim))]
 pub use side::{interrupted, run};

@@ -6,22 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::Lost;
 use madsim::rand::Rng;
 use tokio::sync::Semaphore;
 
 use crate::ledger::record;
-
-/// A task ended without a result: it panicked or was stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost(pub String);
-
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Lost {}
 
 /// A handle to a spawned task. Dropping it lets the task run on.
 #[derive(Debug)]

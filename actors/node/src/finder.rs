@@ -1,0 +1,44 @@
+//! Finds actors, wherever they live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use playhouse_actors::Route;
+use playhouse_actors::prelude::*;
+use playhouse_net::{Endpoint, RefusalKind};
+use playhouse_rt::Host;
+
+use crate::messages::Traffic;
+use crate::network::{Inbox, Way};
+
+/// Finds actors by node and name: here by lookup, elsewhere by a route.
+#[derive(Clone)]
+pub(crate) struct Finder {
+    pub(crate) system: System,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) host: Host,
+}
+
+impl Finder {
+    /// The actor called `name` on `node`. On this node it must live; on another one that shows when it is asked.
+    pub(crate) fn find<A: Remote>(&self, node: &NodeName, name: &str) -> Option<Ref<A>> {
+        if node == self.system.node() {
+            return self.system.lookup(name);
+        }
+        let route: Arc<dyn Route> =
+            Arc::new(Way { node: node.clone(), endpoint: self.endpoint.clone(), inbox: self.inbox.clone() });
+        Some(self.system.remote(route, ActorName::new(name).ok()?))
+    }
+
+    pub(crate) fn wall_clock(&self) -> Duration {
+        self.host.wall_clock()
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        let stats = self.endpoint.stats();
+        let messages = Lane::ALL.iter().map(|lane| stats.sent(*lane) + stats.received(*lane)).sum();
+        let refused = RefusalKind::ALL.iter().map(|kind| stats.refused(*kind)).sum();
+        Traffic { messages, bytes: stats.bytes_sent + stats.bytes_received, refused }
+    }
+}
