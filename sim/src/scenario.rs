@@ -13,16 +13,19 @@ use crate::verdict::Verdict;
 pub struct Bug {
     /// Its name.
     pub name: &'static str,
+    /// The scenario that finds it.
+    pub scenario: &'static str,
     /// Puts it in.
     pub plant: fn(&mut Planted),
 }
 
 /// The planted bugs.
 pub const BUGS: &[Bug] = &[
-    Bug { name: "accept-stale-results", plant: |planted| planted.accept_stale_results = true },
-    Bug { name: "feed-without-numbers", plant: |planted| planted.feed_without_numbers = true },
-    Bug { name: "retry-drops-events", plant: |planted| planted.retry_drops_events = true },
-    Bug { name: "late-watermark", plant: |planted| planted.late_watermark = true },
+    Bug { name: "accept-stale-results", scenario: "demo", plant: |planted| planted.accept_stale_results = true },
+    Bug { name: "feed-without-numbers", scenario: "demo", plant: |planted| planted.feed_without_numbers = true },
+    Bug { name: "retry-drops-events", scenario: "demo", plant: |planted| planted.retry_drops_events = true },
+    Bug { name: "late-watermark", scenario: "demo", plant: |planted| planted.late_watermark = true },
+    Bug { name: "reuse-job-numbers", scenario: "amnesia", plant: |planted| planted.reuse_job_numbers = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -53,14 +56,24 @@ pub struct Scenario {
 }
 
 /// All scenarios.
-pub const ALL: &[Scenario] = &[Scenario {
-    name: "demo",
-    about: "the job of `playhouse demo`; one worker node loses its power and comes back, the other may be cut off for a while",
-    promises: demo::PROMISES,
-    faults: &["crash", "loss", "duplication", "reordering"],
-    reaches: &["cut", "replan", "restore", "stale", "failed"],
-    run: |seed, planted| Box::pin(demo::run(seed, planted)),
-}];
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "demo",
+        about: "the job of `playhouse demo`; one worker node loses its power and comes back, the other may be cut off for a while",
+        promises: demo::PROMISES,
+        faults: &["crash", "loss", "duplication", "reordering"],
+        reaches: &["cut", "replan", "restore", "stale", "failed"],
+        run: |seed, planted| Box::pin(demo::run(seed, planted, false)),
+    },
+    Scenario {
+        name: "amnesia",
+        about: "the same with a coordinator that loses its power in the middle of a job, and comes back knowing nothing",
+        promises: demo::PROMISES,
+        faults: &["crash", "loss", "duplication", "reordering"],
+        reaches: &["forgotten"],
+        run: |seed, planted| Box::pin(demo::run(seed, planted, true)),
+    },
+];
 
 /// The scenario of that name.
 pub fn find(name: &str) -> Option<&'static Scenario> {

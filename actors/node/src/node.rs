@@ -144,7 +144,10 @@ impl Node {
         if let Some(mut coordinate) = config.coordinate {
             // Above all that an earlier life of this coordinator gave, unless that took more than a thousand jobs a millisecond: a late
             // report to that life must not be mistaken for one to this.
-            coordinate.plane.first_job = incarnation.0.saturating_mul(JOBS_PER_MS).max(coordinate.plane.first_job);
+            if !coordinate.plane.planted.reuse_job_numbers {
+                let first_job = incarnation.0.saturating_mul(JOBS_PER_MS);
+                coordinate.plane.first_job = coordinate.plane.first_job.max(first_job);
+            }
             let mut hands = Some(PlaneHands::new(finder.clone(), incarnation));
             let factory = move || {
                 let hands = hands.take().expect("a coordinator is never built anew");

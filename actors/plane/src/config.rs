@@ -80,4 +80,6 @@ pub struct Planted {
     pub retry_drops_events: bool,
     /// The watermark follows finished tasks and does not wait for unfinished ones.
     pub late_watermark: bool,
+    /// A restarted coordinator numbers its jobs from 1 again.
+    pub reuse_job_numbers: bool,
 }

@@ -1,5 +1,6 @@
 //! The demo's job, with a worker node that loses its power at a drawn moment and comes back at another. With half of
-//! the seeds the other worker node is also cut off for a while.
+//! the seeds the other worker node is also cut off for a while. Or (`amnesia`) with a coordinator that loses its power, and with it all that
+//! it knew: the client learns that its job is forgotten and submits another one.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,11 @@ struct Cut {
 }
 
 impl Plan {
-    fn draw(random: &mut Random) -> Plan {
+    fn draw(random: &mut Random, amnesia: bool) -> Plan {
+        if amnesia {
+            let crash_at = Duration::from_millis(random.between(1, 300));
+            return Plan { victim: "head", crash_at, back_after: Duration::from_millis(random.between(2, 1_500)), cut: None };
+        }
         let (victim, other) = if random.chance(0.5) { ("a", "b") } else { ("b", "a") };
         let cut = Cut {
             node: other,
@@ -72,26 +77,31 @@ impl Plan {
 
 /// What the client saw.
 struct Seen {
+    /// Which of the two jobs it is about.
+    job_number: usize,
     found: demo::Found,
     windows: Vec<WindowResult>,
     job: JobStatus,
     cluster: ClusterStatus,
 }
 
-pub(super) async fn run(seed: u64, planted: Planted) -> Outcome {
+pub(super) async fn run(seed: u64, planted: Planted, amnesia: bool) -> Outcome {
     let mut world = World::new(seed);
-    let verdict = match rehearse(&mut world, planted).await {
+    let verdict = match rehearse(&mut world, planted, amnesia).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &mut World, planted: Planted) -> Result<(), Verdict> {
+async fn rehearse(world: &mut World, planted: Planted, amnesia: bool) -> Result<(), Verdict> {
     write_input(world);
     let disk = Disk::simulated(world.storage(), u64::MAX);
     let manifest = demo::scan(&disk, Path::new(INPUT)).map_err(|error| Verdict::Crashed(error.to_string()))?;
-    let (index, windows) = demo::serial(&disk, &manifest);
+    // Two jobs that differ in everything: the second is submitted when the first is forgotten.
+    let mut other = manifest.clone();
+    other.files.retain(|file| !file.path.ends_with(".rs"));
+    let expected = [&manifest, &other].map(|manifest| demo::serial(&disk, manifest));
 
     let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
     let head = SocketAddr::new(world.ip("head"), PORT);
@@ -105,12 +115,12 @@ async fn rehearse(world: &mut World, planted: Planted) -> Result<(), Verdict> {
     let (answer, on_answer) = oneshot::channel();
     let config = client_config(&authority, world, head)?;
     world.start("client", move |host| async move {
-        let _ = answer.send(client(host, config, manifest, submitted).await);
+        let _ = answer.send(client(host, config, [manifest, other], submitted).await);
         // Its connection stays until the world ends.
         std::future::pending().await
     });
 
-    let plan = Plan::draw(&mut world.random("plan"));
+    let plan = Plan::draw(&mut world.random("plan"), amnesia);
     rt::ledger::record("plan", || format!("{plan:?}"));
     let _ = rt::timeout(DONE_WITHIN, on_submit).await;
     if let Some(cut) = plan.cut {
@@ -125,14 +135,18 @@ async fn rehearse(world: &mut World, planted: Planted) -> Result<(), Verdict> {
     rt::sleep(plan.crash_at).await;
     world.crash(plan.victim).await;
     rt::sleep(plan.back_after).await;
-    let config = worker_config(&authority, plan.victim, world, head)?;
+    let config = match plan.victim {
+        "head" => head_config(&authority, head, planted)?,
+        victim => worker_config(&authority, victim, world, head)?,
+    };
     world.start(plan.victim, |host| live(host, config));
 
     let seen = rt::timeout(DONE_WITHIN, on_answer).await;
     let seen = seen.map_err(|_| Verdict::Stuck(format!("the job was not done within {DONE_WITHIN:?} of virtual time")))?;
     let seen = seen.map_err(|_| Verdict::Crashed("the client is gone".into()))?;
     let seen = seen.map_err(|error| Verdict::Broken { promise: ACCEPTED, seen: error.to_string() })?;
-    judge(&seen, &index, &windows)?;
+    let (index, windows) = &expected[seen.job_number];
+    judge(&seen, index, windows)?;
     heal(world, &authority, head).await
 }
 
@@ -200,18 +214,36 @@ fn is_healed(status: &ClusterStatus) -> bool {
 async fn client(
     host: Host,
     config: NodeConfig,
-    manifest: demo::Manifest,
+    manifests: [demo::Manifest; 2],
     submitted: oneshot::Sender<()>,
 ) -> Result<Seen, ClientError> {
-    let node = Node::start(host, config).await.map_err(|error| ClientError::Failed(error.to_string()))?;
+    let failed = |error: &dyn std::fmt::Display| ClientError::Failed(error.to_string());
+    let node = Node::start(host, config).await.map_err(|error| failed(&error))?;
     let client = node.client();
     client.workers_up(WORKERS as usize).await?;
-    let (job, found) = demo::job(&manifest, Duration::ZERO).map_err(|error| ClientError::Failed(error.to_string()))?;
-    let job = client.submit(job, found).await?;
-    let _ = submitted.send(());
-    let found = job.wait().await?;
-    let windows = job.windows().await?;
-    Ok(Seen { found, windows, job: job.progress(0).await?, cluster: client.status().await? })
+    let mut submitted = Some(submitted);
+    let mut last = None;
+    for (job_number, manifest) in manifests.iter().enumerate() {
+        let (job, found) = demo::job(manifest, Duration::ZERO).map_err(|error| failed(&error))?;
+        let job = client.submit(job, found).await?;
+        if let Some(submitted) = submitted.take() {
+            let _ = submitted.send(());
+        }
+        let seen = async {
+            let (found, windows) = (job.wait().await?, job.windows().await?);
+            Ok(Seen { job_number, found, windows, job: job.progress(0).await?, cluster: client.status().await? })
+        };
+        match seen.await {
+            Ok(seen) => return Ok(seen),
+            // The coordinator began anew, and says so.
+            Err(error @ ClientError::Forgotten(_)) => {
+                rt::ledger::record("forgotten", || error.to_string());
+                last = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.expect("one of two jobs is forgotten, or there is an answer"))
 }
 
 /// A node's process: it starts the node, and starts it anew when the cluster has given it up.

@@ -76,6 +76,13 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "amnesia",
+        about: "50 simulated histories of a coordinator that forgets everything",
+        simulated: true,
+        command: &["sim", "run", "amnesia", "--seeds", "0..50", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "twice",
         about: "the same seed is the same history, in two processes",
         simulated: true,

@@ -336,7 +336,7 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
     let mut found = 0;
     for bug in BUGS {
         let (mut tried, mut cpu_s, mut how) = (0u64, 0.0, None);
-        let requests = (0..seeds).map(|seed| Request { scenario: "demo", seed, bug: Some(bug.name), ledger: None });
+        let requests = (0..seeds).map(|seed| Request { scenario: bug.scenario, seed, bug: Some(bug.name), ledger: None });
         // One after the other, so that what is counted does not depend on the machine.
         pool::run_all(requests, 1, |report| {
             tried += 1;
