@@ -52,7 +52,7 @@ pub use later::Later;
 pub use protocol::{Arrival, Origin, Protocol, Remote, Route, RouteError};
 pub use reference::Ref;
 pub use restart::{Restart, Verdict, admit};
-pub use system::{SpawnOptions, System};
+pub use system::{Door, SpawnOptions, System};
 
 /// What an actor's author needs.
 pub mod prelude {

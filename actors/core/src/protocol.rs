@@ -53,8 +53,6 @@ pub struct Arrival<'a> {
     pub from: &'a Origin,
     /// The lane that it came on.
     pub lane: Lane,
-    /// The name of the actor that it is for.
-    pub to: &'a str,
     /// Its type.
     pub id: MessageId,
     /// The encoded message.

@@ -51,6 +51,16 @@ struct Named {
     inbound: Option<Arc<dyn Inbound>>,
 }
 
+/// Where messages of other nodes enter an actor; see [`System::door`]. Cheap to clone.
+#[derive(Clone)]
+pub struct Door(Arc<dyn Inbound>);
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Door")
+    }
+}
+
 /// How an actor is to live.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnOptions {
@@ -220,12 +230,22 @@ impl System {
         protocol
     }
 
+    /// The door to the actor of that name, for messages of other nodes. It stays the door to that actor, also when another one gets
+    /// the name.
+    ///
+    /// # Errors
+    /// When no actor of that name may be reached from other nodes.
+    pub fn door(&self, name: &str) -> Result<Door, RemoteError> {
+        let inbound = self.directory().named.get(name).and_then(|named| named.inbound.clone());
+        inbound.map(Door).ok_or(RemoteError::UnknownActor)
+    }
+
     /// Takes a tell from another node.
     ///
     /// # Errors
     /// Why it could not be delivered; it is counted as a dead letter.
-    pub fn receive_tell(&self, arrival: &Arrival<'_>) -> Result<(), RemoteError> {
-        let result = self.inbound(arrival.to).and_then(|actor| actor.tell(arrival));
+    pub fn receive_tell(&self, door: &Result<Door, RemoteError>, arrival: &Arrival<'_>) -> Result<(), RemoteError> {
+        let result = door.as_ref().map_err(Clone::clone).and_then(|door| door.0.tell(arrival));
         if result.is_err() {
             self.0.totals.dead_letters.fetch_add(1, Ordering::Relaxed);
         }
@@ -238,15 +258,13 @@ impl System {
     /// Why it was not handled.
     pub fn receive_ask(
         &self,
+        door: &Result<Door, RemoteError>,
         arrival: &Arrival<'_>,
         within: Duration,
     ) -> Result<impl Future<Output = Result<Vec<u8>, RemoteError>> + Send + use<>, RemoteError> {
-        let answer: Answer = self.inbound(arrival.to)?.ask(arrival, within.min(DEADLINE_MAX))?;
+        let door = door.as_ref().map_err(Clone::clone)?;
+        let answer: Answer = door.0.ask(arrival, within.min(DEADLINE_MAX))?;
         Ok(answer)
-    }
-
-    fn inbound(&self, name: &str) -> Result<Arc<dyn Inbound>, RemoteError> {
-        self.directory().named.get(name).and_then(|named| named.inbound.clone()).ok_or(RemoteError::UnknownActor)
     }
 
     /// Stops all actors, the youngest first, each after the former has ended, and waits for them no longer than `within` in all.

@@ -352,7 +352,7 @@ impl Route for Loopback {
         self.0.node()
     }
     fn tell(&self, lane: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
-        let _ = self.0.receive_tell(&Arrival { from: &me(), lane, to: to.as_str(), id, payload });
+        let _ = self.0.receive_tell(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload });
         Ok(())
     }
     fn ask(
@@ -364,7 +364,7 @@ impl Route for Loopback {
         within: Duration,
         reply: oneshot::Sender<Result<bytes::Bytes, AskError>>,
     ) -> Result<(), RouteError> {
-        let answer = self.0.receive_ask(&Arrival { from: &me(), lane, to: to.as_str(), id, payload }, within);
+        let answer = self.0.receive_ask(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload }, within);
         let to = to.clone();
         playhouse_rt::spawn(async move {
             let answer = match answer {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use playhouse_actors::{Arrival, Origin, Route, RouteError, System};
+use playhouse_actors::{Arrival, Door, Origin, Route, RouteError, System};
 use playhouse_net::{Endpoint, Peer, Receiver, SendError};
 use playhouse_wire::limits::DEADLINE_MAX;
 use playhouse_wire::{ActorName, CallId, Incarnation, Lane, MessageId, NodeName, Packet, RemoteError};
@@ -43,16 +43,18 @@ impl Inbox {
         }
     }
 
-    fn receive(&self, peer: &Peer, lane: Lane, message: &Bytes) {
-        let from = Origin { node: peer.node().clone(), incarnation: peer.incarnation() };
+    /// Takes one message. `last` is the door that the one before it went through: most go through the same.
+    fn receive(&self, peer: &Peer, from: &Origin, lane: Lane, message: &Bytes, last: &mut Option<(Bytes, Opened)>) {
         match Packet::decode(message) {
-            // Undeliverable tells are counted by the system; nobody waits for them.
             Ok(Packet::Tell { to, message: id, payload }) => {
-                drop(self.system.receive_tell(&Arrival { from: &from, lane, to, id, payload }));
+                let door = self.door(message, to, last);
+                // Undeliverable tells are counted by the system; nobody waits for them.
+                drop(self.system.receive_tell(door, &Arrival { from, lane, id, payload }));
             }
             Ok(Packet::Ask { call, to, message: id, deadline_ms, payload }) => {
                 let within = Duration::from_millis(u64::from(deadline_ms)).min(INBOUND_DEADLINE);
-                self.answer(peer, call, &Arrival { from: &from, lane, to, id, payload }, within);
+                let door = self.door(message, to, last);
+                self.answer(peer, call, door, &Arrival { from, lane, id, payload }, within);
             }
             Ok(Packet::Reply { call, payload }) => self.calls.answer(peer, call, Ok(message.slice_ref(payload))),
             Ok(Packet::Failed { call, error }) => self.calls.answer(peer, call, Err(error)),
@@ -63,14 +65,22 @@ impl Inbox {
         }
     }
 
-    fn answer(&self, peer: &Peer, call: CallId, arrival: &Arrival<'_>, within: Duration) {
+    fn door<'a>(&self, message: &Bytes, to: &str, last: &'a mut Option<(Bytes, Opened)>) -> &'a Opened {
+        if last.as_ref().is_none_or(|(name, _)| name != to.as_bytes()) {
+            *last = None;
+        }
+        let (_, door) = last.get_or_insert_with(|| (message.slice_ref(to.as_bytes()), self.system.door(to)));
+        door
+    }
+
+    fn answer(&self, peer: &Peer, call: CallId, door: &Opened, arrival: &Arrival<'_>, within: Duration) {
         let lane = arrival.lane;
         let failed = |error| {
             // If even this finds no room, the asker's deadline answers.
             drop(peer.try_send(lane, Packet::Failed { call, error }.encode().into()));
         };
         let Some(place) = Place::take(&self.open_asks, peer.node()) else { return failed(RemoteError::Full) };
-        let answer = match self.system.receive_ask(arrival, within) {
+        let answer = match self.system.receive_ask(door, arrival, within) {
             Ok(answer) => answer,
             Err(error) => return failed(error),
         };
@@ -89,6 +99,9 @@ impl Inbox {
         });
     }
 }
+
+/// A door that was looked for: found, or why not.
+type Opened = Result<Door, RemoteError>;
 
 type OpenAsks = Arc<Mutex<BTreeMap<NodeName, usize>>>;
 
@@ -134,8 +147,11 @@ impl Receiver for Inbox {
     }
 
     fn messages<'a>(&'a self, peer: &'a Peer, lane: Lane, batch: Vec<Bytes>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let from = Origin { node: peer.node().clone(), incarnation: peer.incarnation() };
+        // Within one batch only: between batches an actor may have ended and another may have its name.
+        let mut last = None;
         for message in &batch {
-            self.receive(peer, lane, message);
+            self.receive(peer, &from, lane, message, &mut last);
         }
         Box::pin(std::future::ready(()))
     }

@@ -39,12 +39,16 @@ pub enum DecodeError {
     },
 }
 
+/// The room that an encoded value gets to begin with, in bytes.
+const SMALL: usize = 96;
+
 /// Writes `value` as bytes.
 ///
 /// # Errors
 /// When the value refuses, or is longer than [`PAYLOAD_MAX`].
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    let bytes = postcard::to_allocvec(value).map_err(EncodeError::Refused)?;
+    // Most messages are small; room at once is cheaper than growing to it.
+    let bytes = postcard::to_extend(value, Vec::with_capacity(SMALL)).map_err(EncodeError::Refused)?;
     if bytes.len() > PAYLOAD_MAX {
         return Err(EncodeError::Long(bytes.len()));
     }

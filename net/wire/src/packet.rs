@@ -112,10 +112,19 @@ pub enum Packet<'a> {
     },
 }
 
+/// What the numbers of a packet take at the most, in bytes: kind, call, id, version, deadline and two lengths, as variable-length numbers.
+const NUMBERS_MAX: usize = 1 + 10 + 5 + 3 + 5 + 10 + 10;
+
 impl<'a> Packet<'a> {
     /// The packet as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).unwrap_or_else(|e| unreachable!("a packet is made of encodable parts: {e}"))
+        let room = match self {
+            Packet::Tell { to, payload, .. } | Packet::Ask { to, payload, .. } => to.len() + payload.len(),
+            Packet::Reply { payload, .. } => payload.len(),
+            Packet::Failed { .. } => 0,
+        };
+        postcard::to_extend(self, Vec::with_capacity(room + NUMBERS_MAX))
+            .unwrap_or_else(|e| unreachable!("a packet is made of encodable parts: {e}"))
     }
 
     /// Reads a packet from the bytes of a whole message.
