@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::one;
 use crate::pool::{self, Request};
-use crate::table::{Progress, print};
+use crate::table::{Progress, out, print};
 
 /// Wrong arguments.
 const BAD_USAGE: u8 = 4;
@@ -152,8 +152,8 @@ fn list() -> u8 {
     let rows: Vec<Vec<String>> = ALL.iter().map(|s| vec![s.name.into(), s.about.into()]).collect();
     print(&["scenario", "what happens"], &rows);
     for scenario in ALL {
-        println!("\n{} promises:", scenario.name);
-        scenario.promises.iter().for_each(|promise| println!("  - {promise}"));
+        out(&format!("\n{} promises:", scenario.name));
+        scenario.promises.iter().for_each(|promise| out(&format!("  - {promise}")));
     }
     0
 }
@@ -167,7 +167,7 @@ fn in_this_process(scenario: &Scenario, seed: u64, bug: Option<&str>, ledger: Op
             return BAD_USAGE;
         }
     };
-    println!("{report}");
+    out(&format!("{report}"));
     verdict.exit_code()
 }
 
@@ -200,29 +200,32 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
     failures.sort_by_key(|report| report.seed);
     let wall_s = began.elapsed().as_secs_f64();
     let total = seeds.end - seeds.start;
-    println!("{}: {passed} of {total} seeds held", scenario.name);
-    println!("  {virtual_s:.0} virtual seconds in {wall_s:.1} s ({:.0} times real time), {events} events", virtual_s / wall_s);
+    out(&format!("{}: {passed} of {total} seeds held", scenario.name));
+    out(&format!(
+        "  {virtual_s:.0} virtual seconds in {wall_s:.1} s ({:.0} times real time), {events} events",
+        virtual_s / wall_s
+    ));
     let counts: Vec<String> = faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
-    println!("  faults: {}", counts.join(", "));
+    out(&format!("  faults: {}", counts.join(", ")));
     let counts: Vec<String> = reached.iter().map(|(kind, seeds)| format!("{kind} {seeds}")).collect();
-    println!("  seeds that reached: {}", counts.join(", "));
+    out(&format!("  seeds that reached: {}", counts.join(", ")));
     for kind in reached.iter().filter(|(_, seeds)| **seeds == 0).map(|(kind, _)| kind) {
-        println!("  no seed of this range reached: {kind}");
+        out(&format!("  no seed of this range reached: {kind}"));
     }
     for fault in scenario.faults.iter().filter(|fault| faults.get(**fault).is_none_or(|count| *count == 0)) {
-        println!("  no seed of this range exercised: {fault}");
+        out(&format!("  no seed of this range exercised: {fault}"));
     }
     for report in &failures {
         let verdict = &report.value["verdict"];
         let promise = verdict["promise"].as_str().map(|promise| format!(" {promise}:")).unwrap_or_default();
-        println!(
+        out(&format!(
             "  seed {}: {}:{promise} {}",
             report.seed,
             verdict["kind"].as_str().unwrap_or("?"),
             verdict["seen"].as_str().unwrap_or("?")
-        );
+        ));
         let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
-        println!("    cargo sim replay {} --seed {}{bug}", scenario.name, report.seed);
+        out(&format!("    cargo sim replay {} --seed {}{bug}", scenario.name, report.seed));
     }
     if json {
         let failed: Vec<_> = failures
@@ -233,10 +236,10 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
                 failure
             })
             .collect();
-        println!(
+        out(&format!(
             "{}",
             json!({ "scenario": scenario.name, "seeds": total, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults, "reached": reached })
-        );
+        ));
     }
     failures.iter().map(pool::Report::exit_code).max().unwrap_or(0)
 }
@@ -287,17 +290,17 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> 
         let [first, second] = reports.as_slice() else { unreachable!("two were asked for") };
         let hash = first.value["hash"].as_str().unwrap_or("none").to_string();
         let equal = first.value["hash"].is_string() && first.value["hash"] == second.value["hash"];
-        println!(
+        out(&format!(
             "{scenario} seed {seed}: {} {hash}, {} events",
             if equal { "equal" } else { "DIFFERENT" },
             first.value["events"]
-        );
+        ));
         last = json!({ "scenario": scenario, "seed": seed, "equal": equal, "hash": hash, "events": first.value["events"] });
         if !equal {
             match first_difference(&files[0], &files[1]) {
-                Ok(Some((a, b))) => println!("  the first event that differs:\n  - {a}\n  + {b}"),
-                Ok(None) => println!("  the ledgers read the same: {:?} {:?}", first.value, second.value),
-                Err(error) => println!("  the ledgers cannot be read: {error}"),
+                Ok(Some((a, b))) => out(&format!("  the first event that differs:\n  - {a}\n  + {b}")),
+                Ok(None) => out(&format!("  the ledgers read the same: {:?} {:?}", first.value, second.value)),
+                Err(error) => out(&format!("  the ledgers cannot be read: {error}")),
             }
             code = 1;
             last["first_difference"] = json!(true);
@@ -309,7 +312,7 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> 
     }
     drop(std::fs::remove_dir_all(&folder));
     if as_json {
-        println!("{last}");
+        out(&format!("{last}"));
     }
     code
 }
@@ -360,7 +363,7 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
             .iter()
             .map(|(bug, how, tried, cpu)| json!({ "bug": bug, "found": how.is_some(), "by": how, "seeds": tried, "cpu_s": cpu }))
             .collect();
-        println!("{}", json!({ "planted": BUGS.len(), "found": found, "rows": rows }));
+        out(&format!("{}", json!({ "planted": BUGS.len(), "found": found, "rows": rows })));
     }
     u8::from(found < BUGS.len() as u64)
 }

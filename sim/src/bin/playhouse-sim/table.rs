@@ -33,6 +33,11 @@ impl Drop for Progress {
     }
 }
 
+/// Writes a line to standard output. Whoever reads it may have gone away (`| head`); that changes nothing of what was found.
+pub(crate) fn out(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Prints rows under heads, each column as wide as its widest cell.
 pub(crate) fn print(heads: &[&str], rows: &[Vec<String>]) {
     let width =
@@ -40,7 +45,7 @@ pub(crate) fn print(heads: &[&str], rows: &[Vec<String>]) {
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
         let cells: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
+        out(cells.join("  ").trim_end());
     };
     line(heads.to_vec());
     for row in rows {

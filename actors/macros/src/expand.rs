@@ -1,0 +1,245 @@
+//! Writes the code.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::Type;
+use syn::spanned::Spanned;
+
+use crate::method::{Call, Message, Step};
+use crate::plan::{self, Plan};
+use crate::shape::{Answer, without_self};
+
+/// The attribute: the block and what belongs to it, or the block and what is wrong with it.
+pub(crate) fn actor(keys: TokenStream, tokens: TokenStream) -> TokenStream {
+    let mut block = match plan::block(tokens.clone()) {
+        Ok(block) => block,
+        Err(error) => {
+            let error = error.into_compile_error();
+            return quote!(#tokens #error);
+        }
+    };
+    // The block stays in any case: else each use of its methods would be an error too.
+    let written = plan::read(keys, &mut block).map_or_else(syn::Error::into_compile_error, |plan| plan.write());
+    quote!(#block #written)
+}
+
+/// As [`actor`], with the first error itself.
+#[cfg(test)]
+pub(crate) fn try_actor(keys: TokenStream, tokens: TokenStream) -> syn::Result<TokenStream> {
+    let mut block = plan::block(tokens)?;
+    Ok(plan::read(keys, &mut block)?.write())
+}
+
+impl Plan {
+    fn write(&self) -> TokenStream {
+        let messages = self.messages.iter().map(|message| self.message(message));
+        let actor = (!self.keys.no_actor_impl).then(|| self.actor());
+        let remote = self.keys.remote.then(|| self.remote());
+        let reference = (!self.messages.is_empty()).then(|| self.reference());
+        quote!(#actor #(#messages)* #reference #remote)
+    }
+
+    /// Where all that is written finds its names.
+    fn home(&self) -> TokenStream {
+        let playhouse = &self.keys.playhouse;
+        quote!(#playhouse::__macros)
+    }
+
+    fn actor(&self) -> TokenStream {
+        let (home, this) = (self.home(), &self.this);
+        let steps = self.steps.iter().map(|step| self.step(step));
+        quote! {
+            #[automatically_derived]
+            impl #home::Actor for #this {
+                type Context = #home::Ctx<Self>;
+                #(#steps)*
+            }
+        }
+    }
+
+    fn step(&self, step: &Step) -> TokenStream {
+        let (home, this, method, conditions) = (self.home(), &self.this, &step.method, &step.conditions);
+        let kind = format_ident!("{}", step.kind);
+        let ctx = step.ctx.then(|| quote!(, ctx));
+        let gives = (step.kind == "stopping").then(|| quote!(-> #home::Running));
+        quote! {
+            #(#conditions)*
+            #[allow(unused_variables)]
+            fn #kind(&mut self, ctx: &mut #home::Ctx<Self>) #gives {
+                <#this>::#method(self #ctx)
+            }
+        }
+    }
+
+    fn answer<'a>(&self, message: &'a Message) -> (TokenStream, &'a Type) {
+        let (Answer::Now(answer) | Answer::Later { answer, .. }) = &message.answer;
+        (without_self(answer, &self.this), answer)
+    }
+
+    /// A message's struct and its handler.
+    fn message(&self, message: &Message) -> TokenStream {
+        let (home, this) = (self.home(), &self.this);
+        let Message { method, name, visibility, docs, conditions, fields, .. } = message;
+        let (answer, _) = self.answer(message);
+        let about = format!("The message that calls `{}::{method}`.", self.name);
+        let gap = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
+        let serde = self.keys.remote.then(|| {
+            let path = quote!(#home::serde).to_string();
+            quote!(#[derive(#home::serde::Serialize, #home::serde::Deserialize)] #[serde(crate = #path)])
+        });
+        let body = if fields.is_empty() {
+            quote!(;)
+        } else {
+            let fields = fields.iter().map(|(field, ty)| {
+                let (about, ty) = (format!("`{field}` of `{method}`."), without_self(ty, this));
+                quote!(#[doc = #about] #visibility #field: #ty)
+            });
+            quote!({ #(#fields),* })
+        };
+        let (response, call) = self.handler(message);
+        let travels = self.travels(message);
+        quote! {
+            #(#conditions)* #[doc = #about] #gap #(#docs)*
+            #serde
+            #visibility struct #name #body
+
+            #(#conditions)*
+            #[automatically_derived]
+            impl #home::Message for #name {
+                type Result = #answer;
+            }
+
+            #(#conditions)*
+            #[automatically_derived]
+            #[allow(unused_variables, deprecated, clippy::all)]
+            impl #home::Handler<#name> for #this {
+                type Result = #response;
+                fn handle(&mut self, message: #name, ctx: &mut #home::Ctx<Self>) -> Self::Result {
+                    #call
+                }
+            }
+
+            #(#conditions)*
+            #travels
+        }
+    }
+
+    /// Asks the compiler whether each part can travel, so that its answer underlines that part and not the attribute.
+    fn travels(&self, message: &Message) -> TokenStream {
+        let home = self.home();
+        let also = self.keys.remote.then(|| quote!(+ #home::serde::Serialize + #home::serde::de::DeserializeOwned));
+        let (answer, _) = self.answer(message);
+        let fields = message.fields.iter().map(|(_, ty)| without_self(ty, &self.this));
+        quote! {
+            const _: () = {
+                const fn can_travel<T: ::core::marker::Send + 'static #also>() {}
+                can_travel::<#answer>();
+                #(can_travel::<#fields>();)*
+            };
+        }
+    }
+
+    /// What the handler gives, and its body.
+    fn handler(&self, message: &Message) -> (TokenStream, TokenStream) {
+        let (home, this) = (self.home(), &self.this);
+        let (method, name) = (&message.method, &message.name);
+        let fields = message.fields.iter().map(|(field, _)| field);
+        let arguments = quote!(#(message.#fields),*);
+        let call = match message.call {
+            Call::Actor => quote!(<#this>::#method(self, #arguments)),
+            Call::ActorAndCtx => quote!(<#this>::#method(self, ctx, #arguments)),
+            Call::Async => quote!(<#this>::#method(#arguments)),
+            Call::AsyncAndMe => quote!(<#this>::#method(&me, #arguments)),
+        };
+        match (message.call, &message.answer) {
+            (Call::Async | Call::AsyncAndMe, Answer::Now(answer) | Answer::Later { answer, .. }) => {
+                let me = (message.call == Call::AsyncAndMe).then(|| quote!(let me = ctx.me();));
+                (quote!(#home::Later<#answer>), quote!(#me #home::Later::new(async move { #call.await })))
+            }
+            (_, Answer::Now(_)) => (quote!(#home::MessageResult<#name>), quote!(#home::MessageResult(#call))),
+            (_, Answer::Later { response, .. }) => (response.to_token_stream(), call),
+        }
+    }
+
+    /// The trait that gives references the messages as methods.
+    fn reference(&self) -> TokenStream {
+        let (home, this, reference) = (self.home(), &self.this, &self.reference);
+        let about = format!("What a reference to a `{}` can ask and tell.", self.name);
+        let visibility = self.messages.first().map(|first| &first.visibility);
+        let (heads, bodies): (Vec<_>, Vec<_>) = self.messages.iter().map(|message| self.calls(message)).unzip();
+        quote! {
+            #[doc = #about]
+            // Not each message is sent in both ways, and what is right for the method is right for its call.
+            #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic)]
+            #visibility trait #reference {
+                #(#heads)*
+            }
+
+            #[automatically_derived]
+            #[allow(deprecated, clippy::all, clippy::pedantic)]
+            impl #reference for #home::Ref<#this> {
+                #(#bodies)*
+            }
+        }
+    }
+
+    /// The two methods of a message: as the trait names them, and as references have them.
+    fn calls(&self, message: &Message) -> (TokenStream, TokenStream) {
+        let home = self.home();
+        let Message { method, name, docs, conditions, deprecated, fields, .. } = message;
+        let (answer, _) = self.answer(message);
+        let tell = format_ident!("tell_{}", method, span = method.span());
+        let typed: Vec<_> = fields
+            .iter()
+            .map(|(field, ty)| {
+                let ty = without_self(ty, &self.this);
+                quote!(#field: #ty)
+            })
+            .collect();
+        let named: Vec<_> = fields.iter().map(|(field, _)| field).collect();
+        let value = if named.is_empty() { quote!(#name) } else { quote!(#name { #(#named),* }) };
+        let ask_head = quote!(fn #method(&self, #(#typed),*) -> #home::Ask<#answer>);
+        let tell_head = quote!(fn #tell(&self, #(#typed),*) -> ::core::result::Result<(), #home::TellError<#name>>);
+        let about = format!("Asks with [`{name}`], at once; the answer is what is waited for, within five seconds.");
+        let gap = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
+        let tells = format!("Sends [`{name}`] one way.\n\n# Errors\nWhen it was not sent; the message is in the error.");
+        let heads = quote! {
+            #(#conditions)* #deprecated #(#docs)* #gap
+            #[doc = #about]
+            #ask_head;
+            #(#conditions)* #deprecated
+            #[doc = #tells]
+            #tell_head;
+        };
+        let bodies = quote! {
+            #(#conditions)*
+            #ask_head { #home::Ref::ask(self, #value) }
+            #(#conditions)*
+            #tell_head { #home::Ref::tell(self, #value) }
+        };
+        (heads, bodies)
+    }
+
+    fn remote(&self) -> TokenStream {
+        let (home, this) = (self.home(), &self.this);
+        let messages = self.messages.iter().filter_map(|message| {
+            let (id, _) = message.keys.id?;
+            let (name, lane, version, conditions) =
+                (&message.name, &message.keys.lane, message.keys.version, &message.conditions);
+            // An answer that cannot travel is underlined where it stands.
+            let span = self.answer(message).1.span();
+            let mut name = name.clone();
+            name.set_span(span);
+            let id = quote!(#home::MessageId { id: #id, version: #version });
+            Some(quote_spanned!(span=> #(#conditions)* protocol.message_on::<#name>(#id, #home::Lane::#lane);))
+        });
+        quote! {
+            #[automatically_derived]
+            impl #home::Remote for #this {
+                fn protocol(protocol: &mut #home::Protocol<Self>) {
+                    #(#messages)*
+                }
+            }
+        }
+    }
+}

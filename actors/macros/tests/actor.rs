@@ -1,0 +1,283 @@
+//! What `#[actor]` writes: called here and from elsewhere, on the operating system and in the simulation.
+//!
+//! Run by `actors/node`, where the names that the macro writes are.
+#![deny(missing_docs, unreachable_pub, unused, clippy::all)]
+
+use std::sync::{Arc, Mutex};
+
+use playhouse::prelude::*;
+use playhouse::rt;
+use playhouse_actors::{Arrival, Origin, Route, RouteError};
+use playhouse_wire::Incarnation;
+
+fn run<F: Future<Output = ()>>(body: impl Fn(System) -> F) {
+    let system = || System::new(NodeName::new("here").unwrap(), 2).unwrap();
+    #[cfg(not(madsim))]
+    rt::run(2, async { body(system()).await }).unwrap();
+    #[cfg(madsim)]
+    for seed in 0..5 {
+        rt::sim::run(seed, async { body(system()).await });
+    }
+}
+
+mod counters {
+    use playhouse::prelude::*;
+
+    /// Counts.
+    #[derive(Default)]
+    pub(crate) struct Counter {
+        pub(crate) n: u64,
+    }
+
+    /// Too much.
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    pub(crate) struct Over(pub(crate) u64);
+
+    #[playhouse::actor(remote)]
+    impl Counter {
+        const MOST: u64 = 100;
+
+        /// Adds, and gives the sum.
+        #[message(id = 1)]
+        pub(crate) fn add(&mut self, by: u64) -> u64 {
+            self.n = self.helper(by);
+            self.n
+        }
+
+        #[message(id = 2)]
+        pub(crate) fn get(&self) -> u64 {
+            self.n
+        }
+
+        #[message(id = 3, version = 7, lane = Control)]
+        pub(crate) fn take(&mut self, mut by: u64, _why: Option<String>) -> Result<u64, Over> {
+            by = by.min(Self::MOST);
+            self.n = self.n.checked_sub(by).ok_or(Over(by))?;
+            Ok(self.n)
+        }
+
+        #[message(id = 4)]
+        pub(crate) fn who(&self, ctx: &mut Ctx<Self>, r#as: String) -> (String, Option<String>) {
+            (r#as, ctx.from().map(|from| from.node.to_string()))
+        }
+
+        #[message(id = 5)]
+        pub(crate) async fn later(me: &Ref<Self>, millis: u64) -> u64 {
+            playhouse::rt::sleep(Duration::from_millis(millis)).await;
+            me.add(1).await.unwrap_or(Self::MOST)
+        }
+
+        #[message(id = 6)]
+        pub(crate) async fn pure(a: u64, b: u64) -> u64 {
+            a * b
+        }
+
+        #[cfg(any())]
+        #[message(id = 7)]
+        pub(crate) fn never(&mut self, of: NoSuchType) {}
+
+        fn helper(&self, by: u64) -> u64 {
+            (self.n + by).min(Self::MOST)
+        }
+    }
+}
+use counters::{Counter, CounterAdd, CounterGet, CounterRef, Over};
+
+#[test]
+fn a_reference_has_the_methods_of_its_actor() {
+    run(|system| async move {
+        let counter = system.spawn(Counter::default);
+        assert_eq!(counter.add(5).await, Ok(5));
+        counter.tell_add(2).unwrap();
+        assert_eq!(counter.get().await, Ok(7));
+        assert_eq!(counter.take(8, None).await, Ok(Err(Over(8))));
+        assert_eq!(counter.take(3, Some("rent".into())).await, Ok(Ok(4)));
+        assert_eq!(counter.who("me".into()).await, Ok(("me".to_string(), None)));
+        assert_eq!(counter.ask_within(CounterAdd { by: 1 }, Duration::from_secs(1)).await, Ok(5));
+        assert_eq!(counter.add(1000).await, Ok(100), "a method without an attribute is as it was");
+        counter.stop();
+        counter.ended().await;
+        let Err(TellError::Gone(CounterAdd { by })) = counter.tell_add(9) else { panic!("it is gone") };
+        assert_eq!(by, 9, "the message comes back");
+    });
+}
+
+#[test]
+fn an_ask_is_sent_before_it_is_waited_for_and_async_methods_let_others_in() {
+    run(|system| async move {
+        let counter = system.spawn(Counter::default);
+        let (later, add) = (counter.later(20), counter.add(5));
+        assert_eq!(add.await, Ok(5));
+        assert_eq!(later.await, Ok(6), "the other came between");
+        assert_eq!(counter.pure(6, 7).await, Ok(42));
+    });
+}
+
+fn me() -> Origin {
+    Origin { node: NodeName::new("here").unwrap(), incarnation: Incarnation(7) }
+}
+
+/// Leads to another system in this process.
+#[derive(Debug)]
+struct Loopback(System);
+impl Route for Loopback {
+    fn node(&self) -> &NodeName {
+        self.0.node()
+    }
+    fn tell(&self, lane: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
+        self.0.receive_tell(&Arrival { from: &me(), lane, to: to.as_str(), id, payload }).unwrap();
+        Ok(())
+    }
+    fn ask(
+        &self,
+        lane: Lane,
+        to: &ActorName,
+        id: MessageId,
+        payload: &[u8],
+        within: Duration,
+        reply: rt::sync::oneshot::Sender<Result<bytes::Bytes, AskError>>,
+    ) -> Result<(), RouteError> {
+        let answer = self.0.receive_ask(&Arrival { from: &me(), lane, to: to.as_str(), id, payload }, within).unwrap();
+        rt::spawn(async move { reply.send(answer.await.map(Into::into).map_err(|_| AskError::Timeout)).unwrap() });
+        Ok(())
+    }
+}
+
+#[test]
+fn the_same_calls_reach_an_actor_elsewhere() {
+    run(|system| async move {
+        let there = System::new(NodeName::new("there").unwrap(), 1).unwrap();
+        let name = ActorName::new("counter").unwrap();
+        there.spawn_remote(name.clone(), SpawnOptions::default(), Counter::default).unwrap();
+        let counter = system.remote::<Counter>(Arc::new(Loopback(there.clone())), name);
+        counter.tell_add(5).unwrap();
+        assert_eq!(counter.add(2).await, Ok(7));
+        assert_eq!(counter.take(8, Some("rent".into())).await, Ok(Err(Over(8))));
+        assert_eq!(counter.who("x".into()).await, Ok(("x".to_string(), Some("here".to_string()))));
+        assert_eq!(counter.later(1).await, Ok(8));
+        assert_eq!(counter.ask(CounterGet).await, Ok(8));
+    });
+}
+
+#[test]
+fn each_message_has_its_number_its_version_and_its_lane() {
+    run(|system| async move {
+        let name = ActorName::new("counter").unwrap();
+        system.spawn_remote(name, SpawnOptions::default(), || Counter { n: 3 }).unwrap();
+        let payload = playhouse_wire::encode(&(1u64, None::<String>)).unwrap();
+        let ask = |id, version, lane| {
+            let id = MessageId { id, version };
+            let answer =
+                system.receive_ask(&Arrival { from: &me(), lane, to: "counter", id, payload: &payload }, Duration::from_secs(1));
+            async { answer?.await }
+        };
+        let answer = ask(3, 7, Lane::Control).await.unwrap();
+        assert_eq!(playhouse_wire::decode::<Result<u64, Over>>(&answer).unwrap(), Ok(2));
+        for (id, version, lane) in [(3, 1, Lane::Control), (3, 7, Lane::Data), (8, 1, Lane::Data)] {
+            assert!(ask(id, version, lane).await.is_err(), "{id} {version} {lane:?}");
+        }
+    });
+}
+
+#[test]
+fn the_steps_of_a_life_are_called() {
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+    struct Player(Log, bool);
+
+    // In a function's body, too, nothing is looked for in other places.
+    #[actor]
+    impl Player {
+        #[started]
+        fn enter(&mut self, ctx: &mut Ctx<Self>) {
+            self.note("started");
+            ctx.run_later(Duration::from_millis(1), |player, _| player.note("timer"));
+        }
+        #[stopping]
+        fn stopping(&mut self) -> Running {
+            self.note("stopping");
+            self.1 = !self.1;
+            if self.1 { Running::Continue } else { Running::Stop }
+        }
+        #[stopped]
+        fn leave(&mut self) {
+            self.note("stopped");
+        }
+        #[message]
+        fn quit(&mut self, ctx: &mut Ctx<Self>) {
+            ctx.stop();
+        }
+        fn note(&self, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+    }
+    run(|system| async move {
+        let log = Log::default();
+        let of_actor = log.clone();
+        let player = system.spawn(move || Player(of_actor.clone(), false));
+        rt::sleep(Duration::from_millis(30)).await;
+        player.quit().await.unwrap();
+        player.tell_quit().unwrap();
+        player.ended().await;
+        assert_eq!(*log.lock().unwrap(), ["started", "timer", "stopping", "stopping", "stopped"]);
+    });
+}
+
+/// Answers that come later, in each of their forms, with types that are named through `Self`.
+struct Slow<T>(Vec<T>);
+
+/// Something with a type inside.
+trait Unit {
+    type Of;
+}
+impl Unit for Slow<u8> {
+    type Of = u8;
+}
+
+#[actor(no_actor_impl, reference = SlowCalls)]
+impl Slow<u8> {
+    #[message(name = Push)]
+    fn push(&mut self, item: <Self as Unit>::Of) -> usize {
+        self.0.push(item);
+        self.0.len()
+    }
+
+    #[message]
+    fn later(&mut self, text: &'static str) -> Later<usize> {
+        Later::new(async move { text.len() })
+    }
+
+    #[message]
+    fn between(&mut self) -> ResponseActFuture<Self, usize> {
+        Box::pin(rt::sleep(Duration::from_millis(20)).into_actor(self).map(|(), slow, _| slow.0.len()))
+    }
+
+    #[message]
+    fn alone(&mut self) -> AtomicResponse<Self, Vec<<Self as Unit>::Of>> {
+        AtomicResponse::new(Box::pin(rt::sleep(Duration::from_millis(20)).into_actor(self).map(|(), slow, _| slow.0.clone())))
+    }
+}
+
+/// A second block, with the actor's own impl and messages of its own.
+#[actor(reference = SlowInside)]
+impl Slow<u8> {
+    #[message]
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[test]
+fn what_comes_later_lets_in_whom_its_type_says() {
+    run(|system| async move {
+        let slow = system.spawn(|| Slow(Vec::new()));
+        assert_eq!(slow.later("abc").await, Ok(3));
+        let (between, push) = (slow.between(), slow.push(1));
+        assert_eq!(push.await, Ok(1));
+        assert_eq!(between.await, Ok(1), "the push came between");
+        let (alone, push) = (slow.alone(), slow.ask(Push { item: 2 }));
+        assert_eq!(push.await, Ok(2));
+        assert_eq!(alone.await, Ok(vec![1]), "the push came after");
+        slow.tell_clear().unwrap();
+        assert_eq!(slow.push(3).await, Ok(1));
+    });
+}
