@@ -125,7 +125,7 @@ impl Route for Loopback {
         self.0.node()
     }
     fn tell(&self, lane: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
-        self.0.receive_tell(&Arrival { from: &me(), lane, to: to.as_str(), id, payload }).unwrap();
+        self.0.receive_tell(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload }).unwrap();
         Ok(())
     }
     fn ask(
@@ -137,7 +137,7 @@ impl Route for Loopback {
         within: Duration,
         reply: rt::sync::oneshot::Sender<Result<bytes::Bytes, AskError>>,
     ) -> Result<(), RouteError> {
-        let answer = self.0.receive_ask(&Arrival { from: &me(), lane, to: to.as_str(), id, payload }, within).unwrap();
+        let answer = self.0.receive_ask(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload }, within).unwrap();
         rt::spawn(async move { reply.send(answer.await.map(Into::into).map_err(|_| AskError::Timeout)).unwrap() });
         Ok(())
     }
@@ -167,8 +167,11 @@ fn each_message_has_its_number_its_version_and_its_lane() {
         let payload = playhouse_wire::encode(&(1u64, None::<String>)).unwrap();
         let ask = |id, version, lane| {
             let id = MessageId { id, version };
-            let answer =
-                system.receive_ask(&Arrival { from: &me(), lane, to: "counter", id, payload: &payload }, Duration::from_secs(1));
+            let answer = system.receive_ask(
+                &system.door("counter"),
+                &Arrival { from: &me(), lane, id, payload: &payload },
+                Duration::from_secs(1),
+            );
             async { answer?.await }
         };
         let answer = ask(3, 7, Lane::Control).await.unwrap();

@@ -31,6 +31,7 @@ pub use node::{Coordinate, Node, NodeConfig, StartError};
 pub use tasks::{Function, TaskCx, TaskError, Tasks};
 
 pub use playhouse_actors::{AskError, Counters, Exit, System};
+pub use playhouse_macros::actor;
 pub use playhouse_net::{Authority, CertError, Identity, IdentityPem, Stats};
 pub use playhouse_plane::{
     JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
@@ -40,9 +41,23 @@ pub use playhouse_wire::{ActorName, BadName, Incarnation, Lane, MessageId, NodeN
 
 /// What an author of actors or tasks needs.
 pub mod prelude {
-    pub use crate::{Client, Function, Job, Node, NodeConfig, TaskCx, TaskError, Tasks, Value};
+    pub use crate::{Client, Function, Job, Node, NodeConfig, TaskCx, TaskError, Tasks, Value, actor};
     pub use playhouse_actors::prelude::*;
 }
+
+/// What [`actor`] writes names these; nobody else should.
+#[doc(hidden)]
+pub mod __macros {
+    pub use actix::{Actor, Handler, Message, MessageResult, Running};
+    pub use playhouse_actors::{Ask, Ctx, Later, Protocol, Ref, Remote, TellError};
+    pub use playhouse_wire::{Lane, MessageId};
+    pub use serde;
+}
+
+/// The examples of the macro's page, which must run.
+#[cfg(doctest)]
+#[doc = include_str!("../../macros/src/actor.md")]
+struct ActorMacro;
 
 /// The examples of the README, which must run.
 #[cfg(doctest)]
