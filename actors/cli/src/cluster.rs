@@ -12,6 +12,7 @@ use playhouse::rt::{self, Host};
 use playhouse::{Authority, Identity, NodeName};
 
 use crate::Trouble;
+use crate::text::err;
 
 /// How long certificates are valid: longer than any demo.
 const VALID: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,8 +33,6 @@ pub(crate) struct Cluster {
     /// Nodes whose processes ended, as their readers see it.
     ended: rt::sync::mpsc::Sender<NodeName>,
     endings: rt::sync::mpsc::Receiver<NodeName>,
-    /// Those that were killed here.
-    killed: Vec<NodeName>,
 }
 
 struct Process {
@@ -58,9 +57,8 @@ impl Cluster {
         let head = NodeName::new("head").expect("a name");
         let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
         let (ended, endings) = rt::sync::mpsc::channel(1 + nodes as usize);
-        let (head_address, killed) = (nobody, Vec::new());
-        let mut cluster =
-            Cluster { folder, authority, nodes: Vec::new(), head: head.clone(), head_address, ended, endings, killed };
+        let head_address = nobody;
+        let mut cluster = Cluster { folder, authority, nodes: Vec::new(), head: head.clone(), head_address, ended, endings };
         let workers = workers.to_string();
         cluster.head_address = cluster.process("head", &["--workers".as_ref(), workers.as_ref()]).await?;
         let peer = format!("{head}={}", cluster.head_address);
@@ -140,21 +138,25 @@ impl Cluster {
         address.ok_or_else(|| Trouble::new(format!("{name} did not get ready (its own words are above)")))
     }
 
-    /// Waits until a process ends that was not killed here.
-    pub(crate) async fn lost(&mut self) -> NodeName {
+    /// Waits until the cluster cannot go on: its coordinator's process, or the last of its worker nodes', ended without being killed
+    /// here. Says of others that they ended. Gives which, and how.
+    pub(crate) async fn lost(&mut self) -> String {
         loop {
-            match self.endings.recv().await {
-                Some(name) if !self.killed.contains(&name) => return name,
-                Some(_) => {}
-                None => std::future::pending().await,
+            let Some(name) = self.endings.recv().await else { return std::future::pending().await };
+            let Some(at) = self.nodes.iter().position(|process| process.name == name) else { continue };
+            let mut process = self.nodes.remove(at);
+            let how = process.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            let what = format!("the process of {name} ended ({how})");
+            if name == self.head || self.nodes.len() < 2 {
+                return what;
             }
+            err(&format!("playhouse: {what}; the cluster goes on without it"));
         }
     }
 
     /// Kills a node with SIGKILL: it can neither say goodbye nor write anything.
     pub(crate) fn kill(&mut self, name: &NodeName) -> io::Result<()> {
         let Some(at) = self.nodes.iter().position(|process| process.name == *name) else { return Ok(()) };
-        self.killed.push(name.clone());
         let mut process = self.nodes.remove(at);
         process.child.kill()?;
         process.child.wait().map(drop)

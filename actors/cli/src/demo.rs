@@ -139,7 +139,7 @@ async fn with_client(
     bars: &Bars,
 ) -> Result<Outcome, Trouble> {
     let up = rt::select! {
-        lost = cluster.lost() => return Err(lost_node(&lost)),
+        lost = cluster.lost() => return Err(Trouble::new(lost)),
         up = rt::timeout(UP_WITHIN, client.workers_up(args.workers as usize)) => up,
     };
     up.map_err(|_| Trouble::new(format!("the workers were not up within {} s", UP_WITHIN.as_secs())))?.map_err(Trouble::new)?;
@@ -148,7 +148,7 @@ async fn with_client(
     let job = client.submit(job, found).await.map_err(Trouble::new)?;
     let killed = watch(args, cluster, client, &job, bars).await?;
     let found = rt::select! {
-        lost = cluster.lost() => return Err(lost_node(&lost)),
+        lost = cluster.lost() => return Err(Trouble::new(lost)),
         found = job.wait() => found.map_err(Trouble::new)?,
     };
     let job_ms = (rt::now() - began).as_millis() as u64;
@@ -176,10 +176,6 @@ async fn stranger_is_refused(cluster: &Cluster, client: &Client) -> Result<bool,
     Ok(matches!(refused, Ok(Err(_))) && after > before)
 }
 
-fn lost_node(name: &NodeName) -> Trouble {
-    Trouble::new(format!("the process of {name} ended by itself"))
-}
-
 /// Shows progress until the job has ended, and kills a node on the way. Gives the node, and when: milliseconds since the epoch.
 async fn watch(
     args: &Args,
@@ -192,7 +188,7 @@ async fn watch(
     let mut seen = 0;
     loop {
         let status = rt::select! {
-            lost = cluster.lost() => return Err(lost_node(&lost)),
+            lost = cluster.lost() => return Err(Trouble::new(lost)),
             status = rt::timeout(STUCK_AFTER, job.progress(seen)) => status,
         };
         let status = status.map_err(|_| Trouble::new(format!("no task was done for {} s", STUCK_AFTER.as_secs())))?;
@@ -351,7 +347,7 @@ impl Summary<'_> {
         let top: Vec<String> =
             found.top.iter().take(5).map(|(word, count)| format!("{} {}", tame(word), number(*count))).collect();
         row("most frequent", top.join(", "));
-        let words = format!("{} different words", number(self.index.words.len() as u64));
+        let words = format!("{} different words", number(found.index.words.len() as u64));
         row(
             "result",
             format!("{words}: {}", paint.verdict(self.result_ok(), if self.result_ok() { "equal" } else { "NOT EQUAL" })),

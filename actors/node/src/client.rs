@@ -71,9 +71,12 @@ impl Client {
     ///
     /// # Errors
     /// When the job is refused or the coordinator cannot be reached.
+    ///
+    /// # Panics
+    /// When `output` is a value of another job.
     pub async fn submit<R: DeserializeOwned>(&self, job: Job, output: Value<R>) -> Result<JobHandle<R>, ClientError> {
         let key = JobKey { client: self.name.clone(), number: self.next.fetch_add(1, Ordering::Relaxed) };
-        let (refs, given) = match output.input {
+        let (refs, given) = match job.own(output) {
             Input::Value(value) => (vec![value], None),
             Input::Literal(bytes) => (vec![], Some(bytes)),
         };

@@ -1,6 +1,7 @@
 //! Jobs: tasks that feed each other, put together with types.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use playhouse_plane::{Input, JobSpec, Payload, StreamSpec, TaskSpec, TenantId, ValueRef};
@@ -30,24 +31,27 @@ pub struct Job {
     tenant: TenantId,
     tasks: Vec<TaskSpec>,
     stream: Option<StreamSpec>,
+    /// Tells its values from those of other jobs.
+    identity: Arc<()>,
 }
 
 /// A value of type `T` in a job: given with it, or the result of one of its tasks.
 #[derive(Debug)]
 pub struct Value<T> {
     pub(crate) input: Input,
+    job: Arc<()>,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Value<T> {
     fn clone(&self) -> Self {
-        Value::new(self.input.clone())
+        Value::new(self.input.clone(), &self.job)
     }
 }
 
 impl<T> Value<T> {
-    fn new(input: Input) -> Value<T> {
-        Value { input, kind: PhantomData }
+    fn new(input: Input, job: &Arc<()>) -> Value<T> {
+        Value { input, job: job.clone(), kind: PhantomData }
     }
 }
 
@@ -57,7 +61,7 @@ const MAX_ATTEMPTS: u32 = 3;
 impl Job {
     /// A job without tasks, of a tenant.
     pub fn new(tenant: &str) -> Job {
-        Job { tenant: TenantId(tenant.to_string()), tasks: Vec::new(), stream: None }
+        Job { tenant: TenantId(tenant.to_string()), tasks: Vec::new(), stream: None, identity: Arc::new(()) }
     }
 
     /// Gives the job a stream: events of its tasks are counted and summed per key, in windows of `window` that stand side by side,
@@ -71,32 +75,35 @@ impl Job {
     /// # Errors
     /// When it cannot be encoded.
     pub fn value<T: Serialize>(&self, value: &T) -> Result<Value<T>, EncodeError> {
-        Ok(Value::new(Input::Literal(Payload::from(encode(value)?))))
+        Ok(Value::new(Input::Literal(Payload::from(encode(value)?)), &self.identity))
     }
 
     /// Calls a function.
+    ///
+    /// # Panics
+    /// When the argument is a value of another job. So do the other calls.
     pub fn call<A, R>(&mut self, function: Function<A, R>, argument: Value<A>) -> Value<R> {
-        let task = self.task(function.name, vec![argument.input], 1, None);
-        Value::new(Input::Value(ValueRef { task, output: 0 }))
+        let task = self.task(function.name, vec![self.own(argument)], 1, None);
+        Value::new(Input::Value(ValueRef { task, output: 0 }), &self.identity)
     }
 
     /// Calls a function whose results are `outputs` values. If it gives another number of them, that is a failure of the task.
     pub fn scatter<A, R>(&mut self, function: Function<A, Vec<R>>, argument: Value<A>, outputs: u32) -> Vec<Value<R>> {
-        let task = self.task(function.name, vec![argument.input], outputs, None);
-        (0..outputs).map(|output| Value::new(Input::Value(ValueRef { task, output }))).collect()
+        let task = self.task(function.name, vec![self.own(argument)], outputs, None);
+        (0..outputs).map(|output| Value::new(Input::Value(ValueRef { task, output }), &self.identity)).collect()
     }
 
     /// Calls a function whose argument is several values.
     pub fn gather<A, R>(&mut self, function: Function<Vec<A>, R>, arguments: Vec<Value<A>>) -> Value<R> {
-        let inputs = arguments.into_iter().map(|value| value.input).collect();
+        let inputs = arguments.into_iter().map(|value| self.own(value)).collect();
         let task = self.task(function.name, inputs, 1, None);
-        Value::new(Input::Value(ValueRef { task, output: 0 }))
+        Value::new(Input::Value(ValueRef { task, output: 0 }), &self.identity)
     }
 
     /// Calls a function that emits events, none of them earlier than `floor`. The stream's watermark waits for it.
     pub fn call_emitting<A, R>(&mut self, function: Function<A, R>, argument: Value<A>, floor: Time) -> Value<R> {
-        let task = self.task(function.name, vec![argument.input], 1, Some(floor));
-        Value::new(Input::Value(ValueRef { task, output: 0 }))
+        let task = self.task(function.name, vec![self.own(argument)], 1, Some(floor));
+        Value::new(Input::Value(ValueRef { task, output: 0 }), &self.identity)
     }
 
     /// How many tasks there are so far.
@@ -107,6 +114,15 @@ impl Job {
     /// Whether there is no task so far.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
+    }
+
+    /// The input that a value of this job is.
+    ///
+    /// # Panics
+    /// When it is a value of another job: it would stand for something else here.
+    pub(crate) fn own<T>(&self, value: Value<T>) -> Input {
+        assert!(Arc::ptr_eq(&self.identity, &value.job), "a value of one job was given to another");
+        value.input
     }
 
     fn task(&mut self, function: &str, inputs: Vec<Input>, outputs: u32, event_floor: Option<Time>) -> u32 {

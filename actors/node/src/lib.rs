@@ -37,7 +37,7 @@ pub use playhouse_plane::{
     JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
 };
 pub use playhouse_rt as rt;
-pub use playhouse_wire::{ActorName, BadName, Incarnation, Lane, MessageId, NodeName, Time};
+pub use playhouse_wire::{ActorName, BadName, EncodeError, Incarnation, Lane, MessageId, NodeName, Time};
 
 /// What an author of actors or tasks needs.
 pub mod prelude {

@@ -122,7 +122,8 @@ impl Node {
     pub async fn start(host: Host, config: NodeConfig) -> Result<Node, StartError> {
         let name = config.identity.node().clone();
         if config.coordinate.is_some() != (config.coordinator.as_ref() == Some(&name)) {
-            return Err(StartError::Config(format!("{:?} is to coordinate, and this is {name}", config.coordinator)));
+            let (is, is_not) = if config.coordinate.is_some() { ("has", "another node") } else { ("lacks", "this node") };
+            return Err(StartError::Config(format!("{name} {is} `coordinate`, but `coordinator` names {is_not}")));
         }
         // Milliseconds of the wall clock rise from one life to the next.
         let incarnation = Incarnation(host.wall_clock().as_millis().try_into().unwrap_or(u64::MAX));

@@ -1,8 +1,7 @@
 //! The command line.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -99,7 +98,7 @@ enum Command {
         #[arg(long)]
         seed: u64,
         #[arg(long)]
-        ledger: Option<PathBuf>,
+        ledger: bool,
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
     },
@@ -143,7 +142,7 @@ pub(crate) fn main() -> ExitCode {
             twice(scenario, seeds, json)
         }
         Command::Planted { seeds, json } => planted(seeds, json),
-        Command::One { scenario, seed, ledger, bug } => in_this_process(named(scenario), seed, bug, ledger.as_deref()),
+        Command::One { scenario, seed, ledger, bug } => in_this_process(named(scenario), seed, bug, ledger),
     };
     ExitCode::from(code)
 }
@@ -158,16 +157,10 @@ fn list() -> u8 {
     0
 }
 
-fn in_this_process(scenario: &Scenario, seed: u64, bug: Option<&str>, ledger: Option<&Path>) -> u8 {
-    let (verdict, report) = match ledger.map(one::into_file) {
-        None => one::run(scenario, seed, bug, |_| {}),
-        Some(Ok(sink)) => one::run(scenario, seed, bug, sink),
-        Some(Err(error)) => {
-            eprintln!("cargo sim: the ledger cannot be written: {error}");
-            return BAD_USAGE;
-        }
-    };
-    out(&format!("{report}"));
+fn in_this_process(scenario: &Scenario, seed: u64, bug: Option<&str>, ledger: bool) -> u8 {
+    let (verdict, report) =
+        if ledger { one::run(scenario, seed, bug, one::to_stdout()) } else { one::run(scenario, seed, bug, |_| {}) };
+    out(&report.to_string());
     verdict.exit_code()
 }
 
@@ -175,7 +168,7 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
-    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ledger: None });
+    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ledger: false });
     let (mut passed, mut virtual_s, mut events) = (0u64, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
@@ -272,64 +265,47 @@ fn replay(scenario: &Scenario, seed: u64, all: bool, bug: Option<&str>) -> u8 {
 }
 
 fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> u8 {
-    let folder = std::env::temp_dir().join(format!("playhouse-twice-{}", std::process::id()));
-    if let Err(error) = std::fs::create_dir_all(&folder) {
-        eprintln!("cargo sim: {}: {error}", folder.display());
-        return BAD_USAGE;
-    }
     let mut code = 0;
     let mut last = json!(null);
     for seed in seeds {
-        let files = [folder.join(format!("{seed}-first")), folder.join(format!("{seed}-second"))];
-        let mut requests = files.iter().map(|file| Request { scenario, seed, bug: None, ledger: Some(file.clone()) });
+        let requests = (0..2).map(|_| Request { scenario, seed, bug: None, ledger: true });
         let mut reports = Vec::new();
-        pool::run_all(&mut requests, 2, |report| {
+        pool::run_all(requests, 2, |report| {
             reports.push(report);
             true
         });
         let [first, second] = reports.as_slice() else { unreachable!("two were asked for") };
-        let hash = first.value["hash"].as_str().unwrap_or("none").to_string();
+        let hash = first.value["hash"].as_str().unwrap_or("none");
+        let events = &first.value["events"];
         let equal = first.value["hash"].is_string() && first.value["hash"] == second.value["hash"];
-        out(&format!(
-            "{scenario} seed {seed}: {} {hash}, {} events",
-            if equal { "equal" } else { "DIFFERENT" },
-            first.value["events"]
-        ));
-        last = json!({ "scenario": scenario, "seed": seed, "equal": equal, "hash": hash, "events": first.value["events"] });
+        out(&format!("{scenario} seed {seed}: {} {hash}, {events} events", if equal { "equal" } else { "DIFFERENT" }));
+        last = json!({ "scenario": scenario, "seed": seed, "equal": equal, "hash": hash, "events": events });
         if !equal {
-            match first_difference(&files[0], &files[1]) {
-                Ok(Some((a, b))) => out(&format!("  the first event that differs:\n  - {a}\n  + {b}")),
-                Ok(None) => out(&format!("  the ledgers read the same: {:?} {:?}", first.value, second.value)),
-                Err(error) => out(&format!("  the ledgers cannot be read: {error}")),
+            match first_difference(&first.ledger, &second.ledger) {
+                Some((a, b)) => {
+                    out(&format!("  the first event that differs:\n  - {a}\n  + {b}"));
+                    last["first_difference"] = json!([a, b]);
+                }
+                None => out(&format!("  the ledgers read the same: {} {}", first.value, second.value)),
             }
             code = 1;
-            last["first_difference"] = json!(true);
-        }
-        files.iter().for_each(|file| drop(std::fs::remove_file(file)));
-        if code != 0 {
             break;
         }
     }
-    drop(std::fs::remove_dir_all(&folder));
     if as_json {
-        out(&format!("{last}"));
+        out(&last.to_string());
     }
     code
 }
 
-fn first_difference(a: &Path, b: &Path) -> std::io::Result<Option<(String, String)>> {
-    let mut a = BufReader::new(std::fs::File::open(a)?).lines();
-    let mut b = BufReader::new(std::fs::File::open(b)?).lines();
+fn first_difference<'a>(a: &'a str, b: &'a str) -> Option<(&'a str, &'a str)> {
+    const END: &str = "(the ledger ends here)";
+    let (mut a, mut b) = (a.lines(), b.lines());
     loop {
-        let end = || Ok("(the ledger ends here)".to_string());
         match (a.next(), b.next()) {
-            (None, None) => return Ok(None),
-            (x, y) => {
-                let (x, y) = (x.unwrap_or_else(end)?, y.unwrap_or_else(end)?);
-                if x != y {
-                    return Ok(Some((x, y)));
-                }
-            }
+            (None, None) => return None,
+            (x, y) if x != y => return Some((x.unwrap_or(END), y.unwrap_or(END))),
+            _ => {}
         }
     }
 }
@@ -339,7 +315,7 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
     let mut found = 0;
     for bug in BUGS {
         let (mut tried, mut cpu_s, mut how) = (0u64, 0.0, None);
-        let requests = (0..seeds).map(|seed| Request { scenario: bug.scenario, seed, bug: Some(bug.name), ledger: None });
+        let requests = (0..seeds).map(|seed| Request { scenario: bug.scenario, seed, bug: Some(bug.name), ledger: false });
         // One after the other, so that what is counted does not depend on the machine.
         pool::run_all(requests, 1, |report| {
             tried += 1;

@@ -1,7 +1,6 @@
 //! Runs in processes of their own: one seed is one process.
 
 use std::io::Read;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -18,7 +17,8 @@ pub(crate) struct Request {
     pub(crate) scenario: &'static str,
     pub(crate) seed: u64,
     pub(crate) bug: Option<&'static str>,
-    pub(crate) ledger: Option<PathBuf>,
+    /// Also give the ledger's lines.
+    pub(crate) ledger: bool,
 }
 
 /// What came of it: the child's report, or one made here when it could not give one.
@@ -26,6 +26,8 @@ pub(crate) struct Request {
 pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) value: Value,
+    /// The ledger's lines, if they were asked for.
+    pub(crate) ledger: String,
 }
 
 impl Report {
@@ -70,11 +72,11 @@ pub(crate) fn run_all(requests: impl Iterator<Item = Request>, jobs: usize, mut 
 
 /// Runs one request in a process of its own.
 pub(crate) fn run(request: &Request) -> Report {
-    let value = spawn(request).and_then(|child| wait(child, request)).unwrap_or_else(|error| {
+    let (value, ledger) = spawn(request).and_then(|child| wait(child, request)).unwrap_or_else(|error| {
         let seen = format!("the run's process: {error}");
-        json!({ "seed": request.seed, "verdict": { "kind": "crashed", "seen": seen } })
+        (json!({ "seed": request.seed, "verdict": { "kind": "crashed", "seen": seen } }), String::new())
     });
-    Report { seed: request.seed, value }
+    Report { seed: request.seed, value, ledger }
 }
 
 fn spawn(request: &Request) -> std::io::Result<Child> {
@@ -83,15 +85,15 @@ fn spawn(request: &Request) -> std::io::Result<Child> {
     if let Some(bug) = request.bug {
         command.arg("--bug").arg(bug);
     }
-    if let Some(ledger) = &request.ledger {
-        command.arg("--ledger").arg(ledger);
+    if request.ledger {
+        command.arg("--ledger");
     }
     // Nothing of the caller's surroundings may reach a history.
     command.env_remove("RUST_LOG").env_remove("MADSIM_TEST_SEED").env_remove("MADSIM_TEST_NUM");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
 }
 
-fn wait(mut child: Child, request: &Request) -> std::io::Result<Value> {
+fn wait(mut child: Child, request: &Request) -> std::io::Result<(Value, String)> {
     let Some(mut stdout) = child.stdout.take() else { return Err(std::io::Error::other("no standard output")) };
     let (tell, output) = mpsc::channel();
     thread::spawn(move || {
@@ -106,10 +108,11 @@ fn wait(mut child: Child, request: &Request) -> std::io::Result<Value> {
             child.kill()?;
             child.wait()?;
             let seen = format!("it had not ended after {} s of wall time; a task may never yield", began.elapsed().as_secs());
-            return Ok(json!({ "seed": request.seed, "verdict": { "kind": "stuck", "seen": seen } }));
+            return Ok((json!({ "seed": request.seed, "verdict": { "kind": "stuck", "seen": seen } }), String::new()));
         }
     };
     let status = child.wait()?;
-    let last = text.lines().last().unwrap_or_default();
-    serde_json::from_str(last).map_err(|_| std::io::Error::other(format!("it ended with {status} and no report")))
+    let (ledger, last) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
+    let value = serde_json::from_str(last).map_err(|_| std::io::Error::other(format!("it ended with {status} and no report")))?;
+    Ok((value, ledger.to_string()))
 }
