@@ -59,7 +59,7 @@ async fn answer(shared: &Arc<Shared>, incoming: Incoming, deadline: Instant) -> 
 
 /// Hears the peer's hello and waits for our own dial, if that is the one to be preferred.
 async fn greet(shared: &Shared, connection: &Connection, deadline: Instant) -> Result<(SystemLane, Arc<Link>), Failure> {
-    let node = tls::peer_node(connection)?;
+    let node = tls::peer_node(shared, connection)?;
     let (heard, hello) = within(deadline, hello::read(connection)).await?;
     let hello = hello::check(&shared.own, &node, &hello)?;
     if shared.own.node < node {

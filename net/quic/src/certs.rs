@@ -13,7 +13,8 @@ use rcgen::{
 };
 
 use crate::identity::Identity;
-use crate::limits::{AUTHORITY_VALID, IDENTITY_VALID_MAX, VALID_FROM};
+use crate::limits::{AUTHORITIES_MAX, AUTHORITY_VALID, CLOCK_SKEW_MAX, IDENTITY_VALID_MAX, VALID_FROM};
+use crate::utc::Utc;
 
 const URI: &str = "playhouse:";
 
@@ -29,6 +30,16 @@ pub enum CertError {
     /// The validity ends before it begins, or too late.
     #[error("a certificate cannot be valid for {0:?} from {1:?} after 1970: it must end after 2020 and span at most ten years")]
     BadValidity(Duration, Duration),
+    /// The node's certificate would be valid longer than the authority's.
+    #[error(
+        "a certificate until {until} would outlive its authority, which ends at {authority}; ask for less, or make a new authority"
+    )]
+    Outlives {
+        /// When the node's certificate would end.
+        until: Utc,
+        /// When the authority's ends.
+        authority: Utc,
+    },
     /// The provider of cryptography refused.
     #[error("the certificate could not be made: {0}")]
     Make(#[from] rcgen::Error),
@@ -52,11 +63,25 @@ pub enum CertError {
     /// The authority's certificate does not name a cluster.
     #[error("the authority's certificate names no cluster; it was not made by `Authority`")]
     NoCluster,
+    /// The authorities that are to be trusted are for different clusters.
+    #[error(
+        "an authority of cluster `{theirs}` cannot be trusted beside one of cluster `{ours}`; take authorities of one cluster"
+    )]
+    OtherCluster {
+        /// The cluster of the first authority.
+        ours: String,
+        /// The cluster of the other one.
+        theirs: String,
+    },
+    /// Too many authorities are to be trusted.
+    #[error("{0} authorities are more than the {AUTHORITIES_MAX} that a node may trust; leave out those that sign no more")]
+    TooManyAuthorities(usize),
 }
 
 /// A cluster's certificate authority: its certificate and its key.
 pub struct Authority {
     cluster: String,
+    valid_until: Duration,
     cert_pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -84,11 +109,19 @@ impl Authority {
     /// # Errors
     /// When the name is no name for a cluster, or the provider of cryptography refuses.
     pub fn new(cluster: &str, now: Duration) -> Result<Authority, CertError> {
+        Authority::valid_for(cluster, now, AUTHORITY_VALID)
+    }
+
+    /// A new authority for `cluster`, valid until `valid` after `now` (time since the Unix epoch).
+    ///
+    /// # Errors
+    /// As [`Authority::new`], and when the validity is empty or longer than ten years.
+    pub fn valid_for(cluster: &str, now: Duration, valid: Duration) -> Result<Authority, CertError> {
         let mut params = authority_params(cluster)?;
-        set_validity(&mut params, now, AUTHORITY_VALID)?;
+        let valid_until = set_validity(&mut params, now, valid)?;
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
         let cert_pem = params.self_signed(&key)?.pem();
-        Ok(Authority { cluster: cluster.to_string(), cert_pem, issuer: Issuer::new(params, key) })
+        Ok(Authority { cluster: cluster.to_string(), valid_until, cert_pem, issuer: Issuer::new(params, key) })
     }
 
     /// An authority that was kept as PEM.
@@ -96,18 +129,26 @@ impl Authority {
     /// # Errors
     /// When the texts are not such PEM, or do not belong together.
     pub fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Authority, CertError> {
-        let cluster = crate::identity::cluster_of(cert_pem)?;
-        let key = KeyPair::from_pkcs8_pem_and_sign_algo(key_pem, &rcgen::PKCS_ED25519)
-            .map_err(|e| CertError::BadPem { what: "authority's key", why: e.to_string() })?;
+        let certificate = crate::identity::read_authority(cert_pem)?;
+        let cluster = certificate.cluster().ok_or(CertError::NoCluster)?.to_string();
         crate::identity::check_pair("authority's certificate", cert_pem, key_pem)?;
+        // What the reader says is not passed on: it could hold a piece of the key.
+        let key = KeyPair::from_pkcs8_pem_and_sign_algo(key_pem, &rcgen::PKCS_ED25519)
+            .map_err(|_| CertError::BadPem { what: "authority's key", why: "it is no Ed25519 key".into() })?;
         // The issuer's part of a certificate follows from the cluster's name alone, so it need not be read back.
         let params = authority_params(&cluster)?;
-        Ok(Authority { cluster, cert_pem: cert_pem.to_string(), issuer: Issuer::new(params, key) })
+        let valid_until = certificate.valid_until();
+        Ok(Authority { cluster, valid_until, cert_pem: cert_pem.to_string(), issuer: Issuer::new(params, key) })
     }
 
     /// The cluster that it is for.
     pub fn cluster(&self) -> &str {
         &self.cluster
+    }
+
+    /// Until when its certificate is valid (time since the Unix epoch). No identity that it issues is valid longer.
+    pub fn valid_until(&self) -> Duration {
+        self.valid_until
     }
 
     /// Its certificate, which every node of the cluster knows.
@@ -123,14 +164,19 @@ impl Authority {
     /// A fresh key and certificate for `node`, valid until `valid` after `now` (time since the Unix epoch).
     ///
     /// # Errors
-    /// When the node's name is no DNS name, the validity is empty or longer than ten years, or the provider of cryptography refuses.
+    /// When the node's name is no DNS name, the validity is empty or longer than ten years or than the authority's, or the provider of
+    /// cryptography refuses.
     pub fn issue(&self, node: &NodeName, now: Duration, valid: Duration) -> Result<Identity, CertError> {
         // rustls compares DNS names; a name that it would take for an address or for nothing could never be proven.
         if !matches!(rustls::pki_types::ServerName::try_from(node.as_str()), Ok(rustls::pki_types::ServerName::DnsName(_))) {
             return Err(CertError::BadNode(node.clone()));
         }
         let mut params = CertificateParams::default();
-        set_validity(&mut params, now, valid)?;
+        let until = set_validity(&mut params, now, valid)?;
+        // TLS does not look at an authority's own end; this makes it one all the same.
+        if until > self.valid_until {
+            return Err(CertError::Outlives { until: Utc(until), authority: Utc(self.valid_until) });
+        }
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, node.as_str());
         params.subject_alt_names = vec![SanType::DnsName(node.as_str().try_into()?)];
@@ -160,16 +206,18 @@ fn authority_params(cluster: &str) -> Result<CertificateParams, CertError> {
     Ok(params)
 }
 
-fn set_validity(params: &mut CertificateParams, now: Duration, valid: Duration) -> Result<(), CertError> {
+/// Gives the end.
+fn set_validity(params: &mut CertificateParams, now: Duration, valid: Duration) -> Result<Duration, CertError> {
     // Certificates write years with four digits; 200 years after 1970 are well within.
     let end = now.saturating_add(valid);
-    if valid > IDENTITY_VALID_MAX || end <= VALID_FROM || now > VALID_FROM * 4 {
+    if valid.is_zero() || valid > IDENTITY_VALID_MAX || end <= VALID_FROM || now > VALID_FROM * 4 {
         return Err(CertError::BadValidity(valid, now));
     }
+    let (start, end) = (now.saturating_sub(CLOCK_SKEW_MAX).max(VALID_FROM), Duration::from_secs(end.as_secs()));
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + VALID_FROM;
-    params.not_after = epoch + Duration::from_secs(end.as_secs());
-    Ok(())
+    params.not_before = epoch + Duration::from_secs(start.as_secs());
+    params.not_after = epoch + end;
+    Ok(end)
 }
 
 /// The cluster that a URI in an authority's certificate names.

@@ -58,7 +58,7 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
     let address = *lock(&dial.address);
     let Some(endpoint) = lock(&shared.quinn).clone() else { return Err(Failure::Lost("the endpoint is closed".into())) };
     let connecting = endpoint
-        .connect_with(shared.client.clone(), address, node.as_str())
+        .connect_with(shared.credentials.client(), address, node.as_str())
         .map_err(|e| Failure::Lost(format!("cannot dial {address}: {e}")))?;
     let connection = select! {
         connected = connecting => connected.map_err(Failure::from).inspect_err(|failure| shared.count(failure))?,
@@ -67,7 +67,7 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
         }
     };
     let greeted = async {
-        let proved = tls::peer_node(&connection)?;
+        let proved = tls::peer_node(shared, &connection)?;
         let said = within(deadline, hello::write(&connection, &shared.own)).await?;
         let (heard, hello) = within(deadline, hello::read(&connection)).await?;
         let hello = hello::check(&shared.own, &proved, &hello)?;

@@ -17,10 +17,12 @@ use crate::identity::Identity;
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, HANDSHAKES_MAX, IDLE_TIMEOUT};
 use crate::peer::{Link, Peer, Receiver};
 use crate::refusal::{Failure, GOODBYE, Refusal, cut};
+use crate::renew::{Credentials, RenewError};
 use crate::signal::{Signal, lock};
 use crate::stats::{Counters, Stats};
 use crate::table::{State, Table};
-use crate::{accept, adapter, dial, tls};
+use crate::utc::Utc;
+use crate::{accept, adapter, dial};
 
 /// How an endpoint is to be; [`Config::new`] fills in what has a default.
 #[derive(Clone, Debug)]
@@ -61,6 +63,14 @@ pub enum BindError {
     /// The configuration is at fault.
     #[error("the endpoint cannot be configured: {0}")]
     Config(String),
+    /// Nobody would believe the certificate any more: issue a new one.
+    #[error("the certificate of {node} has expired at {since}; issue a new one (if the clock of this host is right)")]
+    Expired {
+        /// The node that it names.
+        node: NodeName,
+        /// When it expired.
+        since: Utc,
+    },
 }
 
 /// A node's end of all its connections. Clones are the same endpoint. When the last clone is dropped, everything ends at once;
@@ -79,7 +89,7 @@ struct Handle {
 pub(crate) struct Shared {
     pub(crate) own: Hello,
     pub(crate) host: Host,
-    pub(crate) client: quinn::ClientConfig,
+    pub(crate) credentials: Credentials,
     pub(crate) backoff: (Duration, Duration),
     pub(crate) receiver: Arc<dyn Receiver>,
     pub(crate) counters: Arc<Counters>,
@@ -101,7 +111,7 @@ impl Endpoint {
         if backoff_min.is_zero() || backoff_min > backoff_max {
             return Err(BindError::Config(format!("a wait before dialling from {backoff_min:?} to {backoff_max:?}")));
         }
-        let (server, client) = tls::configs(&identity, idle_timeout).map_err(BindError::Config)?;
+        let (credentials, server) = Credentials::new(host, identity.clone(), idle_timeout)?;
         let counters = Arc::new(Counters::default());
         let at = |error| BindError::Address { address: listen, error };
         let (quinn, plug) = adapter::open(host, listen, server, counters.clone()).map_err(at)?;
@@ -111,7 +121,7 @@ impl Endpoint {
         let shared = Arc::new(Shared {
             own,
             host: host.clone(),
-            client,
+            credentials,
             backoff: (backoff_min, backoff_max),
             receiver,
             counters,
@@ -168,6 +178,26 @@ impl Endpoint {
     /// Why the last dial of `node` failed; `None` when it did not, or was forgotten.
     pub fn last_error(&self, node: &NodeName) -> Option<String> {
         self.0.shared.table.look(|state| state.last_error(node).cloned())
+    }
+
+    /// Proves itself with another identity of the same node from now on, and trusts whom that one trusts: all handshakes that begin
+    /// later do so, whoever dials. Live connections stay, also those that could no longer be made; [`Peer::close`] ends one. Cheap, and
+    /// may be called from anywhere.
+    ///
+    /// # Errors
+    /// See [`RenewError`]; nothing changes then.
+    pub fn renew(&self, identity: Identity) -> Result<(), RenewError> {
+        let shared = &self.0.shared;
+        // Held until both sides have changed, so that two calls at once leave one identity.
+        let quinn = lock(&shared.quinn);
+        let quinn = quinn.as_ref().ok_or(RenewError::Closed)?;
+        quinn.set_server_config(Some(shared.credentials.renew(&shared.host, identity)?));
+        Ok(())
+    }
+
+    /// What it proves itself with now.
+    pub fn identity(&self) -> Identity {
+        self.0.shared.credentials.identity()
     }
 
     /// What it has done so far.

@@ -11,7 +11,9 @@
 
 mod accept;
 mod adapter;
+mod certificate;
 mod certs;
+mod der;
 mod dial;
 mod endpoint;
 mod hello;
@@ -22,15 +24,20 @@ mod link;
 mod peer;
 mod queue;
 mod refusal;
+mod renew;
 mod signal;
 mod stats;
 mod table;
 mod tls;
+mod utc;
 
+pub use certificate::Certificate;
 pub use certs::{Authority, CertError};
 pub use endpoint::{BindError, Config, Endpoint};
 pub use identity::{Identity, IdentityPem};
 pub use peer::{Peer, Receiver};
 pub use queue::SendError;
 pub use refusal::RefusalKind;
+pub use renew::RenewError;
 pub use stats::Stats;
+pub use utc::Utc;

@@ -97,7 +97,7 @@ pub const fn queue_max(lane: Lane) -> usize {
     }
 }
 
-/// No certificate is valid before this moment (2020-01-01): virtual clocks start in 2022, whenever the certificate was made.
+/// No certificate is valid before this moment (2020-01-01): an earlier clock is wrong. Virtual ones start in 2022.
 pub const VALID_FROM: Duration = Duration::from_secs(1_577_836_800);
 
 /// How long the certificate of a cluster's own authority is valid: ten years.
@@ -105,6 +105,24 @@ pub const AUTHORITY_VALID: Duration = Duration::from_secs(3652 * 24 * 60 * 60);
 
 /// The longest validity of a node's certificate: that of the authority.
 pub const IDENTITY_VALID_MAX: Duration = AUTHORITY_VALID;
+
+/// How far a node's clock may run behind the one that its certificate was made by: so much earlier the certificate is valid.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// A certificate that is valid no longer than this is worth a warning; see [`crate::Identity::expires_soon`].
+pub const EXPIRES_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// So is one whose remaining time is less than this part of its life.
+pub const EXPIRES_SOON_PART: u32 = 10;
+
+/// The most authorities that a node trusts. A rotation needs two.
+pub const AUTHORITIES_MAX: usize = 8;
+
+/// The most certificates that are read from one text.
+pub const CERTIFICATES_MAX: usize = 64;
+
+/// The longest file that is read as a certificate or a key, in bytes.
+pub const PEM_FILE_MAX: u64 = 1024 * 1024;
 
 const _: () = assert!(BACKOFF_MIN.as_nanos() < BACKOFF_MAX.as_nanos());
 const _: () = assert!(SETTLE_MAX.as_nanos() < HELLO_TIMEOUT.as_nanos(), "who waits to be settled must not time out meanwhile");
@@ -115,4 +133,6 @@ const _: () = assert!(COPY_MAX <= FRAME_MAX, "a copied message is one frame");
 const _: () = assert!(MESSAGE_WEIGHT >= FRAME_HEADER);
 const _: () = assert!(FRAME_MAX < STREAM_WINDOW as usize, "a frame must fit into a lane's window");
 const _: () = assert!(IDLE_TIMEOUT.as_nanos() >= IDLE_TIMEOUT_MIN.as_nanos());
+const _: () = assert!(AUTHORITIES_MAX <= CERTIFICATES_MAX);
+const _: () = assert!(VALID_FROM.as_nanos() > CLOCK_SKEW_MAX.as_nanos());
 const _: () = assert!(MESSAGE_MAX < u32::MAX as usize, "weights are counted in 32 bits");

@@ -10,6 +10,7 @@ use quinn::{ClientConfig, Connection, IdleTimeout, ServerConfig, TransportConfig
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
+use crate::endpoint::Shared;
 use crate::identity::{Identity, node_of, provider};
 use crate::limits::{
     CONNECTION_WINDOW, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, INITIAL_RTT, KEEP_ALIVES, LANES,
@@ -85,10 +86,12 @@ fn transport(idle: Duration) -> Result<TransportConfig, String> {
 }
 
 /// The node that the peer's certificate proves. rustls has verified the certificate by now.
-pub(crate) fn peer_node(connection: &Connection) -> Result<NodeName, Refusal> {
+pub(crate) fn peer_node(shared: &Shared, connection: &Connection) -> Result<NodeName, Refusal> {
     let identity = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
     let Some(leaf) = identity.as_ref().and_then(|chain| chain.first()) else {
         return Err(Refusal::Tls("the peer showed no certificate".into()));
     };
-    node_of(leaf).map_err(|e| Refusal::Tls(e.to_string()))
+    let node = node_of(leaf).map_err(|e| Refusal::Tls(e.to_string()))?;
+    shared.credentials.look(&shared.host, &node, leaf);
+    Ok(node)
 }

@@ -75,24 +75,6 @@ fn a_peer_without_a_certificate_is_refused() {
 }
 
 #[test]
-fn an_expired_certificate_is_refused() {
-    run(async {
-        let ca = authority();
-        let past = Duration::from_secs(1_600_000_000);
-        let a = node(&ca, "a");
-        let b = Wanted::new(ca.issue(&name("b"), past, DAY).unwrap()).bind();
-        a.endpoint.connect(name("b"), b.endpoint.local_addr());
-        let error = a.dial_error("b").await;
-        assert!(error.contains("expired"), "{error}");
-        // And the other way round: it is the dialler whose certificate has expired.
-        b.endpoint.connect(name("a"), a.endpoint.local_addr());
-        let error = b.dial_error("a").await;
-        assert!(error.contains("certificate") || error.contains("cryptographic"), "{error}");
-        assert_eq!(a.endpoint.stats().connections, 0);
-    });
-}
-
-#[test]
 fn a_hello_that_says_other_than_the_certificate_is_refused() {
     run(async {
         let ca = authority();
