@@ -32,7 +32,9 @@ pub use tasks::{Function, TaskCx, TaskError, Tasks};
 
 pub use playhouse_actors::{AskError, Counters, Exit, System};
 pub use playhouse_macros::actor;
-pub use playhouse_net::{Authority, CertError, Identity, IdentityPem, Stats};
+pub use playhouse_net::{
+    Authority, CertError, Certificate, FileError, FileWarning, Identity, IdentityPem, Loaded, RenewError, Stats, Utc,
+};
 pub use playhouse_plane::{
     JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
 };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use playhouse_actors::prelude::*;
 use playhouse_actors::{Counters, NameTaken};
 use playhouse_cluster::Solo;
-use playhouse_net::{BindError, Config, Endpoint, Identity, Stats};
+use playhouse_net::{BindError, Config, Endpoint, Identity, RenewError, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
 use playhouse_rt::{Blocking, Host};
 use playhouse_store::{OpenError, Store};
@@ -247,6 +247,14 @@ impl Node {
     /// Why the last try to connect to `peer` failed.
     pub fn last_error(&self, peer: &NodeName) -> Option<String> {
         self.0.finder.endpoint.last_error(peer)
+    }
+
+    /// Proves itself with another certificate of this node from now on; connections stay. See [`Endpoint::renew`].
+    ///
+    /// # Errors
+    /// See [`RenewError`]; nothing changes then.
+    pub fn renew(&self, identity: Identity) -> Result<(), RenewError> {
+        self.0.finder.endpoint.renew(identity)
     }
 
     /// A client of the cluster, through this node.

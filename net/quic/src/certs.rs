@@ -44,7 +44,7 @@ pub enum CertError {
     #[error("the certificate could not be made: {0}")]
     Make(#[from] rcgen::Error),
     /// The text is not PEM of the wanted kind.
-    #[error("the {what} cannot be read: {why}; give the whole PEM block, as `Authority` and `Identity` write it")]
+    #[error("the {what} cannot be read: {why}; give the PEM of the {what}, whole")]
     BadPem {
         /// Certificate, key or authority.
         what: &'static str,

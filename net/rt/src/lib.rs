@@ -32,7 +32,7 @@ pub use side::net::Datagrams;
 pub use side::task::{Blocking, Locals, Task, spawn, spawn_local};
 pub use side::time::{Sleep, now, sleep, sleep_until};
 #[cfg(not(madsim))]
-pub use side::{interrupted, run};
+pub use side::{Signal, Signals, interrupted, run};
 
 pub use std::time::{Duration, Instant};
 

@@ -47,3 +47,58 @@ pub async fn interrupted() -> std::io::Result<i32> {
         Ok(2)
     }
 }
+
+/// What the process is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// To stop: Ctrl-C or SIGTERM, with the signal's number.
+    Stop(i32),
+    /// To read anew what it was configured with: SIGHUP.
+    Reload,
+}
+
+/// The signals to a process that runs for long. None is lost between two calls of [`Signals::next`].
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    kinds: [(tokio::signal::unix::Signal, Signal); 3],
+}
+
+impl Signals {
+    /// From now on, signals are heard here instead of ending the process. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// When the operating system refuses to tell.
+    pub fn new() -> std::io::Result<Signals> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let stop = |kind: SignalKind| Ok::<_, std::io::Error>((signal(kind)?, Signal::Stop(kind.as_raw_value())));
+            let reload = (signal(SignalKind::hangup())?, Signal::Reload);
+            Ok(Signals { kinds: [stop(SignalKind::interrupt())?, stop(SignalKind::terminate())?, reload] })
+        }
+        #[cfg(not(unix))]
+        Ok(Signals {})
+    }
+
+    /// The next signal. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the operating system refuses to tell.
+    pub async fn next(&mut self) -> std::io::Result<Signal> {
+        #[cfg(unix)]
+        {
+            let [(interrupt, stop), (terminate, end), (hangup, reload)] = &mut self.kinds;
+            Ok(crate::select! {
+                _ = interrupt.recv() => *stop,
+                _ = terminate.recv() => *end,
+                _ = hangup.recv() => *reload,
+            })
+        }
+        #[cfg(not(unix))]
+        {
+            tokio::signal::ctrl_c().await?;
+            Ok(Signal::Stop(2))
+        }
+    }
+}
