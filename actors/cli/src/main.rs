@@ -1,5 +1,6 @@
 //! The `playhouse` command: shows the whole at work, and runs nodes. Thin: what it does is in the crates below.
 
+mod ca;
 mod cluster;
 mod demo;
 mod node;
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::text::{err, tame};
+use crate::text::{err, sentence};
 
 /// Actors for Rust, on one node or on many over QUIC.
 #[derive(Debug, Parser)]
@@ -23,6 +24,7 @@ struct Args {
 enum Command {
     Demo(demo::Args),
     Node(node::Args),
+    Ca(ca::Args),
 }
 
 /// Something went wrong that one line can tell.
@@ -52,11 +54,12 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Demo(args) => demo::run(args),
         Command::Node(args) => node::run(args),
+        Command::Ca(args) => ca::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(trouble) => {
-            err(&format!("playhouse: {}", tame(&trouble.line)));
+            err(&format!("playhouse: {}", sentence(&trouble.line)));
             ExitCode::from(trouble.code)
         }
     }

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use playhouse::rt::{self, Host};
-use playhouse::{Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig, StartError, demo};
+use playhouse::rt::{self, Host, Signal, Signals};
+use playhouse::{Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig, RenewError, StartError, Utc, demo};
 
 use crate::Trouble;
-use crate::text::err;
+use crate::text::{err, sentence};
 
-/// Runs one node of a cluster until SIGTERM, SIGINT or SIGHUP.
+/// Runs one node of a cluster until SIGTERM or SIGINT.
 ///
-/// It prints one line, `ready ADDRESS`, when others can connect to it.
+/// It prints one line, `ready ADDRESS`, when others can connect to it. At SIGHUP it reads its identity again: connections stay, and
+/// new ones use the new certificate.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
+  playhouse ca issue --ca certs/ca --node head --out certs/head
   playhouse node --identity certs/head --coordinator head --listen 127.0.0.1:4433
   playhouse node --identity certs/w1 --coordinator head --peer head=127.0.0.1:4433 \\
                  --capacity 4 --checkpoints /shared/checkpoints")]
@@ -53,12 +55,20 @@ fn peer(text: &str) -> Result<(NodeName, SocketAddr), String> {
 
 /// Reads an identity from a folder.
 pub(crate) fn read_identity(folder: &Path) -> Result<Identity, Trouble> {
-    let read = |file: &str| {
-        let path = folder.join(file);
-        std::fs::read_to_string(&path).map_err(|error| Trouble::usage(format!("{}: {error}", path.display())))
-    };
-    let (cert, key, ca) = (read("cert.pem")?, read("key.pem")?, read("ca.pem")?);
-    Identity::from_pem(&cert, &key, &ca).map_err(|error| Trouble::usage(format!("{}: {error}", folder.display())))
+    let loaded = Identity::load(folder).map_err(Trouble::usage)?;
+    for warning in loaded.warnings {
+        err(&format!("playhouse: warning: {}", sentence(&warning.to_string())));
+    }
+    warn_of_expiry(&loaded.value);
+    Ok(loaded.value)
+}
+
+/// Says when it is time for a new certificate. One that has expired is refused later, with a reason.
+fn warn_of_expiry(identity: &Identity) {
+    let (now, until) = (Host::os().wall_clock(), identity.valid_until());
+    if identity.expires_soon(now) && now < until {
+        err(&format!("playhouse: warning: the certificate of {} expires at {}; issue a new one", identity.node(), Utc(until)));
+    }
 }
 
 /// The wait before a node whose life was given up begins a later one.
@@ -90,7 +100,7 @@ async fn main(args: Args) -> Result<u8, Trouble> {
     let mut listen = config.listen;
     let mut first = true;
     // One for all lives, so that no signal falls between two of them.
-    let mut interrupted = std::pin::pin!(rt::interrupted());
+    let mut signals = Signals::new().map_err(Trouble::new)?;
     loop {
         let node = Node::start(Host::os(), NodeConfig { listen, ..config.clone() }).await.map_err(not_started)?;
         for (peer, address) in &args.peer {
@@ -102,10 +112,15 @@ async fn main(args: Args) -> Result<u8, Trouble> {
             // Whoever started this node may have gone away, or never cared.
             let _ = writeln!(std::io::stdout(), "ready {listen}");
         }
-        let failed = rt::select! {
-            signal = &mut interrupted => { signal.map_err(Trouble::new)?; None }
-            () = &mut stdin_ended => None,
-            why = node.failed() => Some(why),
+        let failed = loop {
+            rt::select! {
+                signal = signals.next() => match signal.map_err(Trouble::new)? {
+                    Signal::Stop(_) => break None,
+                    Signal::Reload => renew(&node, &args.identity, &mut config),
+                },
+                () = &mut stdin_ended => break None,
+                why = node.failed() => break Some(why),
+            }
         };
         let late = node.stop(STOP_WITHIN).await;
         match failed {
@@ -115,12 +130,35 @@ async fn main(args: Args) -> Result<u8, Trouble> {
             Some(why) => {
                 err(&format!("playhouse: {why}; it starts again as a later life"));
                 rt::select! {
-                    signal = &mut interrupted => { signal.map_err(Trouble::new)?; return Ok(0) }
+                    signal = signals.next() => match signal.map_err(Trouble::new)? {
+                        Signal::Stop(_) => return Ok(0),
+                        Signal::Reload => renew(&node, &args.identity, &mut config),
+                    },
                     () = &mut stdin_ended => return Ok(0),
                     () = rt::sleep(AGAIN_AFTER) => {}
                 }
             }
         }
+    }
+}
+
+/// Takes the identity in `folder`, also for later lives. If it cannot be used, everything stays as it is.
+fn renew(node: &Node, folder: &Path, config: &mut NodeConfig) {
+    let same = |identity: &Identity| (identity.node(), identity.cluster()) == (config.identity.node(), config.identity.cluster());
+    let read = read_identity(folder).map_err(|trouble| trouble.line);
+    let renewed = read.and_then(|identity| match node.renew(identity.clone()) {
+        // Between two lives; the next one begins with it.
+        Err(RenewError::Closed) if same(&identity) => Ok(identity),
+        renewed => renewed.map(|()| identity).map_err(|error| error.to_string()),
+    });
+    match renewed {
+        Ok(identity) => {
+            let certificate = identity.certificate();
+            let (serial, until) = (certificate.serial(), Utc(certificate.valid_until()));
+            err(&format!("playhouse: the identity was read again: serial {serial}, valid until {until}"));
+            config.identity = identity;
+        }
+        Err(why) => err(&format!("playhouse: {}; the identity stays as it was", sentence(&why))),
     }
 }
 

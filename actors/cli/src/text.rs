@@ -29,13 +29,21 @@ impl Paint {
 
 /// Text from files and their names, for a terminal: control characters are shown, not obeyed, and long ones are cut.
 pub(crate) fn tame(text: &str) -> String {
-    const SHOWN: usize = 120;
+    shown(text, 120)
+}
+
+/// The same for whole sentences: what to do stands at their end.
+pub(crate) fn sentence(text: &str) -> String {
+    shown(text, 1000)
+}
+
+fn shown(text: &str, most: usize) -> String {
     let mut tame: String = text
         .chars()
-        .take(SHOWN)
+        .take(most)
         .flat_map(|c| if c.is_control() { c.escape_default().to_string().chars().collect() } else { vec![c] })
         .collect();
-    if text.chars().nth(SHOWN).is_some() {
+    if text.chars().nth(most).is_some() {
         tame.push('…');
     }
     tame
@@ -82,6 +90,7 @@ mod tests {
     fn names_cannot_command_the_terminal() {
         assert_eq!(tame("a\x1b[31mRED\nnext"), "a\\u{1b}[31mRED\\nnext");
         assert_eq!(tame(&"ä".repeat(500)).chars().count(), 121);
+        assert_eq!([500, 5000].map(|length| sentence(&"\n".repeat(length)).chars().count()), [1000, 2001]);
     }
 
     #[test]
