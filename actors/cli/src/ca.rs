@@ -170,12 +170,8 @@ fn issue(args: &Issue) -> Result<(), Trouble> {
     let valid = args.days.map_or((DAY * IDENTITY_DAYS).min(left), |days| DAY * days);
     let mut identity = authority.issue(&args.node, now, valid).map_err(Trouble::usage)?;
     for file in &args.trust {
-        // Read as certificates first, so that nothing else in the file gets into the identity.
         Certificate::load_all(file).map_err(file_trouble)?;
         let text = std::fs::read_to_string(file).map_err(|error| Trouble::usage(format!("{}: {error}", file.display())))?;
-        if text.contains("PRIVATE KEY-----") {
-            return Err(Trouble::usage(format!("{}: there is a private key in it; give certificates only", file.display())));
-        }
         let trusting = identity.also_trusting(&[&text]);
         identity = trusting.map_err(|error| Trouble::usage(format!("{}: {error}", file.display())))?;
     }
@@ -186,11 +182,11 @@ fn issue(args: &Issue) -> Result<(), Trouble> {
     })?;
 
     let certificate = identity.certificate();
-    let trusts = Certificate::read_all(&identity.to_pem().ca).map_err(Trouble::new)?;
+    let trusts = identity.authorities();
     let paint = Paint::stdout();
     out(&paint.bold(&format!("The identity of node {} of cluster {}", args.node, authority.cluster())));
     line("folder", &format!("{} (cert.pem, ca.pem, and key.pem, which is secret)", name(&args.out)));
-    line("trusts", &if trusts.len() == 1 { "1 authority".to_string() } else { format!("{} authorities", trusts.len()) });
+    line("trusts", &authorities(trusts.len()));
     tell(certificate, now, paint);
     if args.json {
         let mut all = says(certificate, now);
@@ -335,6 +331,10 @@ fn says(certificate: &Certificate, now: Duration) -> Value {
         "valid_until": Utc(certificate.valid_until()).to_string(),
         "days_left": days_left(certificate, now),
     })
+}
+
+pub(crate) fn authorities(count: usize) -> String {
+    if count == 1 { "1 authority".into() } else { format!("{count} authorities") }
 }
 
 fn line(what: &str, text: &str) {

@@ -9,6 +9,7 @@ use playhouse::rt::{self, Host, Signal, Signals};
 use playhouse::{Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig, RenewError, StartError, Utc, demo};
 
 use crate::Trouble;
+use crate::ca::authorities;
 use crate::text::{err, sentence};
 
 /// Runs one node of a cluster until SIGTERM or SIGINT.
@@ -155,7 +156,8 @@ fn renew(node: &Node, folder: &Path, config: &mut NodeConfig) {
         Ok(identity) => {
             let certificate = identity.certificate();
             let (serial, until) = (certificate.serial(), Utc(certificate.valid_until()));
-            err(&format!("playhouse: the identity was read again: serial {serial}, valid until {until}"));
+            let trusts = authorities(identity.authorities().len());
+            err(&format!("playhouse: the identity was read again: serial {serial}, valid until {until}, trusts {trusts}"));
             config.identity = identity;
         }
         Err(why) => err(&format!("playhouse: {}; the identity stays as it was", sentence(&why))),

@@ -22,6 +22,7 @@ struct Inner {
     node: NodeName,
     cluster: String,
     certificate: Certificate,
+    authorities: Vec<Certificate>,
     pem: IdentityPem,
 }
 
@@ -58,7 +59,7 @@ impl Identity {
     /// # Errors
     /// When a text is not such PEM, the key does not fit, no authority did sign, or a name is missing.
     pub fn from_pem(cert: &str, key: &str, ca: &str) -> Result<Identity, CertError> {
-        let cluster = cluster_of(ca)?;
+        let (cluster, authorities) = authorities(ca)?;
         let leaf = read_cert("certificate", cert)?;
         check_pair("certificate", cert, key)?;
         let roots = roots(ca)?;
@@ -72,16 +73,14 @@ impl Identity {
             .map_err(|e| CertError::WrongAuthority(e.to_string()))?;
         let node = node_of(&leaf)?;
         let pem = IdentityPem { cert: cert.to_string(), key: key.to_string(), ca: ca.to_string() };
-        Ok(Identity(Arc::new(Inner { node, cluster, certificate, pem })))
+        Ok(Identity(Arc::new(Inner { node, cluster, certificate, authorities, pem })))
     }
 
     /// The same certificate, trusting another identity's authority: what an impostor would bring. Nothing that it proves is believed
     /// by that authority's nodes; for checks that they do refuse it.
     #[must_use]
     pub fn trusting(&self, other: &Identity) -> Identity {
-        let pem = IdentityPem { ca: other.0.pem.ca.clone(), ..self.0.pem.clone() };
-        let (node, certificate) = (self.0.node.clone(), self.0.certificate.clone());
-        Identity(Arc::new(Inner { node, cluster: other.0.cluster.clone(), certificate, pem }))
+        self.with(other.0.pem.ca.clone(), other.0.cluster.clone(), other.0.authorities.clone())
     }
 
     /// The same certificate, trusting further authorities of its cluster too: each text holds the certificates of one or more. Those
@@ -91,10 +90,15 @@ impl Identity {
     /// then none trusts the old one any more.
     ///
     /// # Errors
-    /// When a text is not such PEM, an authority is for another cluster, or they are more than [`AUTHORITIES_MAX`].
-    pub fn also_trusting(&self, authorities: &[&str]) -> Result<Identity, CertError> {
+    /// When a text is not such PEM or holds a key, an authority is for another cluster, or they are more than [`AUTHORITIES_MAX`].
+    pub fn also_trusting(&self, further: &[&str]) -> Result<Identity, CertError> {
         let mut ca = self.0.pem.ca.clone();
-        for text in authorities {
+        for text in further {
+            if text.contains("PRIVATE KEY-----") {
+                // It would go where certificates are handed round.
+                let why = "there is a private key in it, and certificates only are wanted".into();
+                return Err(CertError::BadPem { what: "authority's certificate", why });
+            }
             let have = Certificate::read_all(&ca)?;
             if Certificate::read_all(text)?.iter().all(|authority| have.contains(authority)) {
                 continue;
@@ -104,15 +108,24 @@ impl Identity {
             }
             ca.push_str(text);
         }
-        cluster_of(&ca)?;
+        let (cluster, authorities) = authorities(&ca)?;
+        Ok(self.with(ca, cluster, authorities))
+    }
+
+    fn with(&self, ca: String, cluster: String, authorities: Vec<Certificate>) -> Identity {
         let pem = IdentityPem { ca, ..self.0.pem.clone() };
         let (node, certificate) = (self.0.node.clone(), self.0.certificate.clone());
-        Ok(Identity(Arc::new(Inner { node, cluster: self.0.cluster.clone(), certificate, pem })))
+        Identity(Arc::new(Inner { node, cluster, certificate, authorities, pem }))
     }
 
     /// What its certificate says.
     pub fn certificate(&self) -> &Certificate {
         &self.0.certificate
+    }
+
+    /// The authorities that it trusts, at least one.
+    pub fn authorities(&self) -> &[Certificate] {
+        &self.0.authorities
     }
 
     /// Until when its certificate is valid (time since the Unix epoch).
@@ -187,8 +200,8 @@ pub(crate) fn read_authority(ca_pem: &str) -> Result<Certificate, CertError> {
     Certificate::from_der(read_cert("authority's certificate", ca_pem)?)
 }
 
-/// The cluster that all authorities in the text are for.
-fn cluster_of(ca_pem: &str) -> Result<String, CertError> {
+/// The authorities in the text, and the cluster that all of them are for.
+fn authorities(ca_pem: &str) -> Result<(String, Vec<Certificate>), CertError> {
     let authorities = Certificate::read_all(ca_pem)?;
     if authorities.len() > AUTHORITIES_MAX {
         return Err(CertError::TooManyAuthorities(authorities.len()));
@@ -201,7 +214,7 @@ fn cluster_of(ca_pem: &str) -> Result<String, CertError> {
             return Err(CertError::OtherCluster { ours: ours.to_string(), theirs: theirs.to_string() });
         }
     }
-    Ok(ours.to_string())
+    Ok((ours.to_string(), authorities))
 }
 
 /// Checks that `key_pem` is the key of `cert_pem`.
@@ -302,6 +315,8 @@ mod tests {
         }
         assert!(matches!(many.also_trusting(&[&new.cert_pem()]), Err(CertError::TooManyAuthorities(_))));
         assert!(matches!(identity.also_trusting(&[&identity.to_pem().cert]), Err(CertError::NoCluster)));
+        let with_key = [new.cert_pem(), new.key_pem()].concat();
+        assert!(identity.also_trusting(&[&with_key]).unwrap_err().to_string().contains("there is a private key in it"));
     }
 
     #[test]
