@@ -175,6 +175,7 @@ fn issue(args: &Issue) -> Result<(), Trouble> {
         let trusting = identity.also_trusting(&[&text]);
         identity = trusting.map_err(|error| Trouble::usage(format!("{}: {error}", file.display())))?;
     }
+    let before = Certificate::load_all(&args.out.join("ca.pem")).unwrap_or_default();
     let written = if args.replace { identity.replace(&args.out) } else { identity.save(&args.out) };
     written.map_err(|error| match error {
         FileError::Exists(_) => Trouble::usage(format!("{error}, or --replace it if it is the same node's")),
@@ -183,6 +184,11 @@ fn issue(args: &Issue) -> Result<(), Trouble> {
 
     let certificate = identity.certificate();
     let trusts = identity.authorities();
+    let lost = before.iter().filter(|authority| !trusts.contains(authority)).count();
+    if lost > 0 {
+        let (out, lost) = (args.out.display(), authorities(lost));
+        warnings.say(format!("{out}: the identity before this one also trusted {lost} that this one does not; see --trust"));
+    }
     let paint = Paint::stdout();
     out(&paint.bold(&format!("The identity of node {} of cluster {}", args.node, authority.cluster())));
     line("folder", &format!("{} (cert.pem, ca.pem, and key.pem, which is secret)", name(&args.out)));

@@ -243,7 +243,11 @@ fn a_running_node_takes_the_certificate_of_a_new_authority() {
     assert!(dial(peer("b"), head.address).unwrap_err().contains("certificate"));
 
     // Both are trusted; the new certificate is believed by who trusts both, and by who trusts the new one only.
+    let careless = desk.json("ca issue --ca new --node head --out head --replace");
+    let warning = careless["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("also trusted 1 authority that this one does not; see --trust"), "{warning}");
     let issued = desk.json("ca issue --ca new --trust old/ca.pem --node head --out head --replace");
+    assert_eq!(issued["warnings"], serde_json::json!([]));
     assert_eq!(issued["trusts"].as_array().unwrap().len(), 2);
     let said = head.reload();
     assert!(said.contains(&format!("the identity was read again: serial {}", issued["serial"].as_str().unwrap())), "{said}");

@@ -139,7 +139,7 @@ impl Identity {
     }
 
     /// Whether it is time for a new certificate: less than [`EXPIRES_SOON`] is left of it, or less than a tenth of its life. One that
-    /// lives for days only would be warned about from its first one on; with such, half of the life must be over.
+    /// lives for days only would be warned about from the first day on; with such, half of the life must be over.
     pub fn expires_soon(&self, now: Duration) -> bool {
         self.expires_within(now, soon(&self.0.certificate))
     }
@@ -206,15 +206,16 @@ fn authorities(ca_pem: &str) -> Result<(String, Vec<Certificate>), CertError> {
     if authorities.len() > AUTHORITIES_MAX {
         return Err(CertError::TooManyAuthorities(authorities.len()));
     }
-    let mut clusters = authorities.iter().map(|authority| authority.cluster().ok_or(CertError::NoCluster));
+    let cluster = |authority: &Certificate| authority.cluster().filter(|_| authority.is_authority()).map(str::to_string);
+    let mut clusters = authorities.iter().map(|authority| cluster(authority).ok_or(CertError::NoCluster));
     let ours = clusters.next().unwrap_or(Err(CertError::NoCluster))?;
     for theirs in clusters {
         let theirs = theirs?;
         if theirs != ours {
-            return Err(CertError::OtherCluster { ours: ours.to_string(), theirs: theirs.to_string() });
+            return Err(CertError::OtherCluster { ours, theirs });
         }
     }
-    Ok((ours.to_string(), authorities))
+    Ok((ours, authorities))
 }
 
 /// Checks that `key_pem` is the key of `cert_pem`.
