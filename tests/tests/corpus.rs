@@ -19,13 +19,18 @@ fn folder(target: &str) -> PathBuf {
 
 /// Every seed that we made by hand. A fuzzer grows from them: each shows it one more turn of the code.
 fn seeds() -> Vec<Seed> {
-    use playhouse_wire::{CallId, MessageId, Packet, RemoteError};
+    use playhouse_wire::limits::WIRE_VERSION;
+    use playhouse_wire::packet::Hello;
+    use playhouse_wire::{CallId, Incarnation, MessageId, NodeName, Packet, Parcel, Priority, RemoteError};
 
     let cut = |length: u16, lane: &[u8]| [&length.to_le_bytes()[..], lane].concat();
-    let message = MessageId { id: 300, version: 1 };
+    fn parcel<'a>(to: &'a str, payload: &'a [u8]) -> Parcel<'a> {
+        let message = MessageId { id: 300, version: 1 };
+        Parcel { to, message, priority: Priority::Normal, trace: None, payload }
+    }
     let packets = [
-        Packet::Tell { to: "shard/3", message, payload: b"hello" },
-        Packet::Ask { call: CallId(7), to: "a", message, deadline_ms: 250, payload: b"" },
+        Packet::Tell(parcel("shard/3", b"hello")),
+        Packet::Ask { call: CallId(7), deadline_ms: 250, parcel: parcel("a", b"") },
         Packet::Reply { call: CallId(7), payload: b"world" },
         Packet::Failed { call: CallId(8), error: RemoteError::Gone("it stopped".to_string()) },
     ];
@@ -46,6 +51,40 @@ fn seeds() -> Vec<Seed> {
         ("frames", "more-follows-a-short-frame", cut(4, &[1, 0, 0, 0x80, 9])),
         ("frames", "a-full-frame-begins", cut(9, &[&more[..], &[7; 40]].concat())),
     ];
+    // A hello as `a` of the cluster `demo` expects it from `b` (net/quic/src/check.rs), and some that it must not believe.
+    let hello = |version: u16, cluster: &str, node: &str| Hello {
+        version,
+        cluster: cluster.to_string(),
+        node: NodeName::new(node).expect("a name"),
+        incarnation: Incarnation(3),
+    };
+    let said = |hello: Hello| [&[0][..], &framed(&hello.encode().expect("a short hello"))].concat();
+    let good = said(hello(WIRE_VERSION, "demo", "b"));
+    seeds.extend([
+        ("hello", "whole", cut(4096, &good)),
+        ("hello", "byte-by-byte-with-a-message-behind", cut(1, &[&good[..], &framed(b"hi")].concat())),
+        ("hello", "with-broken-frames-behind", cut(7, &[&good[..], &[255; 9]].concat())),
+        ("hello", "another-version", cut(5, &said(hello(700, "demo", "b")))),
+        ("hello", "another-cluster", cut(5, &said(hello(WIRE_VERSION, "live", "b")))),
+        ("hello", "another-name", cut(5, &said(hello(WIRE_VERSION, "demo", "c")))),
+        ("hello", "our-own-name", cut(5, &said(hello(WIRE_VERSION, "demo", "a")))),
+        ("hello", "another-lane", cut(2, &[&[2][..], &good[1..]].concat())),
+        ("hello", "half", cut(3, &good[..good.len() / 2])),
+        ("hello", "empty", cut(3, &[0, 0, 0, 0, 0])),
+    ]);
+    // A lane reads threes: operation and length.
+    let threes = |operations: &[(u8, u16)], times: usize| {
+        let bytes = |(operation, length): &(u8, u16)| [&[*operation][..], &length.to_le_bytes()].concat();
+        operations.iter().map(bytes).collect::<Vec<_>>().concat().repeat(times)
+    };
+    let (push, short, long, carry) = (0, 1, 2, 3);
+    seeds.extend([
+        ("lane", "short-messages", threes(&[(short, 0), (short, 1), (short, 64), (carry, 9)], 20)),
+        ("lane", "around-the-copy", threes(&[(push, 4095), (push, 4096), (push, 4097), (carry, 1000)], 5)),
+        ("lane", "around-the-frame", threes(&[(push, 65_535), (long, 13_107), (long, 13_108), (carry, 65_535)], 3)),
+        ("lane", "several-frames", threes(&[(long, 52_429), (short, 3), (carry, 40_000), (long, 26_214), (carry, 1)], 2)),
+        ("lane", "full", threes(&[(long, 59_000), (push, 60_000), (short, 5), (carry, 0), (short, 7)], 4)),
+    ]);
     // The plane reads pairs of operation and argument (actors/plane/src/check/mod.rs).
     let pairs = |pairs: &[[u8; 2]], times: usize| pairs.repeat(times).concat();
     let (to_node, to_plane, advance, beat, complete, submit) = (0, 11, 22, 24, 30, 36);

@@ -123,7 +123,7 @@ async fn main(args: Args) -> Result<u8, Trouble> {
                 why = node.failed() => break Some(why),
             }
         };
-        let late = node.stop(STOP_WITHIN).await;
+        let late = node.stop(STOP_WITHIN).await.late;
         match failed {
             None if late.is_empty() => return Ok(0),
             None => return Err(Trouble::new(format!("these actors did not stop in time: {late:?}"))),

@@ -3,85 +3,138 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use playhouse_rt::Sleep;
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::DecodeError;
+use playhouse_wire::limits::DEADLINE_MAX;
 
+use crate::common::Common;
 use crate::error::AskError;
-use crate::limits::ASK_DEADLINE;
-use crate::shared::Shared;
+use crate::route::Route;
+use crate::shared::Life;
+use crate::timers::Timer;
 
 /// The answer that will come, or the reason why none does; see [`crate::Ref::ask`].
 ///
-/// The message was sent when this was made. Dropping it gives up: a message that is still in the mailbox then is not handled.
+/// The message was sent when this was made. Dropping it gives up: a message that is still in the mailbox then is not handled, and an
+/// answer that is being worked out (see [`crate::Later`]) is worked out no further.
 #[must_use = "an ask that is dropped is given up; use tell to send without an answer"]
 pub struct Ask<R> {
     way: Way<R>,
-    within: Duration,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Instant,
+    timer: Option<Timer>,
 }
+
+pub(crate) type Decode<R> = fn(&Arc<Common>, &[u8]) -> Result<R, DecodeError>;
 
 enum Way<R> {
     /// It never left.
     Failed(Option<AskError>),
+    Ready(Option<R>),
     Local {
         answer: oneshot::Receiver<R>,
-        actor: Arc<Shared>,
-        panics: u32,
+        actor: Arc<dyn Life>,
+        /// How often the actor had failed, and messages had been dropped, before.
+        before: (u32, u32),
     },
     /// The actor dropped the answer; it is being found out why.
-    Why(Pin<Box<dyn Future<Output = AskError> + Send>>),
+    Why(Pin<Box<dyn Future<Output = AskError> + Send>>, Arc<Common>),
     Remote {
         answer: oneshot::Receiver<Result<Bytes, AskError>>,
-        decode: fn(&[u8]) -> Result<R, DecodeError>,
+        decode: Decode<R>,
+        call: Call,
+        common: Arc<Common>,
     },
 }
 
+/// An ask that another node works on; it is told when nobody wants the answer any more.
+struct Call {
+    route: Arc<dyn Route>,
+    number: u64,
+    open: bool,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.open {
+            self.route.cancel(self.number);
+        }
+    }
+}
+
+/// The moment `within` from `now`, however long that is.
+pub(crate) fn after(now: Instant, within: Duration) -> Instant {
+    now + within.min(DEADLINE_MAX)
+}
+
 impl<R> Ask<R> {
-    fn new(way: Way<R>, within: Duration) -> Ask<R> {
-        Ask { way, within, deadline: None }
-    }
-
     pub(crate) fn failed(error: AskError) -> Ask<R> {
-        Ask::new(Way::Failed(Some(error)), ASK_DEADLINE)
+        Ask { way: Way::Failed(Some(error)), deadline: playhouse_rt::now(), timer: None }
     }
 
-    pub(crate) fn local(answer: oneshot::Receiver<R>, actor: Arc<Shared>, panics: u32, within: Duration) -> Ask<R> {
-        Ask::new(Way::Local { answer, actor, panics }, within)
+    pub(crate) fn ready(answer: R) -> Ask<R> {
+        Ask { way: Way::Ready(Some(answer)), deadline: playhouse_rt::now(), timer: None }
+    }
+
+    pub(crate) fn local(answer: oneshot::Receiver<R>, actor: Arc<dyn Life>, before: (u32, u32), deadline: Instant) -> Ask<R> {
+        Ask { way: Way::Local { answer, actor, before }, deadline, timer: None }
     }
 
     pub(crate) fn remote(
         answer: oneshot::Receiver<Result<Bytes, AskError>>,
-        decode: fn(&[u8]) -> Result<R, DecodeError>,
-        within: Duration,
+        decode: Decode<R>,
+        route: Arc<dyn Route>,
+        number: u64,
+        common: Arc<Common>,
+        deadline: Instant,
     ) -> Ask<R> {
-        Ask::new(Way::Remote { answer, decode }, within)
+        Ask { way: Way::Remote { answer, decode, call: Call { route, number, open: true }, common }, deadline, timer: None }
+    }
+
+    /// Waits so long for the answer, from now on, instead of what was said before: less, or more. The actor is not told, so what it asks
+    /// others meanwhile keeps the former deadline.
+    pub fn within(mut self, within: Duration) -> Ask<R> {
+        self.deadline = after(playhouse_rt::now(), within);
+        self
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        const ENDED: &str = "an ask is not polled after its end";
         loop {
             match &mut self.way {
-                Way::Failed(error) => return Poll::Ready(Err(error.take().expect("an ask is not polled after its end"))),
-                Way::Why(why) => return why.as_mut().poll(cx).map(Err),
-                Way::Remote { answer, decode } => {
-                    return Pin::new(answer).poll(cx).map(|answer| match answer {
-                        Ok(Ok(bytes)) => decode(&bytes).map_err(AskError::from),
+                Way::Failed(error) => return Poll::Ready(Err(error.take().expect(ENDED))),
+                Way::Ready(answer) => return Poll::Ready(Ok(answer.take().expect(ENDED))),
+                Way::Why(why, _) => return why.as_mut().poll(cx).map(Err),
+                Way::Remote { answer, decode, call, common } => {
+                    let Poll::Ready(answer) = Pin::new(answer).poll(cx) else { return Poll::Pending };
+                    call.open = false;
+                    return Poll::Ready(match answer {
+                        Ok(Ok(bytes)) => decode(common, &bytes).map_err(AskError::from),
                         Ok(Err(error)) => Err(error),
                         Err(_) => Err(AskError::Unknown("this node gave the question up".into())),
                     });
                 }
-                Way::Local { answer, actor, panics } => match Pin::new(answer).poll(cx) {
+                Way::Local { answer, actor, before } => match Pin::new(answer).poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(answer)) => return Poll::Ready(Ok(answer)),
                     Poll::Ready(Err(_)) => {
-                        let (actor, panics) = (actor.clone(), *panics);
-                        self.way = Way::Why(Box::pin(async move { actor.why_no_reply(panics).await }));
+                        let (actor, (failures, dropped)) = (actor.clone(), *before);
+                        let common = actor.shared().common.clone();
+                        let why = async move { actor.shared().why_no_reply(failures, dropped).await };
+                        self.way = Way::Why(Box::pin(why), common);
                     }
                 },
             }
+        }
+    }
+
+    fn common(&self) -> Option<&Arc<Common>> {
+        match &self.way {
+            Way::Local { actor, .. } => Some(&actor.shared().common),
+            Way::Remote { common, .. } | Way::Why(_, common) => Some(common),
+            Way::Failed(_) | Way::Ready(_) => None,
         }
     }
 }
@@ -96,9 +149,21 @@ impl<R> Future for Ask<R> {
         if let Poll::Ready(answer) = this.poll_answer(cx) {
             return Poll::Ready(answer);
         }
-        // The timer is made only now: most answers to come quickly never need one.
-        let within = this.within;
-        let deadline = this.deadline.get_or_insert_with(|| Box::pin(playhouse_rt::sleep(within)));
-        deadline.as_mut().poll(cx).map(|()| Err(AskError::Timeout))
+        // A timer only now: answers that come quickly never need one.
+        if this.timer.is_none() {
+            this.timer = this.common().map(|common| common.timers.take(this.deadline));
+        }
+        let Some(timer) = &mut this.timer else { return Poll::Pending };
+        timer.poll(cx, this.deadline).map(|()| Err(AskError::Timeout))
+    }
+}
+
+impl<R> Drop for Ask<R> {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take()
+            && let Some(common) = self.common()
+        {
+            common.timers.give_back(timer);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,16 @@ use std::time::Duration;
 use actix::dev::{Envelope as ActixEnvelope, Mailbox as ActixMailbox, ToEnvelope};
 use actix::fut::{ActorFuture, ActorFutureExt, wrap_future};
 use actix::{Actor, ActorContext, ActorState, Addr, AsyncContext, Handler, Message, SpawnHandle};
-use playhouse_rt::sync::{mpsc, oneshot};
+use playhouse_rt::Lost;
+use playhouse_rt::sync::oneshot;
 
-use crate::mailbox::Envelope;
-use crate::shared::Shared;
+use crate::exclusive::{Lend, lend};
+use crate::items::{Items, Work};
+use crate::reference::Cell;
+use crate::scope::Scope;
+use crate::shared::{Manner, Shared};
+use crate::watch::Down;
 use crate::{Exit, Origin, Ref, System};
-
-pub(crate) type Work<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
 
 /// The context of an actor: its timers, its futures, its own reference and its node's [`System`].
 ///
@@ -23,53 +27,51 @@ pub(crate) type Work<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
 /// of the calls, timers are those of the node, and nothing can be started outside a [`System`].
 pub struct Ctx<A: Actor<Context = Ctx<A>>> {
     system: System,
-    shared: Arc<Shared>,
-    mailbox: mpsc::WeakSender<Envelope<A>>,
+    cell: Arc<Cell<A>>,
     pub(crate) state: ActorState,
-    pub(crate) waits: VecDeque<Work<A>>,
-    pub(crate) items: Vec<(SpawnHandle, Work<A>)>,
-    pub(crate) cancelled: Vec<SpawnHandle>,
-    last_handle: SpawnHandle,
+    /// Why it gave itself up.
+    pub(crate) failed: Option<String>,
+    pub(crate) waits: VecDeque<Wait<A>>,
+    pub(crate) items: Items<A>,
+    /// The call that is running answers somebody: what it leaves behind inherits the deadline.
+    pub(crate) answering: bool,
+    /// Messages handled in this turn.
+    pub(crate) handled: u32,
     /// Who sent the message that is being handled.
     pub(crate) from: Option<Origin>,
     /// For `address()` only; see there.
     pub(crate) side_door: OnceCell<ActixMailbox<A>>,
 }
 
+/// What the actor waits for before it handles another message.
+pub(crate) enum Wait<A: Actor<Context = Ctx<A>>> {
+    Beside(Work<A>, Scope),
+    Exclusive(Lend<A>),
+}
+
 impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
-    pub(crate) fn new(system: System, shared: Arc<Shared>, mailbox: mpsc::WeakSender<Envelope<A>>) -> Ctx<A> {
+    pub(crate) fn new(system: System, cell: Arc<Cell<A>>) -> Ctx<A> {
         Ctx {
             system,
-            shared,
-            mailbox,
+            cell,
             state: ActorState::Started,
+            failed: None,
             waits: VecDeque::new(),
-            items: Vec::new(),
-            cancelled: Vec::new(),
-            last_handle: SpawnHandle::default(),
+            items: Items::new(),
+            answering: false,
+            handled: 0,
             from: None,
             side_door: OnceCell::new(),
         }
     }
 
-    /// After a panic: nothing of the former state remains.
-    pub(crate) fn reset(&mut self) {
-        self.state = ActorState::Started;
-        self.waits.clear();
-        self.items.clear();
-        self.cancelled.clear();
-        self.from = None;
-    }
-
     pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+        &self.cell.shared
     }
 
-    /// A reference to this actor. When nobody else holds one any more, messages to it are refused as gone: the actor ends when its
-    /// futures are done.
+    /// A reference to this actor.
     pub fn me(&self) -> Ref<A> {
-        let mailbox = self.mailbox.upgrade().unwrap_or_else(|| crate::mailbox::channel(1).0);
-        Ref::local(mailbox, self.shared.clone())
+        Ref::to_cell(self.cell.clone())
     }
 
     /// The node that the message being handled came from, as its certificate proved. `None` for a message of this node, and outside a
@@ -83,10 +85,90 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
         &self.system
     }
 
-    /// Stops this actor as a failure of its own, with a reason that those who ask it will read.
+    /// Gives this life of the actor up, as a panic would, but by its own word: whoever supervises it decides whether it is built anew.
+    /// Takes effect when the present call returns.
+    pub fn fail(&mut self, why: impl Display) {
+        self.failed.get_or_insert_with(|| why.to_string());
+        self.state = ActorState::Stopping;
+    }
+
+    /// Ends this actor for good, with a reason that those who ask or watch it will read.
     pub fn stop_because(&mut self, exit: Exit) {
-        self.shared.stop(exit);
-        self.stop();
+        self.cell.shared.stop(Manner::Soon, exit);
+    }
+
+    /// Runs `work` before any other message is handled and any timer fires; it has the actor for itself, also between its waits. Several
+    /// run one after the other, in the order of the calls.
+    pub fn exclusively<F>(&mut self, work: F)
+    where
+        F: AsyncFnOnce(&mut A, &mut Ctx<A>) + 'static,
+    {
+        let scope = self.scope_for_items();
+        self.waits.push_back(Wait::Exclusive(lend(work, scope, |()| ())));
+    }
+
+    pub(crate) fn lend(&mut self, lend: Lend<A>) {
+        self.waits.push_back(Wait::Exclusive(lend));
+    }
+
+    /// Watches `other`, here or on another node: `then` is called exactly once, when `other` is no more or its node is lost; at once, if
+    /// that is so already. A restart by its supervisor is not the end of an actor. [`AsyncContext::cancel_future`] ends the watch; so
+    /// does the end of this actor, or of this life of it.
+    pub fn watch<B, F>(&mut self, other: &Ref<B>, then: F) -> SpawnHandle
+    where
+        B: Actor<Context = Ctx<B>>,
+        F: FnOnce(&mut A, Down, &mut Ctx<A>) + 'static,
+    {
+        let (name, node) = (other.name().clone(), other.remote_node().cloned());
+        let ended = other.ended_owned();
+        self.spawn_free(wrap_future::<_, A>(ended).map(move |exit, actor: &mut A, ctx: &mut Ctx<A>| {
+            then(actor, Down { name, node, exit }, ctx);
+        }))
+    }
+
+    /// Ties this actor and `other` together, here or on another node: when one ends otherwise than by a stop (see [`Exit::is_normal`]),
+    /// or the connection between them is lost, the other one ends with [`Exit::Linked`]. For the life of both.
+    pub fn link<B>(&mut self, other: &Ref<B>)
+    where
+        B: Actor<Context = Ctx<B>>,
+    {
+        crate::watch::link(&self.me(), other);
+    }
+
+    /// Runs work that blocks or burns the processor on a thread of the system's bounded pool, and calls `then` with its result: as
+    /// with a message, nothing else of the actor runs at that time. When the pool is busy the work waits for its turn. The end of the
+    /// actor takes back work that has not begun; what has begun runs to its end and its result is dropped.
+    pub fn offload<T, W, F>(&mut self, work: W, then: F) -> SpawnHandle
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+        F: FnOnce(&mut A, Result<T, Lost>, &mut Ctx<A>) + 'static,
+    {
+        let pool = self.system.blocking().clone();
+        let work = wrap_future::<_, A>(async move { pool.run(work).await });
+        self.spawn(work.map(|result, actor: &mut A, ctx: &mut Ctx<A>| then(actor, result, ctx)))
+    }
+
+    /// Sends a copy of `message` to this actor each `every` (at least a millisecond), past the mailbox, until cancelled.
+    pub fn notify_interval<M>(&mut self, message: M, every: Duration) -> SpawnHandle
+    where
+        A: Handler<M>,
+        M: Message + Clone + 'static,
+    {
+        self.run_interval(every, move |_, ctx| ctx.notify(message.clone()))
+    }
+
+    fn scope_for_items(&self) -> Scope {
+        let scope = Scope::current();
+        if self.answering { scope } else { scope.without_deadline() }
+    }
+
+    /// For what answers nobody: timers and watches.
+    fn spawn_free<F>(&mut self, future: F) -> SpawnHandle
+    where
+        F: ActorFuture<A, Output = ()> + 'static,
+    {
+        self.items.add(Box::pin(future), Scope::NONE, || self.cell.shared.waker())
     }
 }
 
@@ -117,9 +199,8 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     where
         F: ActorFuture<A, Output = ()> + 'static,
     {
-        self.last_handle = self.last_handle.next();
-        self.items.push((self.last_handle, Box::pin(future)));
-        self.last_handle
+        let scope = self.scope_for_items();
+        self.items.add(Box::pin(future), scope, || self.cell.shared.waker())
     }
 
     /// Handles no message until `future` is done. Several run one after the other, in the order of the calls.
@@ -127,7 +208,8 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     where
         F: ActorFuture<A, Output = ()> + 'static,
     {
-        self.waits.push_back(Box::pin(future));
+        let scope = self.scope_for_items();
+        self.waits.push_back(Wait::Beside(Box::pin(future), scope));
     }
 
     fn waiting(&self) -> bool {
@@ -135,15 +217,14 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     }
 
     fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
-        self.cancelled.push(handle);
-        true
+        self.items.cancel(handle)
     }
 
     fn run_later<F>(&mut self, after: Duration, work: F) -> SpawnHandle
     where
         F: FnOnce(&mut A, &mut A::Context) + 'static,
     {
-        self.spawn(
+        self.spawn_free(
             wrap_future::<_, A>(playhouse_rt::sleep(after)).map(move |(), actor: &mut A, ctx: &mut Ctx<A>| work(actor, ctx)),
         )
     }
@@ -154,7 +235,7 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     {
         // A period of zero would never let anything else happen.
         let every = every.max(Duration::from_millis(1));
-        self.spawn(Every { sleep: Box::pin(playhouse_rt::sleep(every)), every, work })
+        self.spawn_free(Every { sleep: Box::pin(playhouse_rt::sleep(every)), every, work })
     }
 
     fn notify_later<M>(&mut self, message: M, after: Duration) -> SpawnHandle

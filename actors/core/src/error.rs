@@ -2,22 +2,7 @@
 
 use playhouse_wire::{ActorName, DecodeError, EncodeError, MessageId, RemoteError};
 
-/// Why an actor is no more.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Exit {
-    /// It was stopped, or stopped itself.
-    #[error("it was stopped")]
-    Stopped,
-    /// Nobody could reach it any more and it had nothing left to do.
-    #[error("nobody held a reference to it any more")]
-    Unreferenced,
-    /// It panicked more often than its restart policy allows; the last panic's text.
-    #[error("it panicked too often, at last with: {0}")]
-    Panicked(String),
-    /// Its node stopped.
-    #[error("its node stopped")]
-    NodeStopped,
-}
+pub use playhouse_wire::Exit;
 
 /// A message was not delivered; here it is back.
 #[derive(Clone, Copy, PartialEq, Eq)]

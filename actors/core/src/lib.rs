@@ -31,37 +31,67 @@
 //! ```
 
 mod ask;
+mod common;
 mod context;
 mod counters;
+mod deliver;
+mod doors;
 mod error;
+mod exclusive;
+mod group;
+mod inbound;
+mod items;
 mod later;
+mod letters;
 pub mod limits;
 mod mailbox;
+mod passage;
 mod protocol;
 mod reference;
 mod restart;
+mod route;
 mod runner;
+mod scope;
 mod shared;
+mod stream;
+pub mod supervise;
 mod system;
+mod timers;
+mod tree;
+mod watch;
 
 pub use ask::Ask;
 pub use context::Ctx;
-pub use counters::Counters;
+pub use counters::{Counters, Distribution};
 pub use error::{AskError, Exit, NameTaken, TellError};
+pub use exclusive::Exclusive;
+pub use group::{Group, GroupFull, Membership, Told, Topic};
+pub use inbound::{Answer, Answers, Door, PollAnswers, Taken};
 pub use later::Later;
-pub use protocol::{Arrival, Origin, Protocol, Remote, Route, RouteError};
+pub use letters::{DeadLetter, DeadLetters, Letter};
+pub use mailbox::Overflow;
+pub use protocol::{Arrival, Origin, Protocol, Remote};
 pub use reference::Ref;
 pub use restart::{Restart, Verdict, admit};
-pub use system::{Door, SpawnOptions, System};
+pub use route::{Outgoing, PollItems, RawItems, Route, RouteError};
+pub use runner::BuildError;
+pub use stream::{Sink, Streamed, Streaming, Unread};
+pub use system::{ActorStatus, Shutdown, SpawnOptions, System};
+pub use tree::{Supervision, SupervisorRef, TreeError};
+pub use watch::{Down, Watching};
 
 /// What an actor's author needs.
 pub mod prelude {
-    pub use crate::{AskError, Ctx, Exit, Later, Protocol, Ref, Remote, Restart, SpawnOptions, System, TellError};
+    pub use crate::supervise::{Backoff, ChildSpec, Intensity, Lifetime, Strategy};
+    pub use crate::{
+        AskError, Ctx, Down, Exclusive, Exit, Group, Later, Overflow, Protocol, Ref, Remote, Restart, Sink, SpawnOptions,
+        Streamed, Streaming, Supervision, SupervisorRef, System, TellError, Topic,
+    };
     pub use actix::fut::{ActorFutureExt, WrapFuture};
     pub use actix::{
         Actor, ActorContext, AsyncContext, AtomicResponse, Handler, Message, MessageResult, ResponseActFuture, Running,
         SpawnHandle,
     };
-    pub use playhouse_wire::{ActorName, Lane, MessageId, NodeName};
+    pub use playhouse_wire::{ActorName, Lane, MessageId, NodeName, Priority};
     pub use std::time::Duration;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Messages that a mailbox holds unless its actor was given another bound; the next one is refused with `Full`.
+/// Messages that a mailbox holds unless its actor was given another bound.
 pub const MAILBOX: usize = 1024;
 
 /// Messages that an actor handles before it lets others of its thread run. Below the 128 steps that tokio grants a task before all its
@@ -11,3 +11,21 @@ pub const BUDGET: u32 = 64;
 
 /// How long an ask waits unless it is given another deadline.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Timers of ended asks that a system keeps for the next ones.
+pub const TIMERS_KEPT: usize = 64;
+
+/// Items of a stream that may wait for their receiver before the producer does.
+pub const STREAM_WINDOW: usize = 16;
+
+/// Dead letters that wait for one listener; further ones are counted and not kept.
+pub const DEAD_LETTERS: usize = 1024;
+
+/// Threads for work that blocks, in one system, unless it is given another number. Further work waits for its turn.
+pub const BLOCKING: usize = 16;
+
+/// Members of one group, and subscribers of one topic.
+pub const MEMBERS: usize = 65_536;
+
+/// How long an actor that did not end in time is waited for once more, after it was cut off.
+pub const ABORT_GRACE: Duration = Duration::from_millis(100);

@@ -1,61 +1,478 @@
-//! The way of a message from a reference to its handler.
+//! The mailbox: bounded to the message, in order within a priority, with a named policy for what comes when it is full.
+//!
+//! One lock for a push; the runner takes many messages under one lock, and gives each place back as it handles the message.
 
-use std::sync::atomic::Ordering;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use actix::dev::MessageResponse;
-use actix::{Actor, Handler, Message};
-use playhouse_rt::sync::{mpsc, oneshot};
+use playhouse_wire::Priority;
 
-use crate::{Ctx, Origin};
+use crate::limits::BUDGET;
 
-/// A message on its way to an actor of type `A`.
-pub(crate) type Envelope<A> = Box<dyn Deliver<A>>;
-
-pub(crate) type Sender<A> = mpsc::Sender<Envelope<A>>;
-pub(crate) type Receiver<A> = mpsc::Receiver<Envelope<A>>;
-
-/// A channel with exactly `bound` places, however many hold a sender: the honest bound.
-pub(crate) fn channel<A: Actor<Context = Ctx<A>>>(bound: usize) -> (Sender<A>, Receiver<A>) {
-    mpsc::channel(bound.max(1))
+/// What happens to a message that finds the mailbox full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// `tell` gives the message back, [`crate::Ref::tell_when_ready`] waits, and other nodes are slowed down: nothing is lost.
+    #[default]
+    Wait,
+    /// Nobody waits: the message comes back, or (from another node) is a dead letter.
+    Refuse,
+    /// The oldest of the least urgent messages gives its place and is a dead letter.
+    DropOldest,
+    /// The new message is a dead letter.
+    DropNewest,
 }
 
-/// Something that an actor of type `A` can handle.
-pub(crate) trait Deliver<A: Actor<Context = Ctx<A>>>: Send {
-    fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>);
+/// A message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Full,
+    Closed,
 }
 
-/// A message, where its answer goes, and which node it came from.
-pub(crate) struct Sent<M: Message> {
-    pub(crate) message: M,
-    pub(crate) reply: Option<oneshot::Sender<M::Result>>,
-    /// None: from this node.
-    pub(crate) from: Option<Origin>,
+/// `E` is an envelope.
+pub(crate) struct Mailbox<E> {
+    bound: usize,
+    overflow: Overflow,
+    /// How many of all messages the runner has taken from its hand, so that their places are free. Only the runner writes it.
+    released: AtomicUsize,
+    /// Somebody waits for a place.
+    wanted: AtomicBool,
+    /// A message came that goes before those in the runner's hand.
+    overtaking: AtomicBool,
+    queue: Mutex<Queue<E>>,
 }
 
-impl<A, M> Deliver<A> for Sent<M>
-where
-    A: Actor<Context = Ctx<A>> + Handler<M>,
-    M: Message + Send + 'static,
-    M::Result: Send,
-{
-    fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>) {
-        let Sent { message, reply, from } = *self;
-        if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
-            // The asker gave up, so it will never learn of an effect: have none.
-            ctx.shared().totals.expired.fetch_add(1, Ordering::Relaxed);
+struct Queue<E> {
+    /// How many messages came, and places were promised, in all. Minus the released ones, never above the bound.
+    came: usize,
+    /// By priority.
+    levels: [VecDeque<E>; 3],
+    /// The priority of what the runner has in its hand.
+    in_hand: usize,
+    closed: bool,
+    waiting: VecDeque<Arc<Waiter>>,
+    /// A sample of how long messages wait: the number of messages that go before, and since when.
+    sample: Option<(u64, Instant)>,
+}
+
+/// Somebody who waits for a place.
+#[derive(Default)]
+struct Waiter(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    waker: Option<Waker>,
+    granted: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<E> Mailbox<E> {
+    pub(crate) fn new(bound: usize, overflow: Overflow) -> Mailbox<E> {
+        Mailbox {
+            bound: bound.max(1),
+            overflow,
+            released: AtomicUsize::new(0),
+            wanted: AtomicBool::new(false),
+            overtaking: AtomicBool::new(false),
+            queue: Mutex::new(Queue {
+                came: 0,
+                levels: Default::default(),
+                in_hand: 0,
+                closed: false,
+                waiting: VecDeque::new(),
+                sample: None,
+            }),
+        }
+    }
+
+    pub(crate) fn bound(&self) -> usize {
+        self.bound
+    }
+
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.taken(&lock(&self.queue))
+    }
+
+    /// Places that are taken.
+    fn taken(&self, queue: &Queue<E>) -> usize {
+        queue.came.wrapping_sub(self.released.load(Acquire))
+    }
+
+    // Senders.
+
+    /// Takes a message, unless there is no place and the policy is to say so. Gives back what had to go for it: an older one, or itself.
+    /// `seal` makes an envelope of it when that is certain, so that what comes back is what was given.
+    pub(crate) fn push<T>(
+        &self,
+        priority: Priority,
+        message: T,
+        seal: impl FnOnce(T) -> E,
+        timed: bool,
+    ) -> Result<Option<E>, (Refused, T)> {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return Err((Refused::Closed, message));
+        }
+        // Nobody overtakes those who wait.
+        if self.taken(&queue) >= self.bound || !queue.waiting.is_empty() {
+            match self.overflow {
+                Overflow::Wait | Overflow::Refuse => return Err((Refused::Full, message)),
+                Overflow::DropNewest => return Ok(Some(seal(message))),
+                Overflow::DropOldest => {
+                    // What the runner has in its hand is not counted under this policy, so a full mailbox has one here.
+                    let oldest = queue.levels.iter_mut().find_map(VecDeque::pop_front);
+                    self.put(&mut queue, priority, seal(message), timed);
+                    return Ok(oldest);
+                }
+            }
+        }
+        queue.came = queue.came.wrapping_add(1);
+        self.put(&mut queue, priority, seal(message), timed);
+        Ok(None)
+    }
+
+    fn put(&self, queue: &mut Queue<E>, priority: Priority, envelope: E, timed: bool) {
+        if timed && queue.sample.is_none() {
+            queue.sample = Some((self.taken(queue) as u64, playhouse_rt::now()));
+        }
+        let level = priority as usize;
+        if level > queue.in_hand {
+            self.overtaking.store(true, Release);
+        }
+        queue.levels[level].push_back(envelope);
+    }
+
+    /// Waits for a place, behind all who wait already.
+    pub(crate) fn place(&self) -> Place<'_, E> {
+        Place { mailbox: self, state: PlaceState::New }
+    }
+
+    fn grant(&self, queue: &mut Queue<E>) {
+        while self.taken(queue) < self.bound
+            && let Some(waiter) = queue.waiting.pop_front()
+        {
+            queue.came = queue.came.wrapping_add(1);
+            waiter.grant();
+        }
+        self.wanted.store(!queue.waiting.is_empty(), Release);
+    }
+
+    /// A promised place is not used.
+    fn give_back(&self) {
+        let mut queue = lock(&self.queue);
+        queue.came = queue.came.wrapping_sub(1);
+        self.grant(&mut queue);
+    }
+
+    // The runner.
+
+    /// The place of a message that the runner takes from its hand is free.
+    pub(crate) fn release(&self) {
+        if self.overflow == Overflow::DropOldest {
             return;
         }
-        playhouse_rt::ledger::record("message", || format!("{} {}", ctx.shared().name, short_name::<M>()));
-        ctx.from = from;
-        actor.handle(message, ctx).handle(ctx, reply);
-        ctx.from = None;
+        // Nobody else writes it, so this needs no exchange.
+        self.released.store(self.released.load(Relaxed).wrapping_add(1), Release);
+        // One who begins to wait at this very moment may be overlooked, but not by the next look: at the next message, or in `refill`.
+        if self.wanted.load(Acquire) {
+            self.grant(&mut lock(&self.queue));
+        }
+    }
+
+    /// Fills the empty `hand` with the most urgent messages; false when there are none.
+    pub(crate) fn refill(&self, hand: &mut VecDeque<E>) -> bool {
+        let mut queue = lock(&self.queue);
+        if !queue.waiting.is_empty() {
+            self.grant(&mut queue);
+        }
+        self.overtaking.store(false, Relaxed);
+        let Some(level) = (0..3).rev().find(|level| !queue.levels[*level].is_empty()) else {
+            // Nothing is in the hand now, so nothing can be overtaken.
+            queue.in_hand = 2;
+            return false;
+        };
+        queue.in_hand = level;
+        let level = &mut queue.levels[level];
+        let most = BUDGET as usize;
+        if self.overflow == Overflow::DropOldest {
+            // One at a time: what is in the hand could not be dropped for a newer one.
+            hand.extend(level.pop_front());
+            queue.came = queue.came.wrapping_sub(1);
+        } else if level.len() <= most {
+            std::mem::swap(level, hand);
+        } else {
+            hand.extend(level.drain(..most));
+        }
+        true
+    }
+
+    /// Whether nothing waits. Under the lock: who pushes after this look sees what was written before it.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.queue).levels.iter().all(VecDeque::is_empty)
+    }
+
+    /// Whether something more urgent than what is in the hand has come.
+    pub(crate) fn overtaken(&self) -> bool {
+        self.overtaking.load(Acquire)
+    }
+
+    /// Puts back what is in the hand, where it was.
+    pub(crate) fn put_back(&self, hand: &mut VecDeque<E>) {
+        let mut queue = lock(&self.queue);
+        let level = queue.in_hand;
+        while let Some(envelope) = hand.pop_back() {
+            queue.levels[level].push_front(envelope);
+        }
+    }
+
+    /// How long a message had waited, if one was being timed and the runner has come to it: to be asked once a turn, with the number of
+    /// messages that were handled since it was asked last.
+    pub(crate) fn waited(&self, handled: u64) -> Option<Duration> {
+        let mut queue = lock(&self.queue);
+        let (ahead, since) = queue.sample?;
+        if ahead > handled {
+            queue.sample = Some((ahead - handled, since));
+            return None;
+        }
+        queue.sample = None;
+        Some(playhouse_rt::now().saturating_duration_since(since))
+    }
+
+    /// Takes no more; what waits is still handed out. Those who wait for a place learn it.
+    pub(crate) fn seal(&self) {
+        let waiting = {
+            let mut queue = lock(&self.queue);
+            queue.closed = true;
+            std::mem::take(&mut queue.waiting)
+        };
+        for waiter in waiting {
+            waiter.wake();
+        }
+    }
+
+    /// All that still waits, most urgent first; to be dropped by the caller, outside the lock.
+    pub(crate) fn drain(&self) -> Vec<E> {
+        let mut queue = lock(&self.queue);
+        let mut all = Vec::new();
+        for level in (0..3).rev() {
+            all.extend(queue.levels[level].drain(..));
+        }
+        queue.came = queue.came.wrapping_sub(all.len());
+        all
     }
 }
 
-/// The last part of a type's path, without its parameters.
-pub(crate) fn short_name<T>() -> &'static str {
-    let name = std::any::type_name::<T>();
-    let end = name.find('<').unwrap_or(name.len());
-    let name = &name[..end];
-    name.rfind("::").map_or(name, |at| &name[at + 2..])
+impl Waiter {
+    fn grant(&self) {
+        let waker = {
+            let mut waiting = lock(&self.0);
+            waiting.granted = true;
+            waiting.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let waker = lock(&self.0).waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// A place that is waited for. Cancel-safe: dropped, it takes none.
+pub(crate) struct Place<'a, E> {
+    mailbox: &'a Mailbox<E>,
+    state: PlaceState,
+}
+
+enum PlaceState {
+    New,
+    Waiting(Arc<Waiter>),
+    Granted,
+    Used,
+}
+
+impl<E> Place<'_, E> {
+    /// Puts a message on the place, which must have been granted; gives it back when the mailbox was closed meanwhile.
+    pub(crate) fn put<T>(mut self, priority: Priority, message: T, seal: impl FnOnce(T) -> E, timed: bool) -> Result<(), T> {
+        debug_assert!(matches!(self.state, PlaceState::Granted), "the place was waited for");
+        let mut queue = lock(&self.mailbox.queue);
+        if queue.closed {
+            return Err(message);
+        }
+        self.state = PlaceState::Used;
+        self.mailbox.put(&mut queue, priority, seal(message), timed);
+        Ok(())
+    }
+
+    /// Ready when the place is granted; false when the mailbox was closed.
+    pub(crate) fn poll_granted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mailbox = self.mailbox;
+        loop {
+            match &self.state {
+                PlaceState::Granted | PlaceState::Used => return Poll::Ready(true),
+                PlaceState::Waiting(waiter) => {
+                    let granted = {
+                        let mut waiting = lock(&waiter.0);
+                        if !waiting.granted {
+                            waiting.waker = Some(cx.waker().clone());
+                        }
+                        waiting.granted
+                    };
+                    if granted {
+                        self.state = PlaceState::Granted;
+                        continue;
+                    }
+                    // After the waker is in its place: who closes it wakes it or was seen.
+                    return if lock(&mailbox.queue).closed { Poll::Ready(false) } else { Poll::Pending };
+                }
+                PlaceState::New => {
+                    let mut queue = lock(&mailbox.queue);
+                    if queue.closed {
+                        return Poll::Ready(false);
+                    }
+                    let waiter = Arc::new(Waiter::default());
+                    queue.waiting.push_back(waiter.clone());
+                    mailbox.grant(&mut queue);
+                    self.state = PlaceState::Waiting(waiter);
+                }
+            }
+        }
+    }
+}
+
+impl<E> Drop for Place<'_, E> {
+    fn drop(&mut self) {
+        match &self.state {
+            PlaceState::New | PlaceState::Used => {}
+            PlaceState::Granted => self.mailbox.give_back(),
+            PlaceState::Waiting(waiter) => {
+                let mut queue = lock(&self.mailbox.queue);
+                queue.waiting.retain(|other| !Arc::ptr_eq(other, waiter));
+                let granted = lock(&waiter.0).granted;
+                drop(queue);
+                if granted {
+                    self.mailbox.give_back();
+                }
+            }
+        }
+    }
+}
+
+impl<E> Unpin for Place<'_, E> {}
+
+impl<E> Future for Place<'_, E> {
+    type Output = bool;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        self.poll_granted(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(n: u32) -> u32 {
+        n
+    }
+
+    fn numbers(mailbox: &Mailbox<u32>) -> Vec<u32> {
+        let (mut hand, mut all) = (VecDeque::new(), Vec::new());
+        while mailbox.refill(&mut hand) {
+            while let Some(n) = hand.pop_front() {
+                mailbox.release();
+                all.push(n);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn each_policy_keeps_what_it_says() {
+        // (policy, what is refused, what had to go, what is left)
+        let table = [
+            (Overflow::Wait, vec![3, 4], vec![], vec![1, 2]),
+            (Overflow::Refuse, vec![3, 4], vec![], vec![1, 2]),
+            (Overflow::DropOldest, vec![], vec![1, 2], vec![3, 4]),
+            (Overflow::DropNewest, vec![], vec![3, 4], vec![1, 2]),
+        ];
+        for (overflow, refused, went, left) in table {
+            let mailbox = Mailbox::new(2, overflow);
+            let (mut no, mut gone) = (vec![], vec![]);
+            for n in 1..=4 {
+                match mailbox.push(Priority::Normal, n, same, false) {
+                    Ok(other) => gone.extend(other),
+                    Err((why, n)) => {
+                        assert_eq!(why, Refused::Full);
+                        no.push(n);
+                    }
+                }
+                assert!(mailbox.depth() <= 2);
+            }
+            assert_eq!((no, gone, numbers(&mailbox)), (refused, went, left), "{overflow:?}");
+        }
+    }
+
+    #[test]
+    fn the_urgent_overtake_also_what_the_runner_has_in_its_hand() {
+        let mailbox = Mailbox::new(100, Overflow::Wait);
+        for n in [10, 11, 12] {
+            mailbox.push(Priority::Normal, n, same, false).unwrap();
+        }
+        let mut hand = VecDeque::new();
+        assert!(mailbox.refill(&mut hand));
+        assert_eq!(hand.pop_front(), Some(10));
+        mailbox.push(Priority::Low, 1, same, false).unwrap();
+        mailbox.push(Priority::Normal, 13, same, false).unwrap();
+        assert!(!mailbox.overtaken());
+        mailbox.push(Priority::High, 20, same, false).unwrap();
+        assert!(mailbox.overtaken());
+        mailbox.put_back(&mut hand);
+        assert_eq!(numbers(&mailbox), [20, 11, 12, 13, 1]);
+    }
+
+    #[test]
+    fn places_are_granted_in_order_and_given_back() {
+        let mailbox = Mailbox::new(1, Overflow::Wait);
+        mailbox.push(Priority::Normal, 0, same, false).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut first, mut second, mut third) = (mailbox.place(), mailbox.place(), mailbox.place());
+        assert!(first.poll_granted(&mut cx).is_pending());
+        assert!(second.poll_granted(&mut cx).is_pending());
+        assert!(third.poll_granted(&mut cx).is_pending());
+        drop(second);
+        assert_eq!(numbers(&mailbox), [0]);
+        assert!(third.poll_granted(&mut cx).is_pending(), "the first was granted the only place");
+        assert_eq!(mailbox.push(Priority::Normal, 7, same, false).unwrap_err().0, Refused::Full, "nobody overtakes who waits");
+        assert_eq!(first.poll_granted(&mut cx), Poll::Ready(true));
+        // Dropped without a message, its place goes to the next.
+        drop(first);
+        assert_eq!(third.poll_granted(&mut cx), Poll::Ready(true));
+        third.put(Priority::Normal, 3, same, false).unwrap();
+        assert_eq!(mailbox.depth(), 1);
+        let mut last = mailbox.place();
+        assert!(last.poll_granted(&mut cx).is_pending());
+        mailbox.seal();
+        assert_eq!(last.poll_granted(&mut cx), Poll::Ready(false));
+        drop(last);
+        assert_eq!(mailbox.push(Priority::Normal, 7, same, false).unwrap_err().0, Refused::Closed);
+        assert_eq!(numbers(&mailbox), [3]);
+        assert_eq!(mailbox.depth(), 0);
+    }
 }

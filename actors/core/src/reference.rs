@@ -1,125 +1,262 @@
-//! References to actors, here or on another node.
+//! References to actors: the same calls, wherever the actor lives.
 
 use std::fmt;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Handler, Message};
-use playhouse_rt::sync::{mpsc, oneshot};
-use playhouse_wire::{ActorName, EncodeError, NodeName};
+use playhouse_rt::sync::oneshot;
+use playhouse_wire::{ActorName, EncodeError, NodeName, Priority};
 
+use crate::Ctx;
+use crate::ask::Ask;
+use crate::common::Common;
+use crate::deliver::{Envelope, Sent};
 use crate::error::{AskError, Exit, TellError};
+use crate::letters::{DeadLetter, Letter};
 use crate::limits::ASK_DEADLINE;
-use crate::mailbox::{Sender, Sent};
-use crate::protocol::{Protocol, Route, RouteError};
-use crate::shared::Shared;
-use crate::{Ask, Ctx, Origin};
+use crate::mailbox::{Mailbox, Overflow, Refused};
+use crate::protocol::{Answers, Protocol};
+use crate::route::{Outgoing, Route, RouteError};
+use crate::scope::Scope;
+use crate::shared::{Life, Manner, Shared};
+use crate::watch::{Place, Watching};
 
-/// A reference to an actor of type `A`, here or on another node: the same calls, the same errors. Cheap to clone.
+/// All of an actor that outlives its lives: what references and the runner share.
+pub(crate) struct Cell<A: Actor<Context = Ctx<A>>> {
+    pub(crate) shared: Shared,
+    pub(crate) mailbox: Mailbox<Envelope<A>>,
+    /// References to it.
+    references: AtomicUsize,
+}
+
+impl<A: Actor<Context = Ctx<A>>> Cell<A> {
+    pub(crate) fn new(shared: Shared, mailbox: Mailbox<Envelope<A>>) -> Cell<A> {
+        Cell { shared, mailbox, references: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn is_referenced(&self) -> bool {
+        self.references.load(Ordering::SeqCst) > 0
+    }
+
+    /// Puts a message into the mailbox, by its policy.
+    pub(crate) fn push<M>(&self, priority: Priority, sent: Box<Sent<M>>) -> Result<(), (Refused, Box<Sent<M>>)>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        let common = &self.shared.common;
+        match self.mailbox.push(priority, sent, |sent| sent, common.timed()) {
+            Ok(None) => {
+                self.shared.wake();
+                Ok(())
+            }
+            Ok(Some(gone)) => {
+                self.dead_letter(&gone, "the mailbox was full, and its policy is to drop");
+                // Before the drop: who asked is to find the reason.
+                self.shared.note_dropped();
+                drop(gone);
+                self.shared.wake();
+                Ok(())
+            }
+            Err((why, sent)) => Err((why, sent)),
+        }
+    }
+
+    /// Drops a message that nobody will handle.
+    pub(crate) fn lose(&self, envelope: Envelope<A>) {
+        self.shared.common.totals.lost.fetch_add(1, Ordering::Relaxed);
+        self.dead_letter(&envelope, "the actor ended before it was handled");
+        // What it holds is its author's, and may panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(envelope)));
+    }
+
+    pub(crate) fn dead_letter(&self, envelope: &Envelope<A>, why: &str) {
+        self.shared.common.letters.post(|| DeadLetter {
+            to: self.shared.name().clone(),
+            message: Letter::Type(envelope.kind()),
+            from: envelope.from().map(|from| from.node.clone()),
+            why: why.to_string(),
+        });
+    }
+}
+
+impl<A: Actor<Context = Ctx<A>>> Life for Cell<A> {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+    fn depth(&self) -> usize {
+        self.mailbox.depth()
+    }
+    fn bound(&self) -> usize {
+        self.mailbox.bound()
+    }
+}
+
+/// A reference to an actor, on this node or on another one: the same calls, the same errors. Cheap to clone. A value like any other: it
+/// may stand in a message, also to another node (see [`crate::Remote`]).
 ///
 /// Messages from one sender through one reference arrive in order, at most once.
-pub struct Ref<A: Actor<Context = Ctx<A>>>(Way<A>);
+pub struct Ref<A: Actor<Context = Ctx<A>>> {
+    way: Way<A>,
+    priority: Priority,
+}
 
 enum Way<A: Actor<Context = Ctx<A>>> {
-    Local { mailbox: Sender<A>, actor: Arc<Shared> },
+    Local(Counted<A>),
     Remote(Arc<Target<A>>),
+}
+
+/// A counted reference to the cell: when the last one goes, the actor looks whether it is still needed.
+struct Counted<A: Actor<Context = Ctx<A>>>(Arc<Cell<A>>);
+
+impl<A: Actor<Context = Ctx<A>>> Counted<A> {
+    fn new(cell: Arc<Cell<A>>) -> Counted<A> {
+        cell.references.fetch_add(1, Ordering::SeqCst);
+        Counted(cell)
+    }
+}
+
+impl<A: Actor<Context = Ctx<A>>> Deref for Counted<A> {
+    type Target = Arc<Cell<A>>;
+    fn deref(&self) -> &Arc<Cell<A>> {
+        &self.0
+    }
+}
+
+impl<A: Actor<Context = Ctx<A>>> Drop for Counted<A> {
+    fn drop(&mut self) {
+        if self.0.references.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.shared.wake();
+        }
+    }
 }
 
 struct Target<A: Actor<Context = Ctx<A>>> {
     route: Arc<dyn Route>,
     name: ActorName,
     protocol: Arc<Protocol<A>>,
+    common: Arc<Common>,
 }
 
 impl<A: Actor<Context = Ctx<A>>> Ref<A> {
-    pub(crate) fn local(mailbox: Sender<A>, actor: Arc<Shared>) -> Ref<A> {
-        Ref(Way::Local { mailbox, actor })
+    pub(crate) fn to_cell(cell: Arc<Cell<A>>) -> Ref<A> {
+        Ref { way: Way::Local(Counted::new(cell)), priority: Priority::Normal }
     }
 
-    pub(crate) fn remote(route: Arc<dyn Route>, name: ActorName, protocol: Arc<Protocol<A>>) -> Ref<A> {
-        Ref(Way::Remote(Arc::new(Target { route, name, protocol })))
+    pub(crate) fn remote(route: Arc<dyn Route>, name: ActorName, protocol: Arc<Protocol<A>>, common: Arc<Common>) -> Ref<A> {
+        Ref { way: Way::Remote(Arc::new(Target { route, name, protocol, common })), priority: Priority::Normal }
+    }
+
+    pub(crate) fn cell(&self) -> Option<&Arc<Cell<A>>> {
+        match &self.way {
+            Way::Local(cell) => Some(cell),
+            Way::Remote(_) => None,
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        match &self.way {
+            Way::Local(cell) => Place::Here(cell.0.clone()),
+            Way::Remote(target) => Place::There(target.route.clone(), target.name.clone()),
+        }
     }
 
     /// The actor's name on its node.
     pub fn name(&self) -> &ActorName {
-        match &self.0 {
-            Way::Local { actor, .. } => &actor.name,
+        match &self.way {
+            Way::Local(cell) => cell.shared.name(),
             Way::Remote(target) => &target.name,
         }
     }
 
     /// The other node, if the actor does not live here.
     pub fn remote_node(&self) -> Option<&NodeName> {
-        match &self.0 {
-            Way::Local { .. } => None,
+        match &self.way {
+            Way::Local(_) => None,
             Way::Remote(target) => Some(target.route.node()),
         }
+    }
+
+    /// The same reference, whose messages are more or less urgent: a mailbox gives out the more urgent first. Between two priorities there
+    /// is no order of sending; within one it holds.
+    pub fn with_priority(&self, priority: Priority) -> Ref<A> {
+        Ref { priority, ..self.clone() }
     }
 
     /// Sends `message` one way.
     ///
     /// # Errors
-    /// The message comes back when the mailbox is full, the actor gone, its node unreachable, or (for another node) when the message
-    /// is not in the actor's [`Protocol`]. To another node, `Ok` says that the message is on its way, not that it arrives.
+    /// The message comes back when the mailbox is full (unless its policy is to drop, see [`Overflow`]), the actor gone, its node
+    /// unreachable, or (for another node) when the message is not in the actor's [`Protocol`]. To another node, `Ok` says that the
+    /// message is on its way, not that it arrives.
     pub fn tell<M>(&self, message: M) -> Result<(), TellError<M>>
     where
         A: Handler<M>,
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        self.tell_from(message, None)
-    }
-
-    pub(crate) fn tell_from<M>(&self, message: M, from: Option<Origin>) -> Result<(), TellError<M>>
-    where
-        A: Handler<M>,
-        M: Message + Send + 'static,
-        M::Result: Send,
-    {
-        match &self.0 {
-            Way::Local { mailbox, .. } => match mailbox.try_reserve() {
-                Ok(place) => {
-                    place.send(Box::new(Sent { message, reply: None, from }));
-                    Ok(())
-                }
-                Err(mpsc::error::TrySendError::Full(())) => Err(TellError::Full(message)),
-                Err(mpsc::error::TrySendError::Closed(())) => Err(TellError::Gone(message)),
-            },
-            Way::Remote(target) => {
-                let Some(codec) = target.protocol.codec::<M>() else { return Err(TellError::Unsendable(message)) };
-                let Ok(payload) = (codec.encode)(&message) else { return Err(TellError::Unsendable(message)) };
-                target.route.tell(codec.lane, &target.name, codec.id, &payload).map_err(|error| match error {
-                    RouteError::Full => TellError::Full(message),
-                    RouteError::TooLong(_) => TellError::Unsendable(message),
-                    RouteError::Unreachable(_) => TellError::Unreachable(message),
+        match &self.way {
+            Way::Local(cell) => {
+                let sent = Sent::tell(message, &cell.shared.common, None);
+                cell.push(self.priority, sent).map_err(|(why, sent)| match why {
+                    Refused::Full => TellError::Full(sent.message),
+                    Refused::Closed => TellError::Gone(sent.message),
                 })
             }
+            Way::Remote(target) => target.tell(message, self.priority),
         }
     }
 
-    /// Sends `message` one way, and waits while the mailbox is full: the actor's pace becomes the caller's. To another node it waits
-    /// for nothing; a full lane is an error as in [`Ref::tell`].
+    /// Sends `message` one way, and waits while the mailbox is full: the actor's pace becomes the caller's, also from another node. Those
+    /// who wait are served in order.
     ///
     /// # Errors
-    /// As [`Ref::tell`], but never `Full` for an actor here. Cancel-safe: when the wait is dropped, nothing was sent.
+    /// As [`Ref::tell`]; `Full` only when the actor's policy is [`Overflow::Refuse`]. Cancel-safe: when the wait is dropped, nothing was
+    /// sent.
     pub async fn tell_when_ready<M>(&self, message: M) -> Result<(), TellError<M>>
     where
         A: Handler<M>,
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        let Way::Local { mailbox, .. } = &self.0 else { return self.tell(message) };
-        match mailbox.reserve().await {
-            Ok(place) => {
-                place.send(Box::new(Sent { message, reply: None, from: None }));
+        match &self.way {
+            Way::Local(cell) => {
+                let message = match self.tell(message) {
+                    Err(TellError::Full(message)) if cell.mailbox.overflow() == Overflow::Wait => message,
+                    done => return done,
+                };
+                let mut place = cell.mailbox.place();
+                if !(&mut place).await {
+                    return Err(TellError::Gone(message));
+                }
+                let common = &cell.shared.common;
+                let sent = Sent::tell(message, common, None);
+                place.put(self.priority, sent, |sent| sent, common.timed()).map_err(|sent| TellError::Gone(sent.message))?;
+                cell.shared.wake();
                 Ok(())
             }
-            Err(_) => Err(TellError::Gone(message)),
+            Way::Remote(target) => {
+                let mut message = message;
+                loop {
+                    message = match target.tell(message, self.priority) {
+                        Err(TellError::Full(message)) => message,
+                        done => return done,
+                    };
+                    let Some(codec) = target.protocol.codec::<M>() else { return Err(TellError::Unsendable(message)) };
+                    target.route.ready(codec.lane, &target.name).await;
+                }
+            }
         }
     }
 
-    /// Sends `message` and gives its answer, which must come within five seconds. The message is sent at once, before the answer is
-    /// waited for. Cancel-safe: to drop the answer is to give up.
+    /// Sends `message` and gives its answer, which must come within five seconds, or within what is left to the asker of the message that
+    /// is being handled, if that is less. The message is sent at once, before the answer is waited for. Cancel-safe: to drop the answer
+    /// is to give up, and the actor learns it.
     ///
     /// # Errors
     /// See [`AskError`]: each says what may have happened to the message.
@@ -142,89 +279,161 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        self.ask_from(message, within, None)
-    }
-
-    pub(crate) fn ask_from<M>(&self, message: M, within: Duration, from: Option<Origin>) -> Ask<M::Result>
-    where
-        A: Handler<M>,
-        M: Message + Send + 'static,
-        M::Result: Send,
-    {
-        match &self.0 {
-            Way::Local { mailbox, actor } => {
+        let scope = Scope::current();
+        let mut deadline = crate::ask::after(playhouse_rt::now(), within);
+        if let Some(outer) = scope.deadline {
+            deadline = deadline.min(outer);
+        }
+        match &self.way {
+            Way::Local(cell) => {
                 // Before the message is sent: a panic that it causes must count.
-                let panics = actor.panics();
-                match mailbox.try_reserve() {
-                    Ok(place) => {
-                        let (reply, answer) = oneshot::channel();
-                        place.send(Box::new(Sent { message, reply: Some(reply), from }));
-                        Ask::local(answer, actor.clone(), panics, within)
-                    }
-                    Err(mpsc::error::TrySendError::Full(())) => Ask::failed(AskError::Full),
-                    Err(mpsc::error::TrySendError::Closed(())) => {
-                        Ask::failed(AskError::Gone(actor.exit().unwrap_or(Exit::Stopped).to_string()))
-                    }
-                }
-            }
-            Way::Remote(target) => {
-                let Some(codec) = target.protocol.codec::<M>() else {
-                    return Ask::failed(AskError::NotInProtocol(std::any::type_name::<M>()));
-                };
-                let payload = match (codec.encode)(&message) {
-                    Ok(payload) => payload,
-                    Err(error) => return Ask::failed(AskError::Unsendable(error)),
-                };
+                let before = (cell.shared.failures(), cell.shared.dropped());
                 let (reply, answer) = oneshot::channel();
-                match target.route.ask(codec.lane, &target.name, codec.id, &payload, within, reply) {
-                    Ok(()) => Ask::remote(answer, codec.decode_result, within),
-                    Err(RouteError::Full) => Ask::failed(AskError::Full),
-                    Err(RouteError::TooLong(length)) => Ask::failed(AskError::Unsendable(EncodeError::Long(length))),
-                    Err(RouteError::Unreachable(why)) => Ask::failed(AskError::Unreachable(why)),
+                let sent = Sent::ask(message, reply, deadline, &cell.shared.common, None, scope);
+                match cell.push(self.priority, sent) {
+                    Ok(()) => Ask::local(answer, cell.0.clone(), before, deadline),
+                    Err((Refused::Full, _)) => Ask::failed(AskError::Full),
+                    Err((Refused::Closed, _)) => Ask::failed(cell.gone()),
                 }
             }
+            Way::Remote(target) => target.ask(message, self.priority, deadline, scope),
         }
     }
 
-    /// Asks the actor to stop. Overtakes the messages in its mailbox; they are dropped, and those who asked learn it. Nothing happens
-    /// to an actor on another node.
+    /// Asks the actor to stop. Overtakes the messages in its mailbox; they are dropped, and those who asked learn it. An actor of another
+    /// node must allow it (see [`crate::SpawnOptions::stoppable`]).
     pub fn stop(&self) {
-        if let Way::Local { actor, .. } = &self.0 {
-            actor.stop(Exit::Stopped);
+        match &self.way {
+            Way::Local(cell) => cell.shared.stop(Manner::Soon, Exit::Stopped),
+            Way::Remote(target) => target.route.stop(&target.name, Exit::Stopped),
         }
     }
 
-    /// Waits until the actor is no more, and gives the reason. Never ends for an actor on another node. Cancel-safe.
+    /// Lets the actor handle what is in its mailbox now, take nothing more, and then stop. Only here: to another node it is
+    /// [`Ref::stop`].
+    pub fn drain(&self) {
+        match &self.way {
+            Way::Local(cell) => {
+                cell.mailbox.seal();
+                cell.shared.stop(Manner::Drained, Exit::Stopped);
+            }
+            Way::Remote(_) => self.stop(),
+        }
+    }
+
+    /// Waits until the actor is no more, here or on another node, and gives the reason; [`Exit::NodeLost`] when the connection to its
+    /// node ends. Cancel-safe.
     pub async fn ended(&self) -> Exit {
-        match &self.0 {
-            Way::Local { actor, .. } => actor.ended().await,
-            Way::Remote(_) => std::future::pending().await,
+        match &self.way {
+            Way::Local(cell) => cell.shared.ended().await,
+            Way::Remote(target) => target.route.watch(&target.name, None).await,
+        }
+    }
+
+    /// As [`Ref::ended`], without keeping the actor referenced.
+    pub(crate) fn ended_owned(&self) -> Watching {
+        match &self.way {
+            Way::Local(cell) => {
+                let cell = cell.0.clone();
+                Box::pin(async move { cell.shared.ended().await })
+            }
+            Way::Remote(target) => target.route.watch(&target.name, None),
         }
     }
 
     /// Messages in the mailbox now; 0 for an actor on another node.
     pub fn depth(&self) -> usize {
-        match &self.0 {
-            Way::Local { mailbox, .. } => mailbox.max_capacity() - mailbox.capacity(),
-            Way::Remote(_) => 0,
+        self.cell().map_or(0, |cell| cell.mailbox.depth())
+    }
+}
+
+impl<A: Actor<Context = Ctx<A>>> Cell<A> {
+    pub(crate) fn gone(&self) -> AskError {
+        AskError::Gone(self.shared.exit().unwrap_or(Exit::Stopped).to_string())
+    }
+}
+
+impl<A: Actor<Context = Ctx<A>>> Target<A> {
+    fn tell<M>(&self, message: M, priority: Priority) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+    {
+        let Some(codec) = self.protocol.codec::<M>() else { return Err(TellError::Unsendable(message)) };
+        let Ok(payload) = (codec.encode)(&self.common, &message) else { return Err(TellError::Unsendable(message)) };
+        let trace = self.common.trace(Scope::current().trace);
+        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
+        self.route.tell(&outgoing).map_err(|error| match error {
+            RouteError::Full => TellError::Full(message),
+            RouteError::TooLong(_) => TellError::Unsendable(message),
+            RouteError::Unreachable(_) => TellError::Unreachable(message),
+        })
+    }
+
+    fn ask<M>(&self, message: M, priority: Priority, deadline: Instant, scope: Scope) -> Ask<M::Result>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+    {
+        let Some(codec) = self.protocol.codec::<M>() else {
+            return Ask::failed(AskError::NotInProtocol(std::any::type_name::<M>()));
+        };
+        let payload = match (codec.encode)(&self.common, &message) {
+            Ok(payload) => payload,
+            Err(error) => return Ask::failed(AskError::Unsendable(error)),
+        };
+        let trace = self.common.trace(scope.trace);
+        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
+        let within = deadline.saturating_duration_since(playhouse_rt::now());
+        let failed = |error| match error {
+            RouteError::Full => AskError::Full,
+            RouteError::TooLong(length) => AskError::Unsendable(EncodeError::Long(length)),
+            RouteError::Unreachable(why) => AskError::Unreachable(why),
+        };
+        match &codec.answers {
+            Answers::One(decode) => {
+                let (reply, answer) = oneshot::channel();
+                match self.route.ask(&outgoing, within, reply) {
+                    Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), deadline),
+                    Err(error) => Ask::failed(failed(error)),
+                }
+            }
+            Answers::Many(items) => match self.route.open(&outgoing, within) {
+                Ok(raw) => Ask::ready(items(raw, self.common.clone())),
+                Err(error) => Ask::failed(failed(error)),
+            },
         }
     }
 }
 
 impl<A: Actor<Context = Ctx<A>>> Clone for Ref<A> {
     fn clone(&self) -> Ref<A> {
-        Ref(match &self.0 {
-            Way::Local { mailbox, actor } => Way::Local { mailbox: mailbox.clone(), actor: actor.clone() },
+        let way = match &self.way {
+            Way::Local(cell) => Way::Local(Counted::new(cell.0.clone())),
             Way::Remote(target) => Way::Remote(target.clone()),
-        })
+        };
+        Ref { way, priority: self.priority }
     }
 }
 
+impl<A: Actor<Context = Ctx<A>>> PartialEq for Ref<A> {
+    /// Whether they lead to the same actor: the same one here, or the same name on the same other node.
+    fn eq(&self, other: &Ref<A>) -> bool {
+        match (&self.way, &other.way) {
+            (Way::Local(one), Way::Local(other)) => Arc::ptr_eq(one, other),
+            (Way::Remote(one), Way::Remote(other)) => one.name == other.name && one.route.node() == other.route.node(),
+            _ => false,
+        }
+    }
+}
+
+impl<A: Actor<Context = Ctx<A>>> Eq for Ref<A> {}
+
 impl<A: Actor<Context = Ctx<A>>> fmt::Debug for Ref<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Way::Local { actor, .. } => write!(f, "Ref({})", actor.name),
-            Way::Remote(target) => write!(f, "Ref({}@{})", target.name, target.route.node()),
+        match self.remote_node() {
+            None => write!(f, "Ref({})", self.name()),
+            Some(node) => write!(f, "Ref({}@{node})", self.name()),
         }
     }
 }

@@ -1,107 +1,128 @@
 //! The future that is an actor: takes messages, runs its futures, catches its panics and builds it anew.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use actix::{Actor, ActorState, AsyncContext, Running};
 use playhouse_rt::Sleep;
 
+use crate::context::Wait;
+use crate::deliver::Envelope;
+use crate::exclusive::{Body, Lent};
+use crate::items::poll_items;
 use crate::limits::BUDGET;
-use crate::mailbox::Receiver;
+use crate::reference::Cell;
 use crate::restart::{Restart, Verdict, admit};
-use crate::shared::Shared;
-use crate::{Ctx, Exit};
+use crate::shared::{Failure, LifeEnd, Manner};
+use crate::{Ctx, Exit, System};
 
-pub(crate) type Factory<A> = Box<dyn FnMut() -> A + Send>;
+/// Why an actor could not be built.
+pub type BuildError = Box<dyn Error + Send + Sync>;
+
+pub(crate) type Factory<A> = Box<dyn FnMut() -> Result<A, BuildError> + Send>;
 
 pub(crate) struct Runner<A: Actor<Context = Ctx<A>>> {
-    shared: Arc<Shared>,
+    system: System,
+    cell: Arc<Cell<A>>,
     factory: Factory<A>,
-    /// None before the start, after a panic and at the end.
-    actor: Option<A>,
-    ctx: Ctx<A>,
-    mailbox: Receiver<A>,
+    phase: Phase<A>,
+    /// Messages that were taken from the mailbox at once.
+    hand: VecDeque<Envelope<A>>,
+    /// Nothing more is taken; the end comes when all is handled.
+    draining: bool,
+    /// There are orders that could not be obeyed while a future had the actor for itself.
+    deferred: bool,
+    /// The turn ended only so that others of this thread can run.
+    yielded: bool,
+    life: u64,
     policy: Restart,
     restarts: VecDeque<Instant>,
-    backoff: Option<Pin<Box<Sleep>>>,
+    waker: Option<Waker>,
+}
+
+enum Phase<A: Actor<Context = Ctx<A>>> {
+    /// To be built, in the next turn.
+    Build,
+    /// Waits before it is built anew.
+    Backoff(Pin<Box<Sleep>>),
+    /// Has ended a life; whoever supervises it decides whether there is another. Why, if it ended by itself.
+    Parked(Option<Exit>),
+    Live(Box<Body<A>>),
+    /// A future has the actor for itself.
+    Lent(Lent<A>),
+    /// Between two phases: a panic finds this.
+    Nothing,
 }
 
 // The future of the actor is never pinned into: it owns its parts in boxes.
 impl<A: Actor<Context = Ctx<A>>> Unpin for Runner<A> {}
 
 impl<A: Actor<Context = Ctx<A>>> Runner<A> {
-    pub(crate) fn new(ctx: Ctx<A>, shared: Arc<Shared>, factory: Factory<A>, mailbox: Receiver<A>, policy: Restart) -> Runner<A> {
-        Runner { shared, factory, actor: None, ctx, mailbox, policy, restarts: VecDeque::new(), backoff: None }
+    pub(crate) fn new(system: System, cell: Arc<Cell<A>>, factory: Factory<A>, policy: Restart) -> Runner<A> {
+        // A supervised actor waits for the word of its supervisor.
+        let phase = if cell.shared.parent.is_some() { Phase::Parked(None) } else { Phase::Build };
+        Runner {
+            system,
+            cell,
+            factory,
+            phase,
+            hand: VecDeque::new(),
+            draining: false,
+            deferred: false,
+            yielded: false,
+            life: 1,
+            policy,
+            restarts: VecDeque::new(),
+            waker: None,
+        }
     }
 
     /// Runs until there is nothing to do now (pending) or ever (the reason).
     fn turn(&mut self, task: &mut Context<'_>) -> Poll<Exit> {
-        if let Some(backoff) = &mut self.backoff {
-            if self.shared.is_stopping() {
-                return Poll::Ready(self.shared.why_stopping());
-            }
-            if backoff.as_mut().poll(task).is_pending() {
-                return Poll::Pending;
-            }
-            self.backoff = None;
-        }
-        if self.actor.is_none() {
-            let actor = self.actor.insert((self.factory)());
-            self.ctx.state = ActorState::Running;
-            actor.started(&mut self.ctx);
-        }
-        let Some(actor) = &mut self.actor else { unreachable!("built above") };
-        let ctx = &mut self.ctx;
         let mut budget = BUDGET;
-        let mut unreferenced = false;
         loop {
-            if self.shared.is_stopping() {
-                ctx.state = ActorState::Stopping;
+            if self.cell.shared.has_orders()
+                && let Some(exit) = self.obey()
+            {
+                return Poll::Ready(exit);
             }
-            if ctx.state == ActorState::Stopping && !self.shared.is_stopping() && actor.stopping(ctx) == Running::Continue {
-                ctx.state = ActorState::Running;
-            }
-            if matches!(ctx.state, ActorState::Stopping | ActorState::Stopped) {
-                return Poll::Ready(self.shared.why_stopping());
-            }
-            // What the actor waits for has it for itself: no message is handled and nothing that it spawned runs meanwhile.
-            if let Some(mut wait) = ctx.waits.pop_front() {
-                if wait.as_mut().poll(actor, ctx, task).is_pending() {
-                    ctx.waits.push_front(wait);
-                    return Poll::Pending;
-                }
-            } else {
-                while budget > 0 && !unreferenced && !ctx.waiting() && !self.shared.is_stopping() {
-                    match self.mailbox.poll_recv(task) {
-                        Poll::Ready(Some(envelope)) => {
-                            budget -= 1;
-                            envelope.deliver(actor, ctx);
-                        }
-                        Poll::Ready(None) => unreferenced = true,
-                        Poll::Pending => break,
+            match &mut self.phase {
+                Phase::Nothing => unreachable!("a panic has put another phase in its place"),
+                Phase::Parked(Some(exit)) if self.cell.shared.parent.is_none() => return Poll::Ready(exit.clone()),
+                Phase::Parked(_) => return Poll::Pending,
+                Phase::Backoff(sleep) => {
+                    if sleep.as_mut().poll(task).is_pending() {
+                        return Poll::Pending;
                     }
+                    self.phase = Phase::Build;
                 }
-                if !ctx.waiting()
-                    && let Some(mut door) = ctx.side_door.take()
-                {
-                    door.poll(actor, ctx, task);
-                    unreferenced &= !door.connected();
-                    let _ = ctx.side_door.set(door);
-                }
-                // Once in every turn, however full the mailbox is.
-                let moved = !ctx.waiting() && poll_items(actor, ctx, task);
-                if budget > 0 && !moved && !ctx.waiting() && !self.shared.is_stopping() {
-                    let done = unreferenced && ctx.items.is_empty();
-                    return if done { Poll::Ready(Exit::Unreferenced) } else { Poll::Pending };
-                }
+                Phase::Build => self.build(),
+                Phase::Lent(lent) => match lent.poll(task) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(body) => {
+                        self.phase = Phase::Live(body);
+                        if std::mem::take(&mut self.deferred)
+                            && let Some(exit) = self.obey()
+                        {
+                            return Poll::Ready(exit);
+                        }
+                    }
+                },
+                Phase::Live(_) => match self.live(task, &mut budget) {
+                    Poll::Ready(Some(exit)) => return Poll::Ready(exit),
+                    Poll::Ready(None) => {}
+                    Poll::Pending => return Poll::Pending,
+                },
             }
             if budget == 0 {
                 // Others of this thread come first now.
+                self.yielded = true;
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -109,67 +130,221 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         }
     }
 
-    fn after_panic(&mut self, text: String) -> Option<Exit> {
-        self.shared.note_panic(text.clone());
-        tracing::warn!(actor = %self.shared.name, panic = %text, "an actor panicked");
-        // Its drop may panic as well; that changes nothing.
-        let actor = self.actor.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(actor)));
-        let _ = catch_unwind(AssertUnwindSafe(|| self.ctx.reset()));
-        match admit(&mut self.restarts, playhouse_rt::now(), &self.policy) {
-            Verdict::After(wait) => {
-                playhouse_rt::ledger::record("restart", || self.shared.name.to_string());
-                self.shared.totals.restarts.fetch_add(1, Ordering::Relaxed);
-                self.backoff = Some(Box::pin(playhouse_rt::sleep(wait)));
-                None
-            }
-            Verdict::Stop => Some(Exit::Panicked(text)),
+    fn build(&mut self) {
+        self.phase = Phase::Nothing;
+        let actor = match (self.factory)() {
+            Ok(actor) => actor,
+            Err(error) => return self.failed(Failure::Error(error.to_string())),
+        };
+        let ctx = Ctx::new(self.system.clone(), self.cell.clone());
+        let mut body = Box::new(Body { actor, ctx });
+        body.ctx.state = ActorState::Running;
+        body.actor.started(&mut body.ctx);
+        // Started when it has done what it waits for, and before any message.
+        if self.cell.shared.parent.is_some() {
+            body.ctx.exclusively(async |_, ctx: &mut Ctx<A>| ctx.shared().report_start());
         }
+        self.phase = Phase::Live(body);
+    }
+
+    /// One step of a living actor: ready when something has changed, with the reason when that was its end.
+    fn live(&mut self, task: &mut Context<'_>, budget: &mut u32) -> Poll<Option<Exit>> {
+        let Phase::Live(body) = &mut self.phase else { unreachable!("the caller has looked") };
+        let Body { actor, ctx } = &mut **body;
+        if ctx.state == ActorState::Stopping && ctx.failed.is_none() && actor.stopping(ctx) == Running::Continue {
+            ctx.state = ActorState::Running;
+        }
+        if matches!(ctx.state, ActorState::Stopping | ActorState::Stopped) {
+            return Poll::Ready(self.gave_up());
+        }
+        // What the actor waits for has it for itself: no message is handled and nothing that it spawned runs meanwhile.
+        match ctx.waits.pop_front() {
+            Some(Wait::Exclusive(lend)) => {
+                let Phase::Live(body) = std::mem::replace(&mut self.phase, Phase::Nothing) else { unreachable!("as above") };
+                self.phase = Phase::Lent(lend(body));
+                return Poll::Ready(None);
+            }
+            Some(Wait::Beside(mut work, scope)) => {
+                let pending = {
+                    let _entered = scope.enter();
+                    work.as_mut().poll(actor, ctx, task).is_pending()
+                };
+                if pending {
+                    ctx.waits.push_front(Wait::Beside(work, scope));
+                    return Poll::Pending;
+                }
+                return Poll::Ready(None);
+            }
+            None => {}
+        }
+        let shared = &self.cell.shared;
+        let mailbox = &self.cell.mailbox;
+        while *budget > 0 && !ctx.waiting() && !shared.has_orders() {
+            if mailbox.overtaken() {
+                mailbox.put_back(&mut self.hand);
+            }
+            if self.hand.is_empty() && !mailbox.refill(&mut self.hand) {
+                break;
+            }
+            let Some(envelope) = self.hand.pop_front() else { break };
+            mailbox.release();
+            *budget -= 1;
+            ctx.handled += 1;
+            envelope.deliver(actor, ctx);
+        }
+        if !ctx.waiting()
+            && let Some(mut door) = ctx.side_door.take()
+        {
+            door.poll(actor, ctx, task);
+            let _ = ctx.side_door.set(door);
+        }
+        // Once in every turn, however full the mailbox is.
+        if !ctx.waiting() && ctx.items.are_ready() {
+            poll_items(actor, ctx);
+            return Poll::Ready(None);
+        }
+        if *budget == 0 || ctx.waiting() || shared.has_orders() {
+            return Poll::Ready(None);
+        }
+        self.idle()
+    }
+
+    /// Nothing is to be done now: looks whether anything ever will, and goes to sleep.
+    fn idle(&mut self) -> Poll<Option<Exit>> {
+        let Phase::Live(body) = &mut self.phase else { unreachable!("the caller has looked") };
+        let shared = &self.cell.shared;
+        if self.draining && !body.ctx.items.are_answering() {
+            return Poll::Ready(Some(shared.why_stopped()));
+        }
+        // From here on, who brings something wakes this actor; what came before is looked for once more.
+        shared.park();
+        if !self.cell.mailbox.is_empty() || shared.has_orders() {
+            shared.unpark();
+            return Poll::Ready(None);
+        }
+        let side_door = body.ctx.side_door.get().is_some_and(|door| door.connected());
+        if !self.cell.is_referenced() && body.ctx.items.is_empty() && !side_door {
+            return Poll::Ready(Some(Exit::Unreferenced));
+        }
+        Poll::Pending
+    }
+
+    /// Does what others want; the reason, when that was its end.
+    fn obey(&mut self) -> Option<Exit> {
+        let shared = &self.cell.shared;
+        if matches!(self.phase, Phase::Lent(_)) {
+            // The future that has the actor may be half-way: it ends first, unless it was given its time already.
+            self.deferred = true;
+            return shared.look_at_orders().stop.filter(|(manner, _)| *manner == Manner::Now).map(|(_, exit)| exit);
+        }
+        let orders = shared.orders();
+        match (orders.stop, &self.phase) {
+            (None, _) => {}
+            // It has ended before it was told to, and that reason is the better one.
+            (Some(_), Phase::Parked(Some(own))) => return Some(own.clone()),
+            (Some((Manner::Drained, _)), Phase::Live(_)) => {
+                self.cell.mailbox.seal();
+                self.draining = true;
+            }
+            (Some((_, exit)), _) => return Some(exit),
+        }
+        if orders.suspend && !matches!(self.phase, Phase::Parked(_)) {
+            self.drop_body();
+            self.park(None, LifeEnd::Stopped);
+        }
+        if let Some(life) = orders.start
+            && matches!(self.phase, Phase::Parked(_))
+        {
+            if life > 1 {
+                self.count_restart();
+            }
+            self.life = life;
+            self.cell.shared.set_life(life);
+            self.phase = Phase::Build;
+        }
+        None
+    }
+
+    /// The actor stopped itself, or gave itself up.
+    fn gave_up(&mut self) -> Option<Exit> {
+        let Phase::Live(body) = &mut self.phase else { unreachable!("the caller has looked") };
+        if let Some(why) = body.ctx.failed.take() {
+            self.failed(Failure::Error(why));
+            return None;
+        }
+        if self.cell.shared.parent.is_none() {
+            return Some(self.cell.shared.why_stopped());
+        }
+        self.drop_body();
+        self.park(Some(Exit::Stopped), LifeEnd::Normal);
+        None
+    }
+
+    fn park(&mut self, exit: Option<Exit>, end: LifeEnd) {
+        self.phase = Phase::Parked(exit);
+        self.cell.shared.report_end(self.life, end);
+    }
+
+    fn count_restart(&self) {
+        let shared = &self.cell.shared;
+        playhouse_rt::ledger::record("restart", || shared.name().to_string());
+        shared.restarts.fetch_add(1, Ordering::Relaxed);
+        shared.common.totals.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// This life has failed. Without a supervisor the actor's own policy decides; parked with a reason, this was the last.
+    fn failed(&mut self, failure: Failure) {
+        let shared = &self.cell.shared;
+        shared.note_failure(failure.clone());
+        match &failure {
+            Failure::Panic(text) => tracing::warn!(actor = %shared.name(), panic = %text, "an actor panicked"),
+            Failure::Error(text) => tracing::warn!(actor = %shared.name(), error = %text, "an actor failed"),
+        }
+        let was_live = matches!(self.phase, Phase::Live(_));
+        if was_live {
+            self.drop_body();
+        }
+        self.phase = Phase::Nothing;
+        if self.cell.shared.parent.is_some() {
+            return self.park(Some(failure.clone().exit()), LifeEnd::Failed(failure));
+        }
+        self.phase = match admit(&mut self.restarts, playhouse_rt::now(), &self.policy) {
+            Verdict::After(wait) => {
+                self.count_restart();
+                Phase::Backoff(Box::pin(playhouse_rt::sleep(wait)))
+            }
+            Verdict::Stop => Phase::Parked(Some(failure.exit())),
+        };
+    }
+
+    /// Gives the state up, in order: the hook, then the drop. A panic in them changes nothing more.
+    fn drop_body(&mut self) {
+        if let Phase::Live(mut body) = std::mem::replace(&mut self.phase, Phase::Nothing) {
+            let stopped = catch_unwind(AssertUnwindSafe(|| {
+                body.ctx.state = ActorState::Stopped;
+                body.actor.stopped(&mut body.ctx);
+                drop(body);
+            }));
+            if let Err(panic) = stopped {
+                self.cell.shared.note_failure(Failure::Panic(playhouse_rt::panic_text(&*panic)));
+            }
+        }
+    }
+
+    fn after_panic(&mut self, text: String) {
+        // Its drop may panic as well; that changes nothing. The hook is not called: nobody knows what state it would find.
+        let phase = std::mem::replace(&mut self.phase, Phase::Nothing);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(phase)));
+        self.failed(Failure::Panic(text));
     }
 
     fn finish(&mut self, exit: Exit) {
-        if let Some(mut actor) = self.actor.take() {
-            self.ctx.state = ActorState::Stopped;
-            let stopped = catch_unwind(AssertUnwindSafe(|| {
-                actor.stopped(&mut self.ctx);
-                drop(actor);
-            }));
-            if let Err(panic) = stopped {
-                self.shared.note_panic(playhouse_rt::panic_text(&*panic));
-            }
-        }
-        playhouse_rt::ledger::record("stop", || format!("{}: {exit}", self.shared.name));
         // First the reason, then the end of the mailbox: who finds it closed finds the reason.
-        self.shared.note_exit(exit);
-        self.mailbox.close();
+        self.cell.shared.note_exit(exit.clone());
+        self.cell.mailbox.seal();
+        self.drop_body();
+        playhouse_rt::ledger::record("stop", || format!("{}: {exit}", self.cell.shared.name()));
     }
-}
-
-/// Polls what the actor spawned; true when something of it ended or new things came.
-fn poll_items<A: Actor<Context = Ctx<A>>>(actor: &mut A, ctx: &mut Ctx<A>, task: &mut Context<'_>) -> bool {
-    let mut moved = false;
-    // Taken out, so that an item can spawn others while it runs.
-    let mut items = std::mem::take(&mut ctx.items);
-    let mut at = 0;
-    while at < items.len() {
-        if ctx.cancelled.contains(&items[at].0) {
-            drop(items.remove(at));
-        } else if items[at].1.as_mut().poll(actor, ctx, task).is_ready() {
-            moved = true;
-            drop(items.remove(at));
-        } else {
-            at += 1;
-        }
-    }
-    if !ctx.cancelled.is_empty() {
-        items.retain(|(handle, _)| !ctx.cancelled.contains(handle));
-        let cancelled = std::mem::take(&mut ctx.cancelled);
-        ctx.items.retain(|(handle, _)| !cancelled.contains(handle));
-    }
-    moved |= !ctx.items.is_empty();
-    items.append(&mut ctx.items);
-    ctx.items = items;
-    moved
 }
 
 impl<A: Actor<Context = Ctx<A>>> Future for Runner<A> {
@@ -177,40 +352,76 @@ impl<A: Actor<Context = Ctx<A>>> Future for Runner<A> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.shared.begin_turn(task.waker());
+        if !this.waker.as_ref().is_some_and(|known| known.will_wake(task.waker())) {
+            this.waker = Some(task.waker().clone());
+            this.cell.shared.set_waker(task.waker());
+        }
+        this.cell.shared.begin_turn();
+        let began = this.cell.shared.common.timed().then(playhouse_rt::now);
         let turn = catch_unwind(AssertUnwindSafe(|| this.turn(task)));
         let exit = match turn {
             Ok(Poll::Pending) => None,
             Ok(Poll::Ready(exit)) => Some(exit),
             Err(panic) => {
-                let exit = this.after_panic(playhouse_rt::panic_text(&*panic));
-                // The back-off is polled in the next turn.
+                this.after_panic(playhouse_rt::panic_text(&*panic));
+                // What comes next is polled in the next turn.
+                this.yielded = true;
                 task.waker().wake_by_ref();
-                exit
+                None
             }
         };
+        this.measure(began);
         let done = exit.is_some();
+        let yielded = std::mem::take(&mut this.yielded);
         if let Some(exit) = exit {
             this.finish(exit);
+        } else if !yielded {
+            this.cell.shared.park();
+            if this.cell.shared.has_orders() {
+                task.waker().wake_by_ref();
+            }
         }
-        this.shared.end_turn();
+        this.cell.shared.end_turn();
         if done { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<A: Actor<Context = Ctx<A>>> Runner<A> {
+    fn measure(&mut self, began: Option<Instant>) {
+        let Phase::Live(body) = &mut self.phase else { return };
+        let handled = u64::from(std::mem::take(&mut body.ctx.handled));
+        let shared = &self.cell.shared;
+        let busy = began.map(|began| playhouse_rt::now().saturating_duration_since(began));
+        shared.note_handled(handled, busy);
+        if let Some(busy) = busy
+            && handled > 0
+        {
+            shared.common.totals.handling.record(busy / u32::try_from(handled).unwrap_or(u32::MAX));
+            if let Some(waited) = self.cell.mailbox.waited(handled) {
+                shared.common.totals.waiting.record(waited);
+            }
+        }
     }
 }
 
 impl<A: Actor<Context = Ctx<A>>> Drop for Runner<A> {
     fn drop(&mut self) {
+        let shared = &self.cell.shared;
         // Dropped while it was alive, with its thread or its node: who waits for it learns that.
-        self.shared.note_exit(Exit::NodeStopped);
-        self.mailbox.close();
+        shared.note_exit(Exit::NodeStopped);
+        self.cell.mailbox.seal();
         // All that was the actor's goes before its end is announced; a panic on the way changes nothing.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            self.actor = None;
-            self.ctx.reset();
-            while self.mailbox.try_recv().is_ok() {}
-        }));
-        self.shared.totals.alive.fetch_sub(1, Ordering::Relaxed);
-        self.ctx.system().forget(&self.shared);
-        self.shared.announce_end();
+        let phase = std::mem::replace(&mut self.phase, Phase::Nothing);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(phase)));
+        let mut lost = std::mem::take(&mut self.hand);
+        lost.extend(self.cell.mailbox.drain());
+        for envelope in lost {
+            self.cell.lose(envelope);
+        }
+        let shared = &self.cell.shared;
+        shared.common.totals.alive.fetch_sub(1, Ordering::Relaxed);
+        self.system.forget(shared);
+        shared.announce_end();
+        shared.report_gone(self.life);
     }
 }

@@ -1,6 +1,6 @@
-//! A system: the actors of one node, by name, and the threads that they live on.
+//! The actors of one node.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,18 +8,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Actor;
-use playhouse_rt::Locals;
+use playhouse_rt::{Blocking, Locals};
 use playhouse_wire::limits::DEADLINE_MAX;
-use playhouse_wire::{ActorName, NodeName, RemoteError};
+use playhouse_wire::{ActorName, Exit, Incarnation, NodeName, RemoteError};
 
-use crate::counters::{Counters, Totals};
-use crate::error::{Exit, NameTaken};
-use crate::limits::MAILBOX;
-use crate::mailbox;
-use crate::protocol::{Answer, Arrival, Inbound, Protocol, Published, Remote, Route};
+use crate::common::Common;
+use crate::counters::{Counters, Distribution};
+use crate::deliver::short_name;
+use crate::error::NameTaken;
+use crate::inbound::{Answer, Answers, Door, Published, Taken};
+use crate::letters::{DeadLetter, DeadLetters, Letter};
+use crate::limits::{BLOCKING, MAILBOX};
+use crate::mailbox::{Mailbox, Overflow};
+use crate::protocol::{Arrival, Remote};
+use crate::reference::Cell;
 use crate::restart::Restart;
-use crate::runner::Runner;
-use crate::shared::Shared;
+use crate::route::Route;
+use crate::runner::{BuildError, Factory, Runner};
+use crate::shared::{Life, Manner, Shared, Supervised};
+use crate::tree::{self, Supervision, SupervisorRef, TreeError};
 use crate::{Ctx, Ref};
 
 /// The actors of one node. A value, not a global: several live in one process. Cheap to clone.
@@ -27,53 +34,68 @@ use crate::{Ctx, Ref};
 pub struct System(Arc<Inner>);
 
 struct Inner {
-    node: NodeName,
+    common: Arc<Common>,
     locals: Locals,
+    blocking: Blocking,
     next: AtomicU64,
     stopping: AtomicBool,
     directory: Mutex<Directory>,
-    totals: Arc<Totals>,
 }
 
 #[derive(Default)]
 struct Directory {
     /// All that live, by number: in the order of their starts.
-    alive: BTreeMap<u64, Arc<Shared>>,
-    numbers: BTreeMap<ActorName, u64>,
-    /// Those that were given a name.
-    named: BTreeMap<ActorName, Named>,
-    protocols: BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>,
-}
-
-struct Named {
-    /// A `Ref<A>`.
-    reference: Box<dyn Any + Send + Sync>,
-    inbound: Option<Arc<dyn Inbound>>,
-}
-
-/// Where messages of other nodes enter an actor; see [`System::door`]. Cheap to clone.
-#[derive(Clone)]
-pub struct Door(Arc<dyn Inbound>);
-
-impl fmt::Debug for Door {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Door")
-    }
+    alive: BTreeMap<u64, Arc<dyn Life>>,
+    /// Those that were given a name: their numbers, and a `Ref<A>` each, or nothing for a supervisor.
+    named: BTreeMap<ActorName, (u64, Box<dyn Any + Send + Sync>)>,
+    supervisors: BTreeMap<u64, SupervisorRef>,
 }
 
 /// How an actor is to live.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpawnOptions {
-    /// How many messages its mailbox holds; one more is refused.
+    /// How many messages its mailbox holds.
     pub mailbox: usize,
-    /// Whether it is built anew after a panic.
+    /// What becomes of one more.
+    pub overflow: Overflow,
+    /// Whether it is built anew after a failure. An actor under a supervisor is built anew by that one's choice.
     pub restart: Restart,
+    /// Whether other nodes may stop it, and link it to actors of theirs.
+    pub stoppable: bool,
 }
 
 impl Default for SpawnOptions {
     fn default() -> SpawnOptions {
-        SpawnOptions { mailbox: MAILBOX, restart: Restart::default() }
+        SpawnOptions { mailbox: MAILBOX, overflow: Overflow::default(), restart: Restart::default(), stoppable: true }
     }
+}
+
+/// What a system could not do before it stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Actors that had not ended in time; they still run.
+    pub late: Vec<ActorName>,
+    /// Messages that waited in mailboxes and were not handled. Who asked was told; each is a dead letter.
+    pub lost: u64,
+}
+
+/// What is known of one actor now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActorStatus {
+    /// Its name.
+    pub name: ActorName,
+    /// The last part of its type.
+    pub kind: &'static str,
+    /// Messages that wait for it.
+    pub depth: usize,
+    /// How many may.
+    pub bound: usize,
+    /// Messages that it has handled.
+    pub handled: u64,
+    /// How long it has been running, if times are taken (see [`System::take_times`]).
+    pub busy: Duration,
+    /// How often it was built anew.
+    pub restarts: u32,
 }
 
 impl System {
@@ -82,13 +104,22 @@ impl System {
     /// # Errors
     /// When the operating system gives no threads.
     pub fn new(node: NodeName, threads: usize) -> std::io::Result<System> {
+        System::of_life(node, Incarnation(0), threads)
+    }
+
+    /// The same, for a certain life of the node: actors without a name of their own are called after it, so that another life's are
+    /// not mistaken for them.
+    ///
+    /// # Errors
+    /// As [`System::new`].
+    pub fn of_life(node: NodeName, life: Incarnation, threads: usize) -> std::io::Result<System> {
         Ok(System(Arc::new(Inner {
-            node,
+            common: Arc::new(Common::new(node, life)),
             locals: Locals::new(threads)?,
+            blocking: Blocking::new(BLOCKING),
             next: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
             directory: Mutex::default(),
-            totals: Arc::default(),
         })))
     }
 
@@ -96,17 +127,27 @@ impl System {
         self.0.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn common(&self) -> &Arc<Common> {
+        &self.0.common
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Acquire)
+    }
+
     /// The node's name.
     pub fn node(&self) -> &NodeName {
-        &self.0.node
+        &self.0.common.node
     }
 
-    /// What has happened since the start.
-    pub fn counters(&self) -> Counters {
-        self.0.totals.read()
+    /// The pool for work that blocks; see [`Ctx::offload`].
+    pub fn blocking(&self) -> &Blocking {
+        &self.0.blocking
     }
 
-    /// Starts an actor without a name, built by `factory` now and after each panic. It lives until it is stopped, or until nobody
+    // To start actors.
+
+    /// Starts an actor without a name, built by `factory` now and after each failure. It lives until it is stopped, or until nobody
     /// holds a reference to it and its futures are done.
     pub fn spawn<A, F>(&self, factory: F) -> Ref<A>
     where
@@ -122,10 +163,8 @@ impl System {
         A: Actor<Context = Ctx<A>>,
         F: FnMut() -> A + Send + 'static,
     {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let name = ActorName::new(&format!("_/{number}")).expect("digits make a name");
-        let (reference, start) = self.prepare(name, number, options, factory);
-        self.directory().alive.insert(number, start.shared.clone());
+        let (reference, start) = self.prepare(None, options, infallible(factory), None);
+        self.directory().alive.insert(start.life.shared().number, start.life.clone());
         start.go();
         reference
     }
@@ -139,7 +178,7 @@ impl System {
         A: Actor<Context = Ctx<A>>,
         F: FnMut() -> A + Send + 'static,
     {
-        self.spawn_entry(name, options, factory, |_| None)
+        self.spawn_entry(name, options, infallible(factory), None, |_| ())
     }
 
     /// Starts an actor under a name by which other nodes can reach it.
@@ -151,32 +190,87 @@ impl System {
         A: Remote,
         F: FnMut() -> A + Send + 'static,
     {
-        let protocol = self.protocol::<A>();
-        self.spawn_entry(name, options, factory, |actor| Some(Arc::new(Published { actor: actor.clone(), protocol })))
+        self.spawn_entry(name, options, infallible(factory), None, |actor| self.publish(actor, options))
     }
 
-    fn spawn_entry<A, F>(
+    /// Starts a supervisor with its children, and waits until all of them have started.
+    ///
+    /// # Errors
+    /// When a child could not be started, however often it was tried, or a name is none or taken. Nothing is left of it then. When this
+    /// is dropped half-way, the supervisor goes on.
+    pub async fn supervise(&self, supervision: Supervision) -> Result<SupervisorRef, TreeError> {
+        tree::start(self, supervision).await
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.0.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Any number, another one each time.
+    pub(crate) fn dice(&self) -> u64 {
+        // SplitMix64's finalizer: the spans count up, and all bits must move.
+        let mut dice = self.0.common.span();
+        dice = (dice ^ (dice >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        dice = (dice ^ (dice >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        dice ^ (dice >> 31)
+    }
+
+    pub(crate) fn is_taken(&self, name: &str) -> bool {
+        self.directory().named.contains_key(name)
+    }
+
+    /// Makes a supervisor known under its name.
+    pub(crate) fn enlist(&self, life: &Arc<dyn Life>, supervisor: SupervisorRef) -> Result<(), NameTaken> {
+        let shared = life.shared();
+        let mut directory = self.directory();
+        if directory.named.contains_key(shared.name()) {
+            return Err(NameTaken(shared.name().clone()));
+        }
+        directory.named.insert(shared.name().clone(), (shared.number, Box::new(())));
+        directory.alive.insert(shared.number, life.clone());
+        directory.supervisors.insert(shared.number, supervisor);
+        drop(directory);
+        if self.is_stopping() {
+            shared.stop(Manner::Soon, Exit::NodeStopped);
+        }
+        Ok(())
+    }
+
+    /// The supervisors that nobody supervises, in the order of their starts.
+    pub fn supervisors(&self) -> Vec<SupervisorRef> {
+        let directory = self.directory();
+        let top = directory
+            .supervisors
+            .iter()
+            .filter(|(number, _)| directory.alive.get(number).is_some_and(|life| life.shared().parent.is_none()));
+        top.map(|(_, supervisor)| supervisor.clone()).collect()
+    }
+
+    /// Lets other nodes reach an actor by its name.
+    pub(crate) fn publish<A: Remote>(&self, actor: &Ref<A>, options: SpawnOptions) {
+        let doors = &self.0.common.doors;
+        let published = Published { actor: actor.clone(), protocol: doors.protocol::<A>(), stoppable: options.stoppable };
+        doors.open(actor.name(), Arc::new(published));
+    }
+
+    pub(crate) fn spawn_entry<A: Actor<Context = Ctx<A>>>(
         &self,
         name: ActorName,
         options: SpawnOptions,
-        factory: F,
-        inbound: impl FnOnce(&Ref<A>) -> Option<Arc<dyn Inbound>>,
-    ) -> Result<Ref<A>, NameTaken>
-    where
-        A: Actor<Context = Ctx<A>>,
-        F: FnMut() -> A + Send + 'static,
-    {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let (reference, start) = self.prepare(name.clone(), number, options, factory);
-        let named = Named { reference: Box::new(reference.clone()), inbound: inbound(&reference) };
+        factory: Factory<A>,
+        parent: Option<Supervised>,
+        publish: impl FnOnce(&Ref<A>),
+    ) -> Result<Ref<A>, NameTaken> {
+        let (reference, start) = self.prepare(Some(name.clone()), options, factory, parent);
+        let number = start.life.shared().number;
+        let named: Box<dyn Any + Send + Sync> = Box::new(reference.clone());
         let taken = {
             let mut directory = self.directory();
             if directory.named.contains_key(&name) {
                 Some(named)
             } else {
-                directory.named.insert(name.clone(), named);
-                directory.numbers.insert(name.clone(), number);
-                directory.alive.insert(number, start.shared.clone());
+                directory.named.insert(name.clone(), (number, named));
+                directory.alive.insert(number, start.life.clone());
                 None
             }
         };
@@ -185,50 +279,97 @@ impl System {
             start.give_up();
             return Err(NameTaken(name));
         }
+        publish(&reference);
         start.go();
         Ok(reference)
     }
 
-    fn prepare<A, F>(&self, name: ActorName, number: u64, options: SpawnOptions, factory: F) -> (Ref<A>, Start)
-    where
-        A: Actor<Context = Ctx<A>>,
-        F: FnMut() -> A + Send + 'static,
-    {
-        let shared = Arc::new(Shared::new(name, number, self.0.totals.clone()));
-        let (sender, receiver) = mailbox::channel(options.mailbox);
-        let reference = Ref::local(sender.clone(), shared.clone());
-        let weak = sender.downgrade();
-        let (system, of_runner) = (self.clone(), shared.clone());
+    fn prepare<A: Actor<Context = Ctx<A>>>(
+        &self,
+        name: Option<ActorName>,
+        options: SpawnOptions,
+        factory: Factory<A>,
+        parent: Option<Supervised>,
+    ) -> (Ref<A>, Start) {
+        let number = self.next_number();
+        let shared = Shared::new(number, name, short_name::<A>, self.0.common.clone(), parent);
+        let cell = Arc::new(Cell::new(shared, Mailbox::new(options.mailbox, options.overflow)));
+        let reference = Ref::to_cell(cell.clone());
+        let life = cell.clone();
+        let system = self.clone();
         let go = Box::new(move |locals: &Locals| {
             // Actors are dealt out to the threads in turn.
-            locals.spawn(number as usize, move || {
-                let ctx = Ctx::new(system, of_runner.clone(), weak);
-                Runner::new(ctx, of_runner, Box::new(factory), receiver, options.restart)
-            });
+            locals.spawn(number as usize, move || Runner::new(system, cell, factory, options.restart));
         });
-        (reference, Start { system: self.clone(), shared, go })
+        (reference, Start { system: self.clone(), life, go })
     }
+
+    // To find actors.
 
     /// The actor of that name and type that lives here.
     pub fn lookup<A: Actor<Context = Ctx<A>>>(&self, name: &str) -> Option<Ref<A>> {
-        self.directory().named.get(name)?.reference.downcast_ref::<Ref<A>>().cloned()
+        self.directory().named.get(name)?.1.downcast_ref::<Ref<A>>().cloned()
     }
 
     /// A reference to the actor called `name` on the node that `route` leads to. Whether it lives there shows when it is asked.
     pub fn remote<A: Remote>(&self, route: Arc<dyn Route>, name: ActorName) -> Ref<A> {
-        Ref::remote(route, name, self.protocol::<A>())
+        let common = self.0.common.clone();
+        Ref::remote(route, name, common.doors.protocol::<A>(), common)
     }
 
-    fn protocol<A: Remote>(&self) -> Arc<Protocol<A>> {
-        let known = self.directory().protocols.get(&TypeId::of::<A>()).cloned();
-        if let Some(Ok(protocol)) = known.map(|known| known.downcast::<Protocol<A>>()) {
-            return protocol;
-        }
-        // Outside the lock: it runs the author's code.
-        let protocol = Arc::new(Protocol::<A>::of());
-        self.directory().protocols.insert(TypeId::of::<A>(), protocol.clone());
-        protocol
+    /// Tells how other nodes are reached, for references that arrive in messages.
+    pub fn set_routes(&self, routes: impl Fn(&NodeName) -> Arc<dyn Route> + Send + Sync + 'static) {
+        self.0.common.doors.set_routes(Some(Arc::new(routes)));
     }
+
+    // To see what happens.
+
+    /// What has happened since the start.
+    pub fn counters(&self) -> Counters {
+        let common = &self.0.common;
+        common.totals.read(common.letters.count())
+    }
+
+    /// Hears of dead letters, from now on.
+    pub fn dead_letters(&self) -> DeadLetters {
+        self.0.common.letters.listen()
+    }
+
+    /// Takes the time that messages wait and are handled, from now on or no more. Costs each turn of an actor two looks at the clock;
+    /// waits are sampled.
+    pub fn take_times(&self, yes: bool) {
+        self.0.common.timed.store(yes, Ordering::Relaxed);
+    }
+
+    /// How long messages waited in mailboxes: a sample, of the time when times were taken.
+    pub fn wait_times(&self) -> Distribution {
+        self.0.common.totals.waiting.read()
+    }
+
+    /// How long messages were handled, each turn of an actor on average, of the time when times were taken.
+    pub fn handle_times(&self) -> Distribution {
+        self.0.common.totals.handling.read()
+    }
+
+    /// The actors that live now, in the order of their starts: at most `max` of them.
+    pub fn actors(&self, max: usize) -> Vec<ActorStatus> {
+        let lives: Vec<_> = self.directory().alive.values().take(max).cloned().collect();
+        let status = |life: Arc<dyn Life>| {
+            let shared = life.shared();
+            ActorStatus {
+                name: shared.name().clone(),
+                kind: (shared.kind)(),
+                depth: life.depth(),
+                bound: life.bound(),
+                handled: shared.handled.load(Ordering::Relaxed),
+                busy: Duration::from_nanos(shared.busy.load(Ordering::Relaxed)),
+                restarts: shared.restarts.load(Ordering::Relaxed),
+            }
+        };
+        lives.into_iter().map(status).collect()
+    }
+
+    // For messages of other nodes.
 
     /// The door to the actor of that name, for messages of other nodes. It stays the door to that actor, also when another one gets
     /// the name.
@@ -236,20 +377,29 @@ impl System {
     /// # Errors
     /// When no actor of that name may be reached from other nodes.
     pub fn door(&self, name: &str) -> Result<Door, RemoteError> {
-        let inbound = self.directory().named.get(name).and_then(|named| named.inbound.clone());
-        inbound.map(Door).ok_or(RemoteError::UnknownActor)
+        self.0.common.doors.find(name).map(Door).ok_or(RemoteError::UnknownActor)
     }
 
-    /// Takes a tell from another node.
+    /// Takes a tell from another node, to the actor called `to`.
     ///
     /// # Errors
-    /// Why it could not be delivered; it is counted as a dead letter.
-    pub fn receive_tell(&self, door: &Result<Door, RemoteError>, arrival: &Arrival<'_>) -> Result<(), RemoteError> {
+    /// Why it could not be delivered; it is a dead letter.
+    pub fn receive_tell(&self, to: &str, door: &Result<Door, RemoteError>, arrival: &Arrival<'_>) -> Result<Taken, RemoteError> {
         let result = door.as_ref().map_err(Clone::clone).and_then(|door| door.0.tell(arrival));
-        if result.is_err() {
-            self.0.totals.dead_letters.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = &result {
+            self.undelivered(to, arrival, error);
         }
         result
+    }
+
+    /// Notes that a tell from another node was not delivered after all: one that waited.
+    pub fn undelivered(&self, to: &str, arrival: &Arrival<'_>, error: &RemoteError) {
+        self.0.common.letters.post(|| DeadLetter {
+            to: ActorName::new(to).unwrap_or_else(|_| ActorName::new("_/no-name").expect("a name")),
+            message: Letter::Wire(arrival.id, arrival.lane),
+            from: Some(arrival.from.node.clone()),
+            why: error.to_string(),
+        });
     }
 
     /// Takes an ask from another node and gives its encoded answer, later.
@@ -261,83 +411,114 @@ impl System {
         door: &Result<Door, RemoteError>,
         arrival: &Arrival<'_>,
         within: Duration,
-    ) -> Result<impl Future<Output = Result<Vec<u8>, RemoteError>> + Send + use<>, RemoteError> {
-        let door = door.as_ref().map_err(Clone::clone)?;
-        let answer: Answer = door.0.ask(arrival, within.min(DEADLINE_MAX))?;
-        Ok(answer)
+    ) -> Result<Answer, RemoteError> {
+        door.as_ref().map_err(Clone::clone)?.0.ask(arrival, within.min(DEADLINE_MAX))
     }
 
-    /// Stops all actors, the youngest first, each after the former has ended, and waits for them no longer than `within` in all.
-    /// Gives the names of those that had not ended by then. Actors that start meanwhile are stopped at once and waited for as well.
+    /// Takes an ask with many answers from another node, and gives them, encoded, one by one.
+    ///
+    /// # Errors
+    /// Why it was not handled.
+    pub fn receive_open(
+        &self,
+        door: &Result<Door, RemoteError>,
+        arrival: &Arrival<'_>,
+        within: Duration,
+    ) -> Result<Answers, RemoteError> {
+        door.as_ref().map_err(Clone::clone)?.0.open(arrival, within.min(DEADLINE_MAX))
+    }
+
+    // To end.
+
+    /// Stops all actors, the youngest first, each after the former has ended: it handles what is in its mailbox, answers what it can,
+    /// and takes nothing new. A supervisor stops its children. Who has not ended after `within`, counted over all, is cut off at its next
+    /// wait, and counts as late if even that does not end it. Actors that start meanwhile are stopped as well.
     ///
     /// Not to be awaited within an actor: that one would wait for its own end. Dropped half-way, it leaves the older actors running.
-    pub async fn stop(&self, within: Duration) -> Vec<ActorName> {
+    pub async fn stop(&self, within: Duration) -> Shutdown {
         self.0.stopping.store(true, Ordering::Release);
-        let deadline = playhouse_rt::now() + within;
+        let lost_before = self.counters().lost;
+        let deadline = playhouse_rt::now() + within.min(DEADLINE_MAX);
         let mut late = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         loop {
             let youngest = {
                 let directory = self.directory();
-                directory
-                    .alive
-                    .iter()
-                    .rev()
-                    .find(|(number, _)| !seen.contains(*number))
-                    .map(|(number, shared)| (*number, shared.clone()))
+                let mut unseen = directory.alive.iter().rev().filter(|(number, _)| !seen.contains(*number));
+                // Those under a supervisor are its business.
+                unseen.find(|(_, life)| life.shared().parent.is_none()).map(|(number, life)| (*number, life.clone()))
             };
-            let Some((number, shared)) = youngest else { return late };
+            let Some((number, life)) = youngest else { break };
             seen.insert(number);
-            shared.stop(Exit::NodeStopped);
+            let shared = life.shared();
+            shared.stop(Manner::Drained, Exit::NodeStopped);
             let left = deadline.saturating_duration_since(playhouse_rt::now());
-            if playhouse_rt::timeout(left, shared.ended()).await.is_err() {
-                late.push(shared.name.clone());
+            if playhouse_rt::timeout(left, shared.ended()).await.is_ok() {
+                continue;
+            }
+            shared.stop(Manner::Now, Exit::NodeStopped);
+            // One that is not in the midst of something ends at once.
+            if playhouse_rt::timeout(crate::limits::ABORT_GRACE, shared.ended()).await.is_err() {
+                late.push(shared.name().clone());
             }
         }
+        self.0.common.doors.set_routes(None);
+        Shutdown { late, lost: self.counters().lost - lost_before }
     }
 
     pub(crate) fn forget(&self, shared: &Shared) {
+        let _door = if self.0.common.doors.are_closed() { None } else { self.0.common.doors.close(shared.name().as_str()) };
         // What the directory held is dropped outside its lock: it may be the last reference to other actors.
-        let _named = {
+        let _held = {
             let mut directory = self.directory();
-            directory.alive.remove(&shared.number);
-            if directory.numbers.get(&shared.name) == Some(&shared.number) {
-                directory.numbers.remove(&shared.name);
-                directory.named.remove(&shared.name)
-            } else {
-                None
-            }
+            let life = directory.alive.remove(&shared.number);
+            let is_its_own = |directory: &Directory| {
+                !directory.named.is_empty()
+                    && directory.named.get(shared.name()).is_some_and(|(number, _)| *number == shared.number)
+            };
+            let named = is_its_own(&directory).then(|| directory.named.remove(shared.name()));
+            let supervisor = directory.supervisors.remove(&shared.number);
+            (life, named, supervisor)
         };
     }
+}
+
+/// A factory that cannot fail but by a panic.
+pub(crate) fn infallible<A, F>(mut factory: F) -> Factory<A>
+where
+    A: Actor<Context = Ctx<A>>,
+    F: FnMut() -> A + Send + 'static,
+{
+    Box::new(move || Ok::<A, BuildError>(factory()))
 }
 
 /// An actor that is ready to start.
 struct Start {
     system: System,
-    shared: Arc<Shared>,
+    life: Arc<dyn Life>,
     go: Box<dyn FnOnce(&Locals)>,
 }
 
 impl Start {
     fn go(self) {
-        let totals = &self.system.0.totals;
+        let totals = &self.system.0.common.totals;
         totals.spawned.fetch_add(1, Ordering::Relaxed);
         totals.alive.fetch_add(1, Ordering::Relaxed);
-        if self.system.0.stopping.load(Ordering::Acquire) {
-            self.shared.stop(Exit::NodeStopped);
+        if self.system.is_stopping() {
+            self.life.shared().stop(Manner::Soon, Exit::NodeStopped);
         }
-        playhouse_rt::ledger::record("spawn", || self.shared.name.to_string());
+        playhouse_rt::ledger::record("spawn", || self.life.shared().name().to_string());
         (self.go)(&self.system.0.locals);
     }
 
     fn give_up(self) {
-        self.shared.note_exit(Exit::Stopped);
-        self.shared.announce_end();
+        self.life.shared().note_exit(Exit::Stopped);
+        self.life.shared().announce_end();
     }
 }
 
 impl fmt::Debug for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "System({}, {:?})", self.0.node, self.counters())
+        write!(f, "System({}, {:?})", self.node(), self.counters())
     }
 }

@@ -1,33 +1,18 @@
 //! What an actor promises, on the operating system and in the simulation: one body for both.
 #![allow(missing_docs)]
 
+mod common;
+
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
+use common::run;
 use playhouse_actors::prelude::*;
-use playhouse_actors::{Arrival, Origin, Route, RouteError};
+use playhouse_actors::{Answers, Arrival, Origin, Outgoing, PollItems, RawItems, Route, RouteError, Watching};
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::Incarnation;
-
-fn run<F: Future<Output = ()>>(body: impl Fn(System) -> F) {
-    let system = || System::new(NodeName::new("here").unwrap(), 2).unwrap();
-    #[cfg(not(madsim))]
-    playhouse_rt::run(2, async {
-        let system = system();
-        body(system.clone()).await;
-        assert_eq!(system.stop(Duration::from_secs(10)).await, []);
-        assert_eq!(system.counters().alive, 0, "nothing is left behind");
-    })
-    .unwrap();
-    #[cfg(madsim)]
-    for seed in 0..20 {
-        playhouse_rt::sim::run(seed, async {
-            let system = system();
-            body(system.clone()).await;
-            assert_eq!(system.stop(Duration::from_secs(10)).await, []);
-        });
-    }
-}
 
 /// Keeps a list; its messages do odd things.
 #[derive(Default)]
@@ -356,25 +341,46 @@ impl std::fmt::Debug for Loopback {
         write!(f, "Loopback")
     }
 }
+
+fn arrival<'a>(from: &'a Origin, message: &Outgoing<'a>) -> Arrival<'a> {
+    let Outgoing { lane, id, priority, trace, payload, .. } = *message;
+    Arrival { from, lane, id, priority, trace, payload }
+}
+
+struct Items(Result<Answers, AskError>, ActorName);
+impl PollItems for Items {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<bytes::Bytes, AskError>>> {
+        let to = self.1.clone();
+        match &mut self.0 {
+            Ok(answers) => answers
+                .as_mut()
+                .poll_next(cx)
+                .map(|next| next.map(|n| n.map(Into::into).map_err(|e| AskError::from_remote(e, &to)))),
+            Err(error) => Poll::Ready(Some(Err(error.clone()))),
+        }
+    }
+}
+
 impl Route for Loopback {
     fn node(&self) -> &NodeName {
         self.0.node()
     }
-    fn tell(&self, lane: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
-        let _ = self.0.receive_tell(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload });
+    fn tell(&self, message: &Outgoing<'_>) -> Result<(), RouteError> {
+        let (from, to) = (me(), message.to.as_str());
+        let _ = self.0.receive_tell(to, &self.0.door(to), &arrival(&from, message));
         Ok(())
+    }
+    fn ready<'a>(&'a self, _: Lane, _: &'a ActorName) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
     }
     fn ask(
         &self,
-        lane: Lane,
-        to: &ActorName,
-        id: MessageId,
-        payload: &[u8],
+        message: &Outgoing<'_>,
         within: Duration,
         reply: oneshot::Sender<Result<bytes::Bytes, AskError>>,
-    ) -> Result<(), RouteError> {
-        let answer = self.0.receive_ask(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload }, within);
-        let to = to.clone();
+    ) -> Result<u64, RouteError> {
+        let (from, to) = (me(), message.to.clone());
+        let answer = self.0.receive_ask(&self.0.door(to.as_str()), &arrival(&from, message), within);
         playhouse_rt::spawn(async move {
             let answer = match answer {
                 Ok(answer) => answer.await,
@@ -382,7 +388,24 @@ impl Route for Loopback {
             };
             let _ = reply.send(answer.map(Into::into).map_err(|e| AskError::from_remote(e, &to)));
         });
-        Ok(())
+        Ok(0)
+    }
+    fn cancel(&self, _: u64) {}
+    fn open(&self, message: &Outgoing<'_>, within: Duration) -> Result<RawItems, RouteError> {
+        let (from, to) = (me(), message.to.clone());
+        let answers = self.0.receive_open(&self.0.door(to.as_str()), &arrival(&from, message), within);
+        Ok(Box::pin(Items(answers.map_err(|e| AskError::from_remote(e, &to)), to)))
+    }
+    fn watch(&self, to: &ActorName, _: Option<&ActorName>) -> Watching {
+        match self.0.door(to.as_str()) {
+            Ok(door) => door.ended(),
+            Err(_) => Box::pin(std::future::ready(Exit::NoActor)),
+        }
+    }
+    fn stop(&self, to: &ActorName, exit: Exit) {
+        if let Ok(door) = self.0.door(to.as_str()) {
+            door.stop(exit);
+        }
     }
 }
 

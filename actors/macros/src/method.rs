@@ -16,6 +16,8 @@ pub(crate) const OF_REFERENCES: &[&str] = &[
     "tell_when_ready",
     "ask",
     "ask_within",
+    "with_priority",
+    "drain",
     "stop",
     "ended",
     "depth",

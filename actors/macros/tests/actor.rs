@@ -3,11 +3,12 @@
 //! Run by `actors/node`, where the names that the macro writes are.
 #![deny(missing_docs, unreachable_pub, unused, clippy::all)]
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use playhouse::prelude::*;
 use playhouse::rt;
-use playhouse_actors::{Arrival, Origin, Route, RouteError};
+use playhouse_actors::{Arrival, Origin, Outgoing, RawItems, Route, RouteError, Watching};
 use playhouse_wire::Incarnation;
 
 fn run<F: Future<Output = ()>>(body: impl Fn(System) -> F) {
@@ -124,23 +125,37 @@ impl Route for Loopback {
     fn node(&self) -> &NodeName {
         self.0.node()
     }
-    fn tell(&self, lane: Lane, to: &ActorName, id: MessageId, payload: &[u8]) -> Result<(), RouteError> {
-        self.0.receive_tell(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload }).unwrap();
+    fn tell(&self, message: &Outgoing<'_>) -> Result<(), RouteError> {
+        let to = message.to.as_str();
+        self.0.receive_tell(to, &self.0.door(to), &arrival(message, &me())).unwrap();
         Ok(())
+    }
+    fn ready<'a>(&'a self, _: Lane, _: &'a ActorName) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
     }
     fn ask(
         &self,
-        lane: Lane,
-        to: &ActorName,
-        id: MessageId,
-        payload: &[u8],
+        message: &Outgoing<'_>,
         within: Duration,
         reply: rt::sync::oneshot::Sender<Result<bytes::Bytes, AskError>>,
-    ) -> Result<(), RouteError> {
-        let answer = self.0.receive_ask(&self.0.door(to.as_str()), &Arrival { from: &me(), lane, id, payload }, within).unwrap();
+    ) -> Result<u64, RouteError> {
+        let answer = self.0.receive_ask(&self.0.door(message.to.as_str()), &arrival(message, &me()), within).unwrap();
         rt::spawn(async move { reply.send(answer.await.map(Into::into).map_err(|_| AskError::Timeout)).unwrap() });
-        Ok(())
+        Ok(0)
     }
+    fn cancel(&self, _: u64) {}
+    fn open(&self, _: &Outgoing<'_>, _: Duration) -> Result<RawItems, RouteError> {
+        Err(RouteError::Full)
+    }
+    fn watch(&self, _: &ActorName, _: Option<&ActorName>) -> Watching {
+        Box::pin(std::future::pending())
+    }
+    fn stop(&self, _: &ActorName, _: Exit) {}
+}
+
+fn arrival<'a>(message: &Outgoing<'a>, from: &'a Origin) -> Arrival<'a> {
+    let Outgoing { lane, id, priority, trace, payload, .. } = *message;
+    Arrival { from, lane, id, priority, trace, payload }
 }
 
 #[test]
@@ -169,7 +184,7 @@ fn each_message_has_its_number_its_version_and_its_lane() {
             let id = MessageId { id, version };
             let answer = system.receive_ask(
                 &system.door("counter"),
-                &Arrival { from: &me(), lane, id, payload: &payload },
+                &Arrival { from: &me(), lane, id, priority: Priority::Normal, trace: None, payload: &payload },
                 Duration::from_secs(1),
             );
             async { answer?.await }

@@ -148,7 +148,9 @@ impl Handler<StartWorker> for Agent {
             let (ground, of_worker) = (self.ground.clone(), id.clone());
             let name = worker_name(&id);
             let worker =
-                ctx.system().spawn_remote(name, SpawnOptions::default(), move || Worker::new(ground.clone(), of_worker.clone()));
+                ctx.system().spawn_remote(name, SpawnOptions { stoppable: false, ..SpawnOptions::default() }, move || {
+                    Worker::new(ground.clone(), of_worker.clone())
+                });
             let worker = match worker {
                 Ok(worker) => worker,
                 Err(taken) => return MessageResult(Err(taken.to_string())),

@@ -30,7 +30,7 @@ pub use messages::{ClusterStatus, Replan, Traffic};
 pub use node::{Coordinate, Node, NodeConfig, StartError};
 pub use tasks::{Function, TaskCx, TaskError, Tasks};
 
-pub use playhouse_actors::{AskError, Counters, Exit, System};
+pub use playhouse_actors::{AskError, Counters, Exit, Shutdown, System};
 pub use playhouse_macros::actor;
 pub use playhouse_net::{
     Authority, CertError, Certificate, FileError, FileWarning, Identity, IdentityPem, Loaded, RenewError, Stats, Utc,

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use playhouse_actors::{Arrival, Door, Origin, Route, RouteError, System};
+use playhouse_actors::{Arrival, Door, Origin, Outgoing, RawItems, Route, RouteError, System, Watching};
 use playhouse_net::{Endpoint, Peer, Receiver, SendError};
 use playhouse_wire::limits::DEADLINE_MAX;
-use playhouse_wire::{ActorName, CallId, Incarnation, Lane, MessageId, NodeName, Packet, RemoteError};
+use playhouse_wire::{ActorName, CallId, Exit, Incarnation, Lane, NodeName, Packet, Parcel, RemoteError};
 
 use crate::calls::{Calls, Reply};
 use crate::limits::{INBOUND_ASKS, INBOUND_DEADLINE};
@@ -46,18 +46,19 @@ impl Inbox {
     /// Takes one message. `last` is the door that the one before it went through: most go through the same.
     fn receive(&self, peer: &Peer, from: &Origin, lane: Lane, message: &Bytes, last: &mut Option<(Bytes, Opened)>) {
         match Packet::decode(message) {
-            Ok(Packet::Tell { to, message: id, payload }) => {
-                let door = self.door(message, to, last);
+            Ok(Packet::Tell(parcel)) => {
+                let door = self.door(message, parcel.to, last);
                 // Undeliverable tells are counted by the system; nobody waits for them.
-                drop(self.system.receive_tell(door, &Arrival { from, lane, id, payload }));
+                drop(self.system.receive_tell(parcel.to, door, &arrival(from, lane, &parcel)));
             }
-            Ok(Packet::Ask { call, to, message: id, deadline_ms, payload }) => {
+            Ok(Packet::Ask { call, deadline_ms, parcel }) => {
                 let within = Duration::from_millis(u64::from(deadline_ms)).min(INBOUND_DEADLINE);
-                let door = self.door(message, to, last);
-                self.answer(peer, call, door, &Arrival { from, lane, id, payload }, within);
+                let door = self.door(message, parcel.to, last);
+                self.answer(peer, call, door, &arrival(from, lane, &parcel), within);
             }
             Ok(Packet::Reply { call, payload }) => self.calls.answer(peer, call, Ok(message.slice_ref(payload))),
             Ok(Packet::Failed { call, error }) => self.calls.answer(peer, call, Err(error)),
+            Ok(_) => peer.close("not understood yet"),
             Err(error) => {
                 tracing::warn!(peer = %peer.node(), %error, "a message was no packet");
                 peer.close("a message was no packet");
@@ -193,26 +194,46 @@ impl Route for Way {
         &self.node
     }
 
-    fn tell(&self, lane: Lane, to: &ActorName, message: MessageId, payload: &[u8]) -> Result<(), RouteError> {
-        self.send(&self.peer()?, lane, &Packet::Tell { to: to.as_str(), message, payload })
+    fn tell(&self, message: &Outgoing<'_>) -> Result<(), RouteError> {
+        self.send(&self.peer()?, message.lane, &Packet::Tell(parcel(message)))
     }
 
-    fn ask(
-        &self,
-        lane: Lane,
-        to: &ActorName,
-        message: MessageId,
-        payload: &[u8],
-        within: Duration,
-        reply: Reply,
-    ) -> Result<(), RouteError> {
+    fn ready<'a>(&'a self, _: Lane, _: &'a ActorName) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(playhouse_rt::sleep(Duration::from_millis(1)))
+    }
+
+    fn ask(&self, message: &Outgoing<'_>, within: Duration, reply: Reply) -> Result<u64, RouteError> {
         let peer = self.peer()?;
         let deadline_ms = within.min(DEADLINE_MAX).as_millis().try_into().unwrap_or(u32::MAX);
-        let call = self.inbox.calls.open(&peer, to, reply).ok_or(RouteError::Full)?;
-        let sent = self.send(&peer, lane, &Packet::Ask { call, to: to.as_str(), message, deadline_ms, payload });
+        let call = self.inbox.calls.open(&peer, message.to, reply).ok_or(RouteError::Full)?;
+        let sent = self.send(&peer, message.lane, &Packet::Ask { call, deadline_ms, parcel: parcel(message) });
         if sent.is_err() {
             self.inbox.calls.forget(call);
         }
-        sent
+        sent.map(|()| call.0)
     }
+
+    fn cancel(&self, call: u64) {
+        self.inbox.calls.forget(CallId(call));
+    }
+
+    fn open(&self, _: &Outgoing<'_>, _: Duration) -> Result<RawItems, RouteError> {
+        Err(RouteError::Unreachable("streams do not cross nodes yet".into()))
+    }
+
+    fn watch(&self, _: &ActorName, _: Option<&ActorName>) -> Watching {
+        Box::pin(std::future::ready(Exit::NodeLost("watches do not cross nodes yet".into())))
+    }
+
+    fn stop(&self, _: &ActorName, _: Exit) {}
+}
+
+fn parcel<'a>(message: &Outgoing<'a>) -> Parcel<'a> {
+    let Outgoing { to, id, priority, trace, payload, .. } = *message;
+    Parcel { to: to.as_str(), message: id, priority, trace, payload }
+}
+
+fn arrival<'a>(from: &'a Origin, lane: Lane, parcel: &Parcel<'a>) -> Arrival<'a> {
+    let Parcel { message: id, priority, trace, payload, .. } = *parcel;
+    Arrival { from, lane, id, priority, trace, payload }
 }

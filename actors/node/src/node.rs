@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use playhouse_actors::prelude::*;
-use playhouse_actors::{Counters, NameTaken};
+use playhouse_actors::{Counters, NameTaken, Shutdown};
 use playhouse_cluster::Solo;
 use playhouse_net::{BindError, Config, Endpoint, Identity, RenewError, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
@@ -136,7 +136,7 @@ impl Node {
             (None, _) => return Err(StartError::Config("a node that offers workers needs a folder for checkpoints".into())),
         };
 
-        let system = System::new(name.clone(), config.threads)?;
+        let system = System::of_life(name.clone(), incarnation, config.threads)?;
         let inbox = Arc::new(Inbox::new(system.clone()));
         let endpoint = Endpoint::bind(&host, Config::new(config.listen, config.identity, incarnation), inbox.clone())?;
         let finder = Finder { system: system.clone(), endpoint: endpoint.clone(), inbox: inbox.clone(), host: host.clone() };
@@ -155,7 +155,8 @@ impl Node {
                 Coordinator::new(Solo::new(Plane::new(coordinate.plane.clone())), hands)
             };
             // After a panic its state is lost, and with it all jobs: better no coordinator than one that knows nothing.
-            let options = SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER };
+            let options =
+                SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
             let plane = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
             let hears = plane.clone();
             inbox.listen(Box::new(move |node, incarnation, up| {
@@ -183,7 +184,7 @@ impl Node {
             let (capacity, beat_every) = (config.capacity, config.beat_every);
             let factory = move || Agent::new(ground.clone(), capacity, beat_every);
             // It knows its node's workers; after a panic nobody would.
-            let options = SpawnOptions { restart: Restart::NEVER, ..SpawnOptions::default() };
+            let options = SpawnOptions { restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
             let agent = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;
             offers = Some(agent.clone());
             inbox.listen(Box::new(move |node, _, up| {
@@ -301,11 +302,11 @@ impl Node {
         }
     }
 
-    /// Stops it: its actors, the youngest first, then its connections. Gives the actors that had not ended within `within`.
-    pub async fn stop(&self, within: Duration) -> Vec<ActorName> {
-        let late = self.0.finder.system.stop(within).await;
+    /// Stops it: its actors, the youngest first, then its connections. Gives what could not be done within `within`.
+    pub async fn stop(&self, within: Duration) -> Shutdown {
+        let shutdown = self.0.finder.system.stop(within).await;
         self.0.finder.endpoint.close("the node stops").await;
-        late
+        shutdown
     }
 }
 

@@ -65,7 +65,7 @@ impl Restored {
     pub(crate) fn start(self, system: &System) -> Result<Ref<ShardActor>, String> {
         let Restored { name, leader, shard, keep } = self;
         // Never built anew after a panic: its state would be that of the opening. The plane opens it again, from the checkpoint.
-        let options = SpawnOptions { restart: Restart::NEVER, ..SpawnOptions::default() };
+        let options = SpawnOptions { restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
         system
             .spawn_remote(name, options, move || ShardActor { leader: leader.clone(), shard: shard.clone(), keep: keep.clone() })
             .map_err(|taken| taken.to_string())

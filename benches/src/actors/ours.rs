@@ -58,7 +58,7 @@ fn with_system<F: Future<Output = Lap>>(load: impl FnOnce(System) -> F) -> Lap {
         let name = NodeName::new("bench").expect("letters make a name");
         let system = System::new(name, 1).expect("the operating system gives a thread");
         let lap = load(system.clone()).await;
-        assert_eq!(system.stop(Duration::from_secs(30)).await, [], "all actors end");
+        assert_eq!(system.stop(Duration::from_secs(30)).await.late, [], "all actors end");
         lap
     };
     playhouse_rt::run(1, all).expect("the operating system gives threads")

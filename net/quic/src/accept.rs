@@ -21,6 +21,11 @@ pub(crate) async fn answer_all(shared: Arc<Shared>, endpoint: quinn::Endpoint) {
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
+        if shared.dial_only {
+            shared.counters.refused(RefusalKind::DialOnly);
+            incoming.refuse();
+            continue;
+        }
         let Ok(place) = shared.handshakes.clone().try_acquire_owned() else {
             shared.counters.refused(RefusalKind::Busy);
             incoming.refuse();

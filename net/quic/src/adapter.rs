@@ -6,13 +6,14 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::{Context, Poll};
 
 use playhouse_rt::Host;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, ServerConfig, UdpPoller};
 
+use crate::signal::lock;
 use crate::stats::Counters;
 
 /// Binds a socket and puts a QUIC endpoint upon it. Gives also the plug by which the socket can be pulled out.
@@ -22,10 +23,8 @@ pub(crate) fn open(
     server: ServerConfig,
     counters: Arc<Counters>,
 ) -> io::Result<(Endpoint, Plug)> {
-    let (socket, runtime) = side::socket(host, listen)?;
-    let (local, may_fragment) = (socket.local_addr()?, socket.may_fragment());
-    let plugged = Arc::new(Plugged { counters, local, may_fragment, socket: RwLock::new(Some(socket)) });
-    let plug = Plug(Arc::downgrade(&plugged));
+    let (plugged, runtime) = plugged(host, listen, counters)?;
+    let plug = Plug(Mutex::new(vec![Arc::downgrade(&plugged)]));
     let endpoint = Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(server), plugged, runtime)?;
     Ok((endpoint, plug))
 }
@@ -33,12 +32,35 @@ pub(crate) fn open(
 /// Pulls the socket out from under an endpoint. quinn keeps its socket until the last connection has drained, which takes three times
 /// its probe time-out: many seconds after a partition that inflated the measured round trip.
 #[derive(Debug)]
-pub(crate) struct Plug(Weak<Plugged>);
+pub(crate) struct Plug(Mutex<Vec<Weak<Plugged>>>);
+
+fn plugged(host: &Host, listen: SocketAddr, counters: Arc<Counters>) -> io::Result<(Arc<Plugged>, Arc<dyn Runtime>)> {
+    let (socket, runtime) = side::socket(host, listen)?;
+    let (local, may_fragment) = (socket.local_addr()?, socket.may_fragment());
+    Ok((Arc::new(Plugged { counters, local, may_fragment, socket: RwLock::new(Some(socket)) }), runtime))
+}
 
 impl Plug {
-    /// Frees the socket's address now. What quinn still sends is lost.
+    /// Puts a new socket under the endpoint. quinn still reads the old one until something arrives at the new one. Gives its address.
+    pub(crate) fn rebind(
+        &self,
+        endpoint: &Endpoint,
+        host: &Host,
+        listen: SocketAddr,
+        counters: Arc<Counters>,
+    ) -> io::Result<SocketAddr> {
+        let (plugged, _) = plugged(host, listen, counters)?;
+        let local = plugged.local;
+        let mut sockets = lock(&self.0);
+        sockets.retain(|old| old.strong_count() > 0);
+        sockets.push(Arc::downgrade(&plugged));
+        endpoint.rebind_abstract(plugged)?;
+        Ok(local)
+    }
+
+    /// Frees the sockets' addresses now. What quinn still sends is lost.
     pub(crate) fn pull(&self) {
-        if let Some(plugged) = self.0.upgrade() {
+        for plugged in lock(&self.0).drain(..).filter_map(|weak| weak.upgrade()) {
             plugged.write().take();
         }
     }

@@ -39,13 +39,15 @@ pub struct Config {
     pub backoff_min: Duration,
     /// The longest wait before dialling again.
     pub backoff_max: Duration,
+    /// Only dials out: whoever dials this node is refused. For nodes that others cannot reach, or must not.
+    pub dial_only: bool,
 }
 
 impl Config {
     /// With the defaults of [`crate::limits`].
     pub fn new(listen: SocketAddr, identity: Identity, incarnation: Incarnation) -> Config {
         let (idle_timeout, backoff_min, backoff_max) = (IDLE_TIMEOUT, BACKOFF_MIN, BACKOFF_MAX);
-        Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max }
+        Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max, dial_only: false }
     }
 }
 
@@ -71,6 +73,9 @@ pub enum BindError {
         /// When it expired.
         since: Utc,
     },
+    /// The endpoint is closed: bind another one.
+    #[error("the endpoint is closed")]
+    Closed,
 }
 
 /// A node's end of all its connections. Clones are the same endpoint. When the last clone is dropped, everything ends at once;
@@ -80,8 +85,8 @@ pub struct Endpoint(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    local: SocketAddr,
-    /// Frees the socket.
+    local: Mutex<SocketAddr>,
+    /// Frees and changes the socket.
     plug: Plug,
 }
 
@@ -91,6 +96,7 @@ pub(crate) struct Shared {
     pub(crate) host: Host,
     pub(crate) credentials: Credentials,
     pub(crate) backoff: (Duration, Duration),
+    pub(crate) dial_only: bool,
     pub(crate) receiver: Arc<dyn Receiver>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) table: Table,
@@ -107,7 +113,7 @@ impl Endpoint {
     /// # Errors
     /// When the address is not free or the configuration is at fault.
     pub fn bind(host: &Host, config: Config, receiver: Arc<dyn Receiver>) -> Result<Endpoint, BindError> {
-        let Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max } = config;
+        let Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max, dial_only } = config;
         if backoff_min.is_zero() || backoff_min > backoff_max {
             return Err(BindError::Config(format!("a wait before dialling from {backoff_min:?} to {backoff_max:?}")));
         }
@@ -123,6 +129,7 @@ impl Endpoint {
             host: host.clone(),
             credentials,
             backoff: (backoff_min, backoff_max),
+            dial_only,
             receiver,
             counters,
             table: Table::default(),
@@ -131,12 +138,30 @@ impl Endpoint {
             quinn: Mutex::new(Some(quinn.clone())),
         });
         spawn(accept::answer_all(shared.clone(), quinn));
-        Ok(Endpoint(Arc::new(Handle { shared, local, plug })))
+        Ok(Endpoint(Arc::new(Handle { shared, local: Mutex::new(local), plug })))
     }
 
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
-        self.0.local
+        *lock(&self.0.local)
+    }
+
+    /// Moves to another address: a network has changed, or a port has. Connections that this node dialled go on, and nothing that
+    /// they carry is lost. Those that others dialled end by their idle time-out, as QUIC lets only diallers move; the others then
+    /// dial the address that they know, so give them the new one.
+    ///
+    /// # Errors
+    /// When the address is not free, or the endpoint is closed. It stays where it was then.
+    pub fn rebind(&self, listen: SocketAddr) -> Result<(), BindError> {
+        let shared = &self.0.shared;
+        // Locked until the end, so that a close finds either the old or the new socket.
+        let quinn = lock(&shared.quinn);
+        let Some(endpoint) = &*quinn else { return Err(BindError::Closed) };
+        let moved = self.0.plug.rebind(endpoint, &shared.host, listen, shared.counters.clone());
+        let local = moved.map_err(|error| BindError::Address { address: listen, error })?;
+        *lock(&self.0.local) = local;
+        tracing::info!(node = %shared.own.node, %local, "endpoint moved");
+        Ok(())
     }
 
     /// Wants a connection to `peer` from now on: dials whenever there is none, with growing pauses, until [`Endpoint::forget`] or the
@@ -159,6 +184,11 @@ impl Endpoint {
     /// The live connection to `node`, if there is one, whoever dialled.
     pub fn peer(&self, node: &NodeName) -> Option<Peer> {
         self.0.shared.table.look(|state| live(state, node))
+    }
+
+    /// All live connections, in the order of their nodes' names.
+    pub fn peers(&self) -> Vec<Peer> {
+        self.0.shared.table.links().into_iter().filter(|link| link.is_live()).map(Peer).collect()
     }
 
     /// Waits until there is a live connection to `node`. For ever, if nobody dials: put a limit around it.
@@ -237,7 +267,7 @@ fn live(state: &State, node: &NodeName) -> Option<Peer> {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.0.shared.own.node, self.0.shared.own.incarnation, self.0.local)
+        write!(f, "{} {} at {}", self.0.shared.own.node, self.0.shared.own.incarnation, self.local_addr())
     }
 }
 

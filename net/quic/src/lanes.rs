@@ -11,6 +11,7 @@ use crate::hello;
 use crate::limits::{BATCH_MAX, READ_PIECES};
 use crate::peer::{Link, Peer, Receiver};
 use crate::refusal::Refusal;
+use crate::signal::yield_now;
 
 /// Writes what is queued until the queue is closed and empty and the peer has confirmed all of it, or until the connection ends.
 ///
@@ -117,6 +118,10 @@ async fn read_frames(
             Err(ReadError::ConnectionLost(_)) => return Ok(()),
             Ok(None) | Err(_) => return Err(Refusal::Cut(lane)),
         };
+        if count == READ_PIECES {
+            // There is more than fits: a lane that never runs dry would keep the thread from the readers of the others.
+            yield_now().await;
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! actors, retries of messages or who belongs to the cluster, and it delivers at most once: what a broken connection had under way is
 //! lost, and [`Receiver::down`] says so.
 //!
+//! Beside the lanes go datagrams ([`Peer::try_send_datagram`]): short, never waiting, and lost when the path has no room for them.
+//!
 //! A [`Receiver`] is told of connections and messages, an [`Endpoint`] keeps the connections, a [`Peer`] is one of them.
 //!
 //! Of two nodes that dial each other at once, both keep the connection that the one with the smaller name dialled.
@@ -13,10 +15,14 @@ mod accept;
 mod adapter;
 mod certificate;
 mod certs;
+#[doc(hidden)]
+pub mod check;
+mod datagram;
 mod der;
 mod dial;
 mod endpoint;
 mod files;
+mod health;
 mod hello;
 mod identity;
 mod lanes;
@@ -34,8 +40,10 @@ mod utc;
 
 pub use certificate::Certificate;
 pub use certs::{Authority, CertError};
+pub use datagram::DatagramError;
 pub use endpoint::{BindError, Config, Endpoint};
 pub use files::{FileError, FileWarning, Loaded};
+pub use health::Health;
 pub use identity::{Identity, IdentityPem};
 pub use peer::{Peer, Receiver};
 pub use queue::SendError;

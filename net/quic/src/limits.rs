@@ -87,6 +87,19 @@ pub const MESSAGE_WEIGHT: usize = 64;
 /// The size of every QUIC packet until the path has shown that it carries more.
 pub const MTU_INITIAL: u16 = 1200;
 
+/// The longest datagram, in bytes: fits into every path, whatever its packets' size.
+pub const DATAGRAM_MAX: usize = 1024;
+
+/// Bytes of datagrams (each with some 32 of book-keeping) that wait to be sent, or to be read. More, and the oldest are dropped.
+pub const DATAGRAM_BUFFER: usize = 16 * 1024;
+
+/// So many datagrams may be sent to a peer at once. A peer that sends more than twice that is refused.
+pub const DATAGRAM_BURST: u32 = 1024;
+
+/// After a burst, one datagram more may be sent each such time. A burst lasts for longer than a path can hold datagrams up, so a
+/// peer that keeps to this is never refused.
+pub const DATAGRAM_EVERY: Duration = Duration::from_millis(4);
+
 /// What a lane's queue holds, in bytes (each message with its [`MESSAGE_WEIGHT`]). A longer message waits until the queue is empty.
 pub const fn queue_max(lane: Lane) -> usize {
     match lane {
@@ -132,6 +145,10 @@ const _: () = assert!(HANDSHAKES_RETRY < HANDSHAKES_MAX);
 const _: () = assert!(COPY_MAX <= FRAME_MAX, "a copied message is one frame");
 const _: () = assert!(MESSAGE_WEIGHT >= FRAME_HEADER);
 const _: () = assert!(FRAME_MAX < STREAM_WINDOW as usize, "a frame must fit into a lane's window");
+const _: () =
+    assert!(DATAGRAM_MAX + 128 <= MTU_INITIAL as usize, "a datagram shares its packet with headers and acknowledgements");
+const _: () = assert!(DATAGRAM_MAX * 8 <= DATAGRAM_BUFFER);
+const _: () = assert!(DATAGRAM_BURST as u128 * DATAGRAM_EVERY.as_nanos() >= 4_000_000_000, "see `DATAGRAM_EVERY`");
 const _: () = assert!(IDLE_TIMEOUT.as_nanos() >= IDLE_TIMEOUT_MIN.as_nanos());
 const _: () = assert!(AUTHORITIES_MAX <= CERTIFICATES_MAX);
 const _: () = assert!(VALID_FROM.as_nanos() > CLOCK_SKEW_MAX.as_nanos());

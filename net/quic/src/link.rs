@@ -9,11 +9,11 @@ use quinn::{Connection, SendStream};
 
 use crate::endpoint::Shared;
 use crate::hello::{self, SystemLane};
-use crate::lanes;
 use crate::limits::{CLOSE_MAX, DRAIN_MAX, HELLO_TIMEOUT, LANES};
 use crate::peer::{Link, Peer};
 use crate::refusal::{GOODBYE, REPLACED, Refusal, why};
 use crate::signal::Signal;
+use crate::{datagram, lanes};
 
 /// A connection that the table has admitted.
 pub(crate) struct Admitted {
@@ -72,6 +72,7 @@ async fn work(shared: &Arc<Shared>, connection: &Connection, link: &Arc<Link>, s
     }
     let mut readers =
         vec![reader(&stop, lanes::read(link.clone(), shared.receiver.clone(), Lane::System, heard.stream, heard.frames))];
+    let datagrams = reader(&stop, datagram::read(link.clone(), shared.receiver.clone(), connection.clone()));
     loop {
         select! {
             // First, and the sign of the end as well: a lane that arrived just before the end is still handed out, then the error.
@@ -95,6 +96,7 @@ async fn work(shared: &Arc<Shared>, connection: &Connection, link: &Arc<Link>, s
     let reason = connection.close_reason().as_ref().map_or_else(String::new, why);
     link.end(GOODBYE, &reason);
     // What had arrived may still be heard, but a receiver that is stuck does not hold up the news.
+    readers.push(datagrams);
     let _ = timeout(DRAIN_MAX, finished(&mut readers)).await;
     stop.set();
     finished(&mut readers).await;

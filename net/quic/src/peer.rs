@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use playhouse_rt::{Instant, now};
 use playhouse_wire::{Incarnation, Lane, NodeName};
 use quinn::{Connection, VarInt};
 
-use crate::limits::LANES;
+use crate::datagram::{self, Budget, DatagramError};
+use crate::health::{self, Health};
+use crate::limits::{DATAGRAM_BURST, LANES};
 use crate::queue::{Queue, SendError};
 use crate::refusal::{GOODBYE, Refusal, cut};
 use crate::signal::{Signal, lock};
@@ -31,6 +34,12 @@ pub trait Receiver: Send + Sync + 'static {
     /// Messages of one lane, in order. The lane is not read on until the future is done: that is the back-pressure. When the
     /// connection ends meanwhile, the future has [`crate::limits::DRAIN_MAX`] to finish and is dropped then.
     fn messages<'a>(&'a self, peer: &'a Peer, lane: Lane, batch: Vec<Bytes>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+    /// A datagram that the peer sent with [`Peer::try_send_datagram`]; between `up` and `down`, in no order with messages. Must not
+    /// take long: meanwhile later ones wait in a buffer of [`crate::limits::DATAGRAM_BUFFER`] bytes, and are dropped when it is full.
+    fn datagram(&self, peer: &Peer, bytes: Bytes) {
+        let _ = (peer, bytes);
+    }
 }
 
 /// A connection to another node, from its `up` to its `down`. Clones are the same connection; a later connection to the same node
@@ -50,9 +59,10 @@ pub(crate) struct Link {
     pub(crate) node: NodeName,
     pub(crate) incarnation: Incarnation,
     pub(crate) dialler: Dialler,
-    remote: SocketAddr,
-    /// Taken out when the connection is gone: a peer that somebody keeps must not keep the socket.
-    connection: Mutex<Option<Connection>>,
+    since: Instant,
+    wire: Mutex<Wire>,
+    /// Datagrams that may still be sent.
+    budget: Mutex<Budget>,
     queues: [Queue; LANES],
     /// The lanes that the peer has opened, a bit for each.
     pub(crate) opened: AtomicU8,
@@ -67,6 +77,12 @@ pub(crate) struct Link {
     pub(crate) counters: Arc<Counters>,
 }
 
+/// A peer that somebody keeps must not keep the socket, so only figures stay of a connection that is gone.
+enum Wire {
+    Live(Connection),
+    Gone(Health),
+}
+
 impl Peer {
     /// The node at the other end, as its certificate proves.
     pub fn node(&self) -> &NodeName {
@@ -78,14 +94,29 @@ impl Peer {
         self.0.incarnation
     }
 
-    /// The address at which the connection began.
+    /// The peer's address now, or at the end. It may change while the connection goes on: nodes behind a NAT are moved, and
+    /// [`crate::Endpoint::rebind`] moves.
     pub fn remote_addr(&self) -> SocketAddr {
-        self.0.remote
+        match &*lock(&self.0.wire) {
+            Wire::Live(connection) => connection.remote_address(),
+            Wire::Gone(health) => health.remote_addr,
+        }
+    }
+
+    /// How the connection fares, or fared at its end.
+    pub fn health(&self) -> Health {
+        match &*lock(&self.0.wire) {
+            Wire::Live(connection) => health::of(connection, self.0.since),
+            Wire::Gone(health) => *health,
+        }
     }
 
     /// The present estimate of a round trip; zero when the connection is gone.
     pub fn rtt(&self) -> Duration {
-        lock(&self.0.connection).as_ref().map_or(Duration::ZERO, Connection::rtt)
+        match &*lock(&self.0.wire) {
+            Wire::Live(connection) => connection.rtt(),
+            Wire::Gone(_) => Duration::ZERO,
+        }
     }
 
     /// Queues `message` if its lane has room now. Messages of one sender on one lane arrive in order, or the connection ends.
@@ -103,6 +134,22 @@ impl Peer {
     /// When the connection ends meanwhile or the message is too long for the lane: gives the message back.
     pub async fn send(&self, lane: Lane, message: Bytes) -> Result<(), SendError> {
         self.0.queue(lane).push(message).await
+    }
+
+    /// Sends `bytes` as a datagram: before all that waits in lanes, once, and without a promise that it arrives. Never waits. When
+    /// the path has no room, the oldest datagrams that have not left are dropped (see [`crate::limits::DATAGRAM_BUFFER`]).
+    ///
+    /// # Errors
+    /// When it is too long, one too many, or cannot be sent on this connection: gives the bytes back.
+    pub fn try_send_datagram(&self, bytes: Bytes) -> Result<(), DatagramError> {
+        match &*lock(&self.0.wire) {
+            Wire::Live(connection) if !self.0.has_ended() => {
+                datagram::send(connection, &mut lock(&self.0.budget), bytes)?;
+                self.0.counters.unreliable_sent();
+                Ok(())
+            }
+            _ => Err(DatagramError::Closed(bytes)),
+        }
     }
 
     /// Ends the connection at once, without waiting for what is queued. The peer is told `reason`.
@@ -128,7 +175,7 @@ impl Eq for Peer {}
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.0.node, self.0.incarnation, self.0.remote)
+        write!(f, "{} {} at {}", self.0.node, self.0.incarnation, self.remote_addr())
     }
 }
 
@@ -143,8 +190,9 @@ impl Link {
             node,
             incarnation,
             dialler,
-            remote: connection.remote_address(),
-            connection: Mutex::new(Some(connection.clone())),
+            since: now(),
+            wire: Mutex::new(Wire::Live(connection.clone())),
+            budget: Mutex::new(Budget::new(DATAGRAM_BURST, now())),
             queues: Lane::ALL.map(Queue::new),
             opened: AtomicU8::new(1 << Lane::System as u8),
             reason: OnceLock::new(),
@@ -176,7 +224,7 @@ impl Link {
     pub(crate) fn end(&self, code: VarInt, reason: &str) {
         let _ = self.reason.set(cut(reason));
         self.queues.iter().for_each(Queue::close);
-        if let Some(connection) = &*lock(&self.connection) {
+        if let Wire::Live(connection) = &*lock(&self.wire) {
             connection.close(code, self.reason().as_bytes());
         }
     }
@@ -200,7 +248,11 @@ impl Link {
 
     /// Lets go of the connection and of what was never written.
     pub(crate) fn release(&self) {
-        lock(&self.connection).take();
+        let mut wire = lock(&self.wire);
+        if let Wire::Live(connection) = &*wire {
+            *wire = Wire::Gone(health::of(connection, self.since));
+        }
+        drop(wire);
         self.queues.iter().for_each(Queue::clear);
     }
 }

@@ -4,7 +4,7 @@ use playhouse_wire::limits::WIRE_VERSION;
 use playhouse_wire::{FrameError, Incarnation, Lane, NodeName};
 use quinn::{ConnectionError, VarInt};
 
-use crate::limits::{HELLO_TIMEOUT, REASON_MAX};
+use crate::limits::{DATAGRAM_BURST, DATAGRAM_MAX, HELLO_TIMEOUT, REASON_MAX};
 
 /// Kinds of refusals, as [`crate::Stats`] counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,13 +25,17 @@ pub enum RefusalKind {
     Duplicate,
     /// Too many handshakes were under way.
     Busy,
-    /// A peer that was connected broke the rules of the lanes.
+    /// A peer that was connected broke the rules of the lanes or of datagrams.
     Protocol,
+    /// A peer sent far more datagrams than a node sends.
+    Flood,
+    /// A peer dialled, but this endpoint only dials out.
+    DialOnly,
 }
 
 impl RefusalKind {
     /// All kinds.
-    pub const ALL: [RefusalKind; 9] = [
+    pub const ALL: [RefusalKind; 11] = [
         RefusalKind::Tls,
         RefusalKind::Hello,
         RefusalKind::Version,
@@ -41,6 +45,8 @@ impl RefusalKind {
         RefusalKind::Duplicate,
         RefusalKind::Busy,
         RefusalKind::Protocol,
+        RefusalKind::Flood,
+        RefusalKind::DialOnly,
     ];
 }
 
@@ -85,6 +91,12 @@ pub(crate) enum Refusal {
     Silent,
     #[error("the receiver of the {0:?} lane panicked")]
     Panicked(Lane),
+    #[error("a datagram of {0} bytes, but only {DATAGRAM_MAX} are allowed")]
+    LongDatagram(usize),
+    #[error("a flood of datagrams: more than {} at once", 2 * DATAGRAM_BURST)]
+    Flood,
+    #[error("the receiver of the datagrams panicked")]
+    PanickedDatagram,
 }
 
 impl Refusal {
@@ -99,6 +111,8 @@ impl Refusal {
             Refusal::Duplicate(_) => RefusalKind::Duplicate,
             Refusal::Frames { .. } | Refusal::Cut(_) | Refusal::Twice(_) | Refusal::NoLane(_) => RefusalKind::Protocol,
             Refusal::Again | Refusal::Silent | Refusal::Panicked(_) => RefusalKind::Protocol,
+            Refusal::LongDatagram(_) | Refusal::PanickedDatagram => RefusalKind::Protocol,
+            Refusal::Flood => RefusalKind::Flood,
         }
     }
 

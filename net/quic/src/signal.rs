@@ -1,8 +1,10 @@
-//! A word that is said once, and locks that a panic elsewhere does not spoil.
+//! A word that is said once, a turn given to others, and locks that a panic elsewhere does not spoil.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use playhouse_rt::sync::Notify;
 
@@ -34,6 +36,19 @@ impl Signal {
             heard.await;
         }
     }
+}
+
+/// Lets other tasks of this thread run first.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Locks. What a panicking holder left is taken as it is: every change under our locks is a single step.

@@ -21,6 +21,10 @@ pub struct Stats {
     pub bytes_received: u64,
     /// Connections that got through both hellos.
     pub connections: u64,
+    /// Datagrams of [`crate::Peer::try_send_datagram`] that were taken. Some of them may never have left: see [`crate::Health`].
+    pub unreliable_sent: u64,
+    /// Such datagrams that the receiver was given.
+    pub unreliable_received: u64,
     sent: [u64; LANES],
     received: [u64; LANES],
     refused: [u64; RefusalKind::ALL.len()],
@@ -50,6 +54,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_sent: AtomicU64,
     pub(crate) bytes_received: AtomicU64,
     pub(crate) connections: AtomicU64,
+    unreliable_sent: AtomicU64,
+    unreliable_received: AtomicU64,
     sent: [AtomicU64; LANES],
     received: [AtomicU64; LANES],
     refused: [AtomicU64; RefusalKind::ALL.len()],
@@ -64,6 +70,14 @@ impl Counters {
         self.received[lane as usize].fetch_add(messages, Relaxed);
     }
 
+    pub(crate) fn unreliable_sent(&self) {
+        self.unreliable_sent.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn unreliable_received(&self) {
+        self.unreliable_received.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn refused(&self, kind: RefusalKind) {
         self.refused[kind as usize].fetch_add(1, Relaxed);
     }
@@ -75,6 +89,8 @@ impl Counters {
             bytes_sent: self.bytes_sent.load(Relaxed),
             bytes_received: self.bytes_received.load(Relaxed),
             connections: self.connections.load(Relaxed),
+            unreliable_sent: self.unreliable_sent.load(Relaxed),
+            unreliable_received: self.unreliable_received.load(Relaxed),
             sent: std::array::from_fn(|lane| self.sent[lane].load(Relaxed)),
             received: std::array::from_fn(|lane| self.received[lane].load(Relaxed)),
             refused: std::array::from_fn(|kind| self.refused[kind].load(Relaxed)),

@@ -13,8 +13,8 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use crate::endpoint::Shared;
 use crate::identity::{Identity, node_of, provider};
 use crate::limits::{
-    CONNECTION_WINDOW, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, INITIAL_RTT, KEEP_ALIVES, LANES,
-    MTU_INITIAL, SEND_WINDOW, STREAM_WINDOW,
+    CONNECTION_WINDOW, DATAGRAM_BUFFER, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, INITIAL_RTT,
+    KEEP_ALIVES, LANES, MTU_INITIAL, SEND_WINDOW, STREAM_WINDOW,
 };
 use crate::refusal::Refusal;
 
@@ -73,8 +73,8 @@ fn transport(idle: Duration) -> Result<TransportConfig, String> {
         .keep_alive_interval(Some(idle / KEEP_ALIVES))
         .max_concurrent_uni_streams(VarInt::from_u32(LANES as u32))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
-        .datagram_send_buffer_size(0)
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(SEND_WINDOW)

@@ -8,40 +8,28 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use common::{Node, authority, by_hand, connect, hello, hostile, identity, lane, name, node, run, say};
-use playhouse_net::limits::HANDSHAKES_MAX;
-use playhouse_net::{Peer, RefusalKind};
+use common::{Event, Scene, authority, by_hand, hello, hostile, identity, lane, name, node, run, say, scene};
+use playhouse_net::RefusalKind::{self, Flood, Protocol};
+use playhouse_net::limits::{DATAGRAM_BURST, DATAGRAM_MAX, HANDSHAKES_MAX};
 use playhouse_wire::Lane;
 use playhouse_wire::limits::FRAME_MAX;
 
-/// Two nodes that get on well, to be disturbed by a third.
-struct Scene {
-    ca: playhouse_net::Authority,
-    a: Node,
-    b: Node,
-    to_b: Peer,
-}
-
-async fn scene() -> Scene {
-    let ca = authority();
-    let (mut a, mut b) = (node(&ca, "a"), node(&ca, "b"));
-    let (to_b, _) = connect(&mut a, &mut b, "b").await;
-    Scene { ca, a, b, to_b }
-}
-
 impl Scene {
     /// The connection of `mallory` ends for a reason, is counted, and the one of `b` works as before.
-    async fn only_mallory_is_hurt(mut self, connection: quinn::Connection, reason: &str) {
-        let (peer, told) = self.a.down().await;
+    async fn only_mallory_is_hurt(mut self, connection: quinn::Connection, reason: &str, kind: RefusalKind) {
+        let (peer, told) = loop {
+            match self.a.event().await {
+                Event::Down(peer, told) => break (peer, told),
+                Event::Datagram(peer, _) => assert_eq!(peer.node(), &name("mallory")),
+                other => panic!("down was expected, not {other:?}"),
+            }
+        };
         assert_eq!(peer.node(), &name("mallory"));
         assert!(told.contains(reason), "{told}");
         let quinn::ConnectionError::ApplicationClosed(close) = connection.closed().await else { panic!("not closed by a") };
         assert!(String::from_utf8_lossy(&close.reason).contains(reason));
-        assert_eq!(self.a.endpoint.stats().refused(RefusalKind::Protocol), 1);
-
-        self.to_b.send(Lane::Data, Bytes::from_static(b"still here")).await.unwrap();
-        assert_eq!(self.b.message().await, (Lane::Data, Bytes::from_static(b"still here")));
-        assert_eq!(self.a.endpoint.peer(&name("b")), Some(self.to_b));
+        assert_eq!(self.a.endpoint.stats().refused(kind), 1);
+        self.b_is_served().await;
     }
 }
 
@@ -51,7 +39,7 @@ fn a_frame_that_is_too_long_ends_its_connection_only() {
         let mut scene = scene().await;
         let (connection, _system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
         let _data = lane(&connection, 2, &(FRAME_MAX as u32 + 1).to_le_bytes()).await;
-        scene.only_mallory_is_hurt(connection, "frame of 65537 bytes").await;
+        scene.only_mallory_is_hurt(connection, "frame of 65537 bytes", Protocol).await;
     });
 }
 
@@ -62,7 +50,7 @@ fn garbage_ends_its_connection_only_and_what_stood_before_is_heard() {
         let (connection, _system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
         let _data = lane(&connection, 2, b"\x02\0\0\0hi\xff\xff\xff\xff\xff\xff").await;
         assert_eq!(scene.a.message().await, (Lane::Data, Bytes::from_static(b"hi")));
-        scene.only_mallory_is_hurt(connection, "broken frames on the Data lane").await;
+        scene.only_mallory_is_hurt(connection, "broken frames on the Data lane", Protocol).await;
     });
 }
 
@@ -73,7 +61,7 @@ fn half_a_frame_ends_its_connection_only() {
         let (connection, _system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
         let mut data = lane(&connection, 2, b"\x05\0\0\0ab").await;
         data.finish().unwrap();
-        scene.only_mallory_is_hurt(connection, "ended in the middle of a message").await;
+        scene.only_mallory_is_hurt(connection, "ended in the middle of a message", Protocol).await;
     });
 }
 
@@ -85,7 +73,7 @@ fn a_reset_lane_ends_its_connection_only() {
         let mut data = lane(&connection, 2, b"\x02\0\0\0hi").await;
         assert_eq!(scene.a.message().await.1, "hi");
         data.reset(quinn::VarInt::from_u32(0)).unwrap();
-        scene.only_mallory_is_hurt(connection, "ended in the middle").await;
+        scene.only_mallory_is_hurt(connection, "ended in the middle", Protocol).await;
     });
 }
 
@@ -97,7 +85,7 @@ fn a_system_message_that_is_too_long_ends_its_connection_only() {
         let long = Lane::System.message_max() + 1;
         system.write_all(&(long as u32).to_le_bytes()).await.unwrap();
         system.write_all(&vec![0; long]).await.unwrap();
-        scene.only_mallory_is_hurt(connection, "broken frames on the System lane").await;
+        scene.only_mallory_is_hurt(connection, "broken frames on the System lane", Protocol).await;
     });
 }
 
@@ -108,7 +96,7 @@ fn a_lane_opened_twice_ends_its_connection_only() {
         let (connection, _system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
         let _one = lane(&connection, 2, b"").await;
         let _two = lane(&connection, 2, b"").await;
-        scene.only_mallory_is_hurt(connection, "the Data lane was opened twice").await;
+        scene.only_mallory_is_hurt(connection, "the Data lane was opened twice", Protocol).await;
     });
 }
 
@@ -118,7 +106,7 @@ fn a_lane_that_does_not_exist_ends_its_connection_only() {
         let mut scene = scene().await;
         let (connection, _system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
         let _lane = lane(&connection, 9, b"").await;
-        scene.only_mallory_is_hurt(connection, "there is no lane 9").await;
+        scene.only_mallory_is_hurt(connection, "there is no lane 9", Protocol).await;
     });
 }
 
@@ -146,20 +134,19 @@ fn a_flood_of_streams_is_bounded_by_the_number_of_lanes() {
         let mut control = streams.pop().unwrap();
         control.write_all(&[1]).await.unwrap();
         let _again = lane(&connection, 2, b"").await;
-        scene.only_mallory_is_hurt(connection, "opened again").await;
+        scene.only_mallory_is_hurt(connection, "opened again", Protocol).await;
     });
 }
 
 #[test]
 fn a_flood_of_handshakes_is_bounded_and_refused_beyond() {
     run(async {
-        let ca = authority();
-        let a = node(&ca, "a");
-        let b = identity(&ca, "b");
-        let client = by_hand(&b, Some(&b));
+        let mut scene = scene().await;
+        let mallory = identity(&scene.ca, "mallory");
+        let client = by_hand(&mallory, Some(&mallory));
         let mut silent = Vec::new();
         let error = loop {
-            match client.connect(a.endpoint.local_addr(), "a").unwrap().await {
+            match client.connect(scene.a.endpoint.local_addr(), "a").unwrap().await {
                 // Says nothing, and so keeps its place.
                 Ok(connection) => silent.push(connection),
                 Err(error) => break error,
@@ -168,7 +155,8 @@ fn a_flood_of_handshakes_is_bounded_and_refused_beyond() {
         // More than that only if the first were given up meanwhile, on a machine that is busy.
         assert!(silent.len() >= HANDSHAKES_MAX, "{}", silent.len());
         assert!(error.to_string().contains("refused"), "{error}");
-        assert_eq!(a.endpoint.stats().refused(RefusalKind::Busy), 1);
+        assert_eq!(scene.a.endpoint.stats().refused(RefusalKind::Busy), 1);
+        scene.b_is_served().await;
     });
 }
 
@@ -204,5 +192,45 @@ fn a_hello_in_two_pieces_with_a_message_behind_it_is_understood() {
         system.write_all(b"\x02\0\0\0hi").await.unwrap();
         a.up().await;
         assert_eq!(a.message().await, (Lane::System, Bytes::from_static(b"hi")));
+    });
+}
+
+#[test]
+fn half_a_frame_and_then_silence_holds_up_its_own_lane_only() {
+    run(async {
+        let mut scene = scene().await;
+        let (connection, mut system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
+        let mut data = lane(&connection, 2, b"\x05\0\0\0he").await;
+        scene.b_is_served().await;
+        system.write_all(b"\x02\0\0\0hi").await.unwrap();
+        assert_eq!(scene.a.message().await, (Lane::System, Bytes::from_static(b"hi")));
+        // It is slow, which is no fault: what it said is kept until the rest comes.
+        data.write_all(b"llo").await.unwrap();
+        assert_eq!(scene.a.message().await, (Lane::Data, Bytes::from_static(b"hello")));
+    });
+}
+
+#[test]
+fn a_flood_of_datagrams_ends_its_connection_only() {
+    run(async {
+        let mut scene = scene().await;
+        let (connection, _system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
+        let mut sent = 0;
+        while connection.send_datagram_wait(Bytes::from_static(b"beat")).await.is_ok() {
+            sent += 1;
+        }
+        assert!(sent > 2 * DATAGRAM_BURST, "{sent}");
+        assert!(scene.a.endpoint.stats().unreliable_received >= u64::from(2 * DATAGRAM_BURST));
+        scene.only_mallory_is_hurt(connection, "a flood of datagrams", Flood).await;
+    });
+}
+
+#[test]
+fn a_datagram_that_is_too_long_ends_its_connection_only() {
+    run(async {
+        let mut scene = scene().await;
+        let (connection, _system) = hostile(&mut scene.a, &scene.ca, "mallory").await;
+        connection.send_datagram(Bytes::from(vec![7; DATAGRAM_MAX + 1])).unwrap();
+        scene.only_mallory_is_hurt(connection, "a datagram of 1025 bytes", Protocol).await;
     });
 }

@@ -77,7 +77,7 @@ async fn agree(from: &Node, to: &mut Node, (from_name, to_name): (&str, &str), l
                     break;
                 }
                 Event::Message(peer, ..) if to.endpoint.peer(&name(from_name)).is_some_and(|live| live == peer) => return,
-                Event::Message(..) => break,
+                Event::Message(..) | Event::Datagram(..) => break,
             }
         }
     }

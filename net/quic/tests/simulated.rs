@@ -2,17 +2,20 @@
 #![cfg(madsim)]
 #![allow(missing_docs, reason = "a test")]
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use playhouse_net::limits::DATAGRAM_BUFFER;
 use playhouse_net::{Authority, Config, Endpoint, Peer, Receiver};
 use playhouse_rt::sim::{self, Flight, Links, Network, Storage, ledger};
 use playhouse_rt::sync::mpsc;
-use playhouse_rt::{Disk, Host, Random, select, timeout};
+use playhouse_rt::{Disk, Host, Instant, Random, select, sleep, spawn, timeout};
+use playhouse_wire::limits::MESSAGE_MAX;
 use playhouse_wire::{Incarnation, Lane, NodeName};
 
 const PORT: u16 = 700;
@@ -26,6 +29,37 @@ impl Links for Weather {
     }
     fn arrives(&mut self, _: &Flight) -> bool {
         !self.1.load(Ordering::SeqCst)
+    }
+}
+
+/// A link of a certain width: what does not fit at once waits in a buffer, and is lost when that is full. What has arrived takes a
+/// while, always the same.
+struct Pipe {
+    free_at: BTreeMap<(SocketAddr, SocketAddr), Instant>,
+}
+
+/// How long a datagram takes through an empty pipe.
+const LATENCY: Duration = Duration::from_millis(2);
+/// Bytes a second that a pipe carries.
+const WIDTH: u64 = 20_000_000;
+/// Bytes that wait before a pipe; as long as these take, so long may it delay what comes behind.
+const BUFFER: u64 = 80_000;
+
+impl Links for Pipe {
+    fn send(&mut self, flight: &Flight) -> Vec<Duration> {
+        let now = playhouse_rt::now();
+        let takes = |bytes: u64| Duration::from_nanos(bytes * 1_000_000_000 / WIDTH);
+        let free_at = self.free_at.entry((flight.from, flight.to)).or_insert(now);
+        let waits = free_at.saturating_duration_since(now);
+        if waits > takes(BUFFER) {
+            return Vec::new();
+        }
+        let passes = waits + takes(flight.length as u64);
+        *free_at = now + passes;
+        vec![passes + LATENCY]
+    }
+    fn arrives(&mut self, _: &Flight) -> bool {
+        true
     }
 }
 
@@ -56,17 +90,26 @@ struct World {
 impl World {
     fn new(seed: u64) -> World {
         let cut = Arc::new(AtomicBool::new(false));
-        let network = Network::new(Box::new(Weather(Random::new(seed, "weather"), cut.clone())));
+        let weather = Weather(Random::new(seed, "weather"), cut.clone());
+        World { cut, ..World::with(seed, Box::new(weather)) }
+    }
+
+    fn with(seed: u64, links: Box<dyn Links>) -> World {
+        let network = Network::new(links);
         let ca = Authority::new("demo", Host::simulated(&network, ip(9), disk(), seed).wall_clock()).unwrap();
-        World { network, ca, cut, seed }
+        World { network, ca, cut: Arc::default(), seed }
     }
 
     fn node(&self, number: u8) -> (Endpoint, mpsc::UnboundedReceiver<String>) {
+        let (sender, events) = mpsc::unbounded_channel();
+        (self.endpoint(number, Arc::new(Ear(sender))), events)
+    }
+
+    fn endpoint(&self, number: u8, receiver: Arc<dyn Receiver>) -> Endpoint {
         let host = Host::simulated(&self.network, ip(number), disk(), self.seed + u64::from(number));
         let identity = self.ca.issue(&called(number), host.wall_clock(), Duration::from_secs(86_400)).unwrap();
-        let (sender, events) = mpsc::unbounded_channel();
         let config = Config::new((ip(number), PORT).into(), identity, Incarnation(1));
-        (Endpoint::bind(&host, config, Arc::new(Ear(sender))).unwrap(), events)
+        Endpoint::bind(&host, config, receiver).unwrap()
     }
 }
 
@@ -150,4 +193,191 @@ fn a_partition_ends_connections_and_its_end_brings_them_back() {
 fn the_same_seed_is_the_same_history() {
     assert_eq!(story(7), story(7));
     assert_ne!(story(7), story(8));
+}
+
+/// Counts what comes in bulk, and writes down when all else came.
+#[derive(Clone)]
+struct Meter {
+    bulk: Arc<AtomicU64>,
+    arrivals: mpsc::UnboundedSender<(Option<Lane>, Bytes, Duration)>,
+}
+
+impl Receiver for Meter {
+    fn up(&self, _: &Peer) {}
+    fn down(&self, _: &Peer, _: &str) {}
+    fn datagram(&self, _: &Peer, bytes: Bytes) {
+        let _ = self.arrivals.send((None, bytes, sim::elapsed()));
+    }
+    fn messages<'a>(&'a self, _: &'a Peer, lane: Lane, batch: Vec<Bytes>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        for message in batch {
+            if lane == Lane::Bulk {
+                self.bulk.fetch_add(message.len() as u64, Ordering::Relaxed);
+            } else {
+                let _ = self.arrivals.send((Some(lane), message, sim::elapsed()));
+            }
+        }
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Two nodes at the ends of a pipe that a never-ending flow of bulk has filled.
+struct Saturated {
+    a: Endpoint,
+    to_b: Peer,
+    bulk: Arc<AtomicU64>,
+    arrivals: mpsc::UnboundedReceiver<(Option<Lane>, Bytes, Duration)>,
+    _b: Endpoint,
+}
+
+impl Saturated {
+    async fn new(seed: u64) -> Saturated {
+        let world = World::with(seed, Box::new(Pipe { free_at: BTreeMap::new() }));
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        let meter = Meter { bulk: Arc::default(), arrivals: sender };
+        let (a, b) = (world.node(1).0, world.endpoint(2, Arc::new(meter.clone())));
+        a.connect(called(2), b.local_addr());
+        let to_b = a.connected(&called(2)).await;
+        let flow = to_b.clone();
+        spawn(async move { while flow.send(Lane::Bulk, Bytes::from(vec![7; 1 << 20])).await.is_ok() {} });
+        // Until the flow has found the pipe's width.
+        while meter.bulk.load(Ordering::Relaxed) < 2 * WIDTH {
+            sleep(Duration::from_millis(100)).await;
+        }
+        Saturated { a, to_b, bulk: meter.bulk, arrivals, _b: b }
+    }
+
+    /// Sends `message` on `lane` (or as a datagram) and waits until it arrives. How long it took.
+    async fn passes(&mut self, lane: Option<Lane>, message: Bytes) -> Duration {
+        let began = sim::elapsed();
+        match lane {
+            Some(lane) => self.to_b.send(lane, message.clone()).await.unwrap(),
+            None => self.to_b.try_send_datagram(message.clone()).unwrap(),
+        }
+        let arrival =
+            timeout(Duration::from_secs(60), self.arrivals.recv()).await.unwrap_or_else(|_| panic!("{lane:?} is starved"));
+        let (by, heard, at) = arrival.unwrap();
+        assert!(by == lane && heard == message, "{by:?} instead of {lane:?}");
+        at - began
+    }
+}
+
+/// The way through the pipe behind a full buffer.
+fn full_pipe() -> Duration {
+    LATENCY + Duration::from_nanos(BUFFER * 1_000_000_000 / WIDTH)
+}
+
+#[test]
+fn urgent_messages_pass_beside_a_saturated_bulk_lane() {
+    sim::run(1, async {
+        let mut flow = Saturated::new(1).await;
+        let (began, before) = (sim::elapsed(), flow.bulk.load(Ordering::Relaxed));
+        for lane in [Lane::System, Lane::Control, Lane::Data] {
+            let mut delays = Vec::new();
+            for number in 0..200u32 {
+                delays.push(flow.passes(Some(lane), Bytes::from(format!("{number}"))).await);
+                sleep(Duration::from_millis(5)).await;
+            }
+            delays.sort();
+            // Nothing that the node holds is in front of it: only what the path holds, and at worst once more, when it is lost.
+            assert!(delays[100] <= full_pipe(), "{lane:?}: {delays:?}");
+            assert!(delays[199] <= full_pipe() * 4, "{lane:?}: {delays:?}");
+        }
+        let carried = flow.bulk.load(Ordering::Relaxed) - before;
+        let could = (sim::elapsed() - began).as_secs_f64() * WIDTH as f64;
+        assert!(carried as f64 > 0.7 * could, "the bulk lane is not saturated: {carried} of {could} bytes");
+    });
+}
+
+#[test]
+fn a_control_message_of_the_largest_size_passes_beside_a_saturated_bulk_lane() {
+    sim::run(2, async {
+        let mut flow = Saturated::new(2).await;
+        let message = Bytes::from(vec![5; MESSAGE_MAX]);
+        let took = flow.passes(Some(Lane::Control), message).await;
+        let alone = Duration::from_secs_f64(MESSAGE_MAX as f64 / WIDTH as f64);
+        assert!(took < alone * 3 / 2, "{took:?}, and {alone:?} if it were alone");
+        flow.a.close("enough").await;
+    });
+}
+
+#[test]
+fn heartbeats_pass_beside_a_saturated_bulk_lane() {
+    sim::run(3, async {
+        let mut flow = Saturated::new(3).await;
+        let mut sent = BTreeMap::new();
+        for number in 0..200u32 {
+            let beat = Bytes::from(format!("{number}"));
+            sent.insert(beat.clone(), sim::elapsed());
+            flow.to_b.try_send_datagram(beat).unwrap();
+            sleep(Duration::from_millis(5)).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+        let mut arrived = 0;
+        while let Ok((by, beat, at)) = flow.arrivals.try_recv() {
+            let took = at - sent.remove(&beat).expect("each arrives at most once");
+            assert!(by.is_none() && took <= full_pipe() * 3 / 2, "{took:?}");
+            arrived += 1;
+        }
+        // The full buffer may lose some of them, as it loses what is beside them.
+        assert!(arrived >= 190, "{arrived} of 200");
+    });
+}
+
+#[test]
+fn of_too_many_datagrams_the_newest_arrive() {
+    sim::run(4, async {
+        let world = World::with(4, Box::new(Pipe { free_at: BTreeMap::new() }));
+        let (sender, mut arrivals) = mpsc::unbounded_channel();
+        let (a, b) = (world.node(1).0, world.endpoint(2, Arc::new(Meter { bulk: Arc::default(), arrivals: sender })));
+        a.connect(called(2), b.local_addr());
+        let to_b = a.connected(&called(2)).await;
+        b.connected(&called(1)).await;
+        // Without a wait in between, so that none has left when the last one is taken.
+        for number in 0..100u8 {
+            to_b.try_send_datagram(Bytes::from(vec![number; 1000])).unwrap();
+        }
+        sleep(Duration::from_secs(1)).await;
+        let mut arrived = Vec::new();
+        while let Ok((_, bytes, _)) = arrivals.try_recv() {
+            arrived.push(bytes[0]);
+        }
+        let held = DATAGRAM_BUFFER / 1100..=DATAGRAM_BUFFER / 1000;
+        assert!(held.contains(&arrived.len()), "{arrived:?}");
+        assert_eq!(arrived, Vec::from_iter(100 - arrived.len() as u8..100));
+        assert_eq!((a.stats().unreliable_sent, to_b.health().datagrams_sent), (100, arrived.len() as u64));
+        assert_eq!(b.stats().unreliable_received, arrived.len() as u64);
+    });
+}
+
+#[test]
+fn a_dialler_moves_and_nothing_is_lost_or_said() {
+    for seed in 0..20 {
+        sim::run(seed, async move {
+            let world = World::new(seed);
+            let ((a, mut at_a), (b, mut at_b)) = (world.node(1), world.node(2));
+            a.connect(called(2), b.local_addr());
+            let (to_b, to_a) = (a.connected(&called(2)).await, b.connected(&called(1)).await);
+            let mut told = Vec::new();
+            until(&mut at_a, "up n2", &mut told).await;
+            until(&mut at_b, "up n1", &mut told).await;
+            for number in 0..300u16 {
+                if number % 100 == 50 {
+                    a.rebind((ip(1), PORT + number).into()).unwrap();
+                }
+                to_b.send(Lane::Data, Bytes::from(format!("{number}"))).await.unwrap();
+                to_a.send(Lane::Data, Bytes::from(format!("{number}"))).await.unwrap();
+                sleep(Duration::from_millis(2)).await;
+            }
+            for (events, from) in [(&mut at_a, "n2"), (&mut at_b, "n1")] {
+                let mut told = Vec::new();
+                until(events, &format!("{from} Data b\"299\""), &mut told).await;
+                assert!(
+                    told.iter().eq(&Vec::from_iter((0..300).map(|n| format!("{from} Data b\"{n}\"")))),
+                    "seed {seed}: {told:?}"
+                );
+            }
+            assert_eq!((to_a.remote_addr(), a.local_addr()), ((ip(1), PORT + 250).into(), (ip(1), PORT + 250).into()));
+            assert_eq!((a.stats().connections, b.stats().connections), (1, 1));
+        });
+    }
 }

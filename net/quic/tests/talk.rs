@@ -172,3 +172,49 @@ fn waiting_for_a_peer_is_pending_until_it_is_up() {
         b.up().await;
     });
 }
+
+/// A flow of bulk that never ends, until the connection does.
+fn saturate(peer: &playhouse_net::Peer) {
+    let peer = peer.clone();
+    let message = Bytes::from(vec![7; 1 << 20]);
+    playhouse_rt::spawn(async move { while peer.send(Lane::Bulk, message.clone()).await.is_ok() {} });
+}
+
+#[test]
+fn a_control_message_of_the_largest_size_passes_a_bulk_flow_that_never_ends() {
+    run(async {
+        let ca = authority();
+        let (mut a, mut b) = (node(&ca, "a"), node(&ca, "b"));
+        let (to_b, _) = connect(&mut a, &mut b, "b").await;
+        saturate(&to_b);
+        while b.message().await.0 != Lane::Bulk {}
+        let message = Bytes::from(vec![5; Lane::Control.message_max()]);
+        to_b.send(Lane::Control, message.clone()).await.unwrap();
+        loop {
+            match b.message().await {
+                (Lane::Control, heard) => break assert!(heard == message),
+                (lane, heard) => assert_eq!((lane, heard.len()), (Lane::Bulk, 1 << 20)),
+            }
+        }
+        // And the flow goes on.
+        while b.message().await.0 != Lane::Bulk {}
+    });
+}
+
+#[test]
+fn a_system_message_overtakes_the_bulk_that_was_queued_before_it() {
+    run(async {
+        let ca = authority();
+        let (mut a, mut b) = (node(&ca, "a"), node(&ca, "b"));
+        let (to_b, _) = connect(&mut a, &mut b, "b").await;
+        let bulk = Bytes::from(vec![7; queue_max(Lane::Bulk) / 2]);
+        // As much as the queue holds, and many times what the windows hold.
+        let long = Bytes::from(vec![7; Lane::Bulk.message_max()]);
+        to_b.send(Lane::Bulk, long.clone()).await.unwrap();
+        to_b.send(Lane::System, Bytes::from_static(b"urgent")).await.unwrap();
+        to_b.send(Lane::Bulk, bulk.clone()).await.unwrap();
+        assert_eq!(b.message().await, (Lane::System, Bytes::from_static(b"urgent")), "before the end of 64 MiB");
+        assert_eq!(b.message().await.1, long);
+        assert_eq!(b.message().await.1, bulk);
+    });
+}

@@ -14,5 +14,5 @@ pub mod time;
 pub use codec::{DecodeError, EncodeError, decode, encode};
 pub use frame::{FrameError, Frames};
 pub use name::{ActorName, BadName, Incarnation, NodeName};
-pub use packet::{CallId, Lane, MessageId, Packet, RemoteError};
+pub use packet::{CallId, Exit, Lane, MessageId, Packet, Parcel, Priority, RemoteError, Trace};
 pub use time::Time;

@@ -30,6 +30,13 @@ pub const NAME_MAX: usize = 128;
 /// The longest text inside an error that crosses the wire, in bytes; longer ones are cut.
 pub const ERROR_TEXT_MAX: usize = 4 * 1024;
 
+/// What a tell weighs beside its payload, in bytes, when credit is counted: so a window of bytes bounds the messages too.
+pub const TELL_WEIGHT: usize = 64;
+
+/// Bytes of tells that a node may send to one actor of another node, on one lane, before that actor's mailbox has taken them. A longer
+/// message goes alone.
+pub const TELL_WINDOW: usize = 1024 * 1024;
+
 /// The longest deadline of an ask. A longer one is shortened to it.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -64,36 +64,97 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// How urgent a message is to its receiver: a mailbox gives out the more urgent first, and keeps the order within one priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Priority {
+    /// Handled when nothing else waits.
+    Low,
+    /// What a message has unless something else is said.
+    #[default]
+    Normal,
+    /// Handled before all that waits.
+    High,
+}
+
+/// Joins the spans of one course of messages, across actors and nodes. The numbers are those of the W3C's trace context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The whole course.
+    pub id: u128,
+    /// The span that sent the message.
+    pub span: u64,
+}
+
+/// Why an actor is no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Exit {
+    /// It was stopped, or stopped itself.
+    #[error("it was stopped")]
+    Stopped,
+    /// Nobody could reach it any more and it had nothing left to do.
+    #[error("nobody held a reference to it any more")]
+    Unreferenced,
+    /// It panicked more often than its restart policy allows; the last panic's text.
+    #[error("it panicked too often, at last with: {0}")]
+    Panicked(String),
+    /// It failed more often than its restart policy allows; the last error's text.
+    #[error("it failed too often, at last with: {0}")]
+    Failed(String),
+    /// Its node stopped.
+    #[error("its node stopped")]
+    NodeStopped,
+    /// It was linked to an actor that ended otherwise than by a stop; that actor and its reason.
+    #[error("it was linked to {0}")]
+    Linked(String),
+    /// No actor of that name lives there, so whatever had it before has ended, nobody knows why.
+    #[error("no actor of that name lives there")]
+    NoActor,
+    /// The connection to its node ended: the node died, or the network parted and the actor may live on.
+    #[error("its node is lost: {0}")]
+    NodeLost(String),
+}
+
+impl Exit {
+    /// Whether it ended as it should: stopped, with its node, or because nobody needed it. Links and transient children go by it.
+    pub fn is_normal(&self) -> bool {
+        matches!(self, Exit::Stopped | Exit::Unreferenced | Exit::NodeStopped)
+    }
+}
+
 /// Joins a reply to its ask; unique among the open asks of one connection and direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallId(pub u64);
 
-/// A message between actors of two nodes. Borrows from the bytes that it was decoded from.
+/// A message, as it goes to an actor of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parcel<'a> {
+    /// The actor's name on the receiving node.
+    pub to: &'a str,
+    /// The type of the payload.
+    pub message: MessageId,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What it is part of, if somebody traces.
+    pub trace: Option<Trace>,
+    /// The encoded message.
+    #[serde(with = "raw")]
+    pub payload: &'a [u8],
+}
+
+/// What nodes say to each other for their actors. Borrows from the bytes that it was decoded from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Packet<'a> {
     /// One way; at most once.
-    Tell {
-        /// The actor's name on the receiving node.
-        to: &'a str,
-        /// The type of the payload.
-        message: MessageId,
-        /// The encoded message.
-        #[serde(with = "raw")]
-        payload: &'a [u8],
-    },
+    #[serde(borrow)]
+    Tell(Parcel<'a>),
     /// Wants a [`Packet::Reply`] with the same call id.
     Ask {
         /// Chosen by the asker.
         call: CallId,
-        /// The actor's name on the receiving node.
-        to: &'a str,
-        /// The type of the payload.
-        message: MessageId,
         /// How long the asker still waits, in milliseconds from the receipt of this packet.
         deadline_ms: u32,
-        /// The encoded message.
-        #[serde(with = "raw")]
-        payload: &'a [u8],
+        /// The question.
+        parcel: Parcel<'a>,
     },
     /// The answer to an ask: the encoded result.
     Reply {
@@ -103,25 +164,96 @@ pub enum Packet<'a> {
         #[serde(with = "raw")]
         payload: &'a [u8],
     },
-    /// The ask was not answered.
+    /// The ask was not answered, or the stream was not opened or broke off.
     Failed {
         /// That of the ask.
         call: CallId,
         /// Why.
         error: RemoteError,
     },
+    /// Whoever asked, watched or opened a stream does not want it any more.
+    Cancel {
+        /// That of the ask.
+        call: CallId,
+    },
+    /// Wants a [`Packet::Ended`] with the same call id when the actor is no more.
+    Watch {
+        /// Chosen by the watcher.
+        call: CallId,
+        /// The actor's name on the receiving node.
+        to: &'a str,
+        /// The actor is to be stopped, with this reason, when the connection ends before the watch is cancelled: the watcher's name.
+        link: Option<&'a str>,
+    },
+    /// The actor that was watched is no more.
+    Ended {
+        /// That of the watch.
+        call: CallId,
+        /// Why.
+        exit: Exit,
+    },
+    /// Stops an actor that allows it.
+    Stop {
+        /// The actor's name on the receiving node.
+        to: &'a str,
+        /// The reason that it ends with.
+        exit: Exit,
+    },
+    /// Wants many answers: a [`Packet::Item`] each, then [`Packet::Done`].
+    Open {
+        /// Chosen by the asker.
+        call: CallId,
+        /// How long the asker waits for the stream to begin, in milliseconds from the receipt of this packet.
+        deadline_ms: u32,
+        /// How many items may be sent before the first [`Packet::More`].
+        window: u32,
+        /// The question.
+        parcel: Parcel<'a>,
+    },
+    /// One answer of many.
+    Item {
+        /// That of the opening.
+        call: CallId,
+        /// The encoded item.
+        #[serde(with = "raw")]
+        payload: &'a [u8],
+    },
+    /// So many more items may be sent.
+    More {
+        /// That of the opening.
+        call: CallId,
+        /// How many.
+        items: u32,
+    },
+    /// All items were sent.
+    Done {
+        /// That of the opening.
+        call: CallId,
+    },
+    /// So many more bytes of tells may be sent to an actor on a lane.
+    Credit {
+        /// The actor's name on the node that granted it.
+        to: &'a str,
+        /// The lane of the tells.
+        lane: Lane,
+        /// How many bytes, each message counted with [`crate::limits::TELL_WEIGHT`].
+        bytes: u64,
+    },
 }
 
-/// What the numbers of a packet take at the most, in bytes: kind, call, id, version, deadline and two lengths, as variable-length numbers.
-const NUMBERS_MAX: usize = 1 + 10 + 5 + 3 + 5 + 10 + 10;
+/// What the numbers of a packet take at the most, in bytes: kind, call, id, version, priority, trace, deadline, window and two lengths, as
+/// variable-length numbers.
+const NUMBERS_MAX: usize = 1 + 10 + 5 + 3 + 1 + (1 + 19 + 10) + 5 + 5 + 10 + 10;
 
 impl<'a> Packet<'a> {
     /// The packet as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let room = match self {
-            Packet::Tell { to, payload, .. } | Packet::Ask { to, payload, .. } => to.len() + payload.len(),
-            Packet::Reply { payload, .. } => payload.len(),
-            Packet::Failed { .. } => 0,
+            Packet::Tell(parcel) | Packet::Ask { parcel, .. } | Packet::Open { parcel, .. } => {
+                parcel.to.len() + parcel.payload.len()
+            }
+            Packet::Reply { payload, .. } | Packet::Item { payload, .. } => payload.len(),
+            _ => 0,
         };
         postcard::to_extend(self, Vec::with_capacity(room + NUMBERS_MAX))
             .unwrap_or_else(|e| unreachable!("a packet is made of encodable parts: {e}"))
@@ -218,15 +350,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn parcel<'a>(to: &'a str, payload: &'a [u8]) -> Parcel<'a> {
+        Parcel { to, message: MessageId { id: 300, version: 1 }, priority: Priority::Normal, trace: None, payload }
+    }
+
     proptest! {
         #[test]
-        fn packets_round_trip(kind in 0..4, call in any::<u64>(), to in "[a-z/]{1,20}", id in any::<u32>(), version in any::<u16>(), deadline_ms in any::<u32>(), payload in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn packets_round_trip(kind in 0..12, call in any::<u64>(), to in "[a-z/]{1,20}", id in any::<u32>(), version in any::<u16>(), number in any::<u32>(), trace in proptest::option::of(any::<(u128, u64)>()), payload in proptest::collection::vec(any::<u8>(), 0..100)) {
             let (call, message, to, payload) = (CallId(call), MessageId { id, version }, to.as_str(), payload.as_slice());
+            let trace = trace.map(|(id, span)| Trace { id, span });
+            let parcel = Parcel { message, priority: Priority::High, trace, ..parcel(to, payload) };
             let packet = match kind {
-                0 => Packet::Tell { to, message, payload },
-                1 => Packet::Ask { call, to, message, deadline_ms, payload },
+                0 => Packet::Tell(parcel),
+                1 => Packet::Ask { call, deadline_ms: number, parcel },
                 2 => Packet::Reply { call, payload },
-                _ => Packet::Failed { call, error: RemoteError::UnknownMessage(message) },
+                3 => Packet::Failed { call, error: RemoteError::UnknownMessage(message) },
+                4 => Packet::Cancel { call },
+                5 => Packet::Watch { call, to, link: (number % 2 == 0).then_some(to) },
+                6 => Packet::Ended { call, exit: Exit::Failed(to.into()) },
+                7 => Packet::Stop { to, exit: Exit::Stopped },
+                8 => Packet::Open { call, deadline_ms: number, window: number, parcel },
+                9 => Packet::Item { call, payload },
+                10 => Packet::More { call, items: number },
+                _ => Packet::Credit { to, lane: Lane::Data, bytes: u64::from(number) },
             };
             let bytes = packet.encode();
             prop_assert_eq!(&Packet::decode(&bytes).unwrap(), &packet);
@@ -237,10 +383,12 @@ mod tests {
     #[test]
     fn the_encoding_is_pinned() {
         // N and N+1 must read each other: a change here needs a new version.
-        let tell = Packet::Tell { to: "a", message: MessageId { id: 300, version: 1 }, payload: b"xy" };
-        assert_eq!(tell.encode(), [0, 1, b'a', 0xac, 0x02, 1, 2, b'x', b'y']);
+        let tell = Packet::Tell(parcel("a", b"xy"));
+        assert_eq!(tell.encode(), [0, 1, b'a', 0xac, 0x02, 1, 1, 0, 2, b'x', b'y']);
         let failed = Packet::Failed { call: CallId(5), error: RemoteError::Full };
         assert_eq!(failed.encode(), [3, 5, 3]);
+        assert_eq!(Packet::Done { call: CallId(5) }.encode(), [11, 5]);
+        assert_eq!(Packet::Ended { call: CallId(5), exit: Exit::NodeStopped }.encode(), [6, 5, 4]);
     }
 
     #[test]

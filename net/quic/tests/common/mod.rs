@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use playhouse_net::limits::HELLO_TIMEOUT;
 use playhouse_net::{Authority, Config, Endpoint, Identity, Peer, Receiver, RefusalKind};
 use playhouse_rt::sync::{Semaphore, mpsc};
 use playhouse_rt::{Host, timeout};
@@ -45,6 +46,7 @@ pub enum Event {
     Up(Peer),
     Down(Peer, String),
     Message(Peer, Lane, Bytes),
+    Datagram(Peer, Bytes),
 }
 
 /// Writes down what it hears. With a gate, each batch of the data lane first needs a permit. An echoing ear sends everything back.
@@ -61,6 +63,13 @@ impl Receiver for Ear {
 
     fn down(&self, peer: &Peer, reason: &str) {
         let _ = self.events.send(Event::Down(peer.clone(), reason.to_string()));
+    }
+
+    fn datagram(&self, peer: &Peer, bytes: Bytes) {
+        if self.echo {
+            let _ = peer.try_send_datagram(bytes.clone());
+        }
+        let _ = self.events.send(Event::Datagram(peer.clone(), bytes));
     }
 
     fn messages<'a>(&'a self, peer: &'a Peer, lane: Lane, batch: Vec<Bytes>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
@@ -90,18 +99,30 @@ pub struct Wanted {
     pub listen: SocketAddr,
     pub echo: bool,
     pub gated: bool,
+    pub dial_only: bool,
+    pub idle_timeout: Duration,
 }
 
 impl Wanted {
     pub fn new(identity: Identity) -> Wanted {
-        Wanted { identity, incarnation: 1, listen: "127.0.0.1:0".parse().unwrap(), echo: false, gated: false }
+        Wanted {
+            identity,
+            incarnation: 1,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            echo: false,
+            gated: false,
+            dial_only: false,
+            idle_timeout: playhouse_net::limits::IDLE_TIMEOUT,
+        }
     }
 
     pub fn bind(self) -> Node {
         let (sender, events) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(0));
         let ear = Ear { events: sender, gate: self.gated.then(|| gate.clone()), echo: self.echo };
-        let config = Config::new(self.listen, self.identity, Incarnation(self.incarnation));
+        let mut config = Config::new(self.listen, self.identity, Incarnation(self.incarnation));
+        config.dial_only = self.dial_only;
+        config.idle_timeout = self.idle_timeout;
         let endpoint = Endpoint::bind(&Host::os(), config, Arc::new(ear)).unwrap();
         Node { endpoint, events, gate }
     }
@@ -137,6 +158,13 @@ impl Node {
         }
     }
 
+    pub async fn datagram(&mut self) -> Bytes {
+        match self.event().await {
+            Event::Datagram(_, bytes) => bytes,
+            other => panic!("a datagram was expected, not {other:?}"),
+        }
+    }
+
     /// Waits until the last dial failed, and gives the reason.
     pub async fn dial_error(&self, node: &str) -> String {
         self.endpoint.dialled(&name(node)).await.expect_err("it must not get through")
@@ -160,8 +188,42 @@ pub async fn connect(a: &mut Node, b: &mut Node, b_name: &str) -> (Peer, Peer) {
     (a.up().await, b.up().await)
 }
 
+/// Two nodes that get on well, to be disturbed by a third.
+pub struct Scene {
+    pub ca: Authority,
+    pub a: Node,
+    pub b: Node,
+    pub to_b: Peer,
+}
+
+pub async fn scene() -> Scene {
+    let ca = authority();
+    // Patient, so that it is never QUIC that gives up first.
+    let mut a = Wanted { idle_timeout: HELLO_TIMEOUT * 4, ..Wanted::new(identity(&ca, "a")) }.bind();
+    let mut b = node(&ca, "b");
+    let (to_b, _) = connect(&mut a, &mut b, "b").await;
+    Scene { ca, a, b, to_b }
+}
+
+impl Scene {
+    /// Whatever the third one did, the two have the connection that they had, and it works both ways.
+    pub async fn b_is_served(&mut self) {
+        self.to_b.send(Lane::Data, Bytes::from_static(b"still here")).await.unwrap();
+        assert_eq!(self.b.message().await, (Lane::Data, Bytes::from_static(b"still here")));
+        let to_a = self.b.endpoint.peer(&name("a")).expect("it is connected");
+        to_a.send(Lane::Data, Bytes::from_static(b"here too")).await.unwrap();
+        assert_eq!(self.a.message().await, (Lane::Data, Bytes::from_static(b"here too")));
+        assert_eq!(self.a.endpoint.peer(&name("b")).as_ref(), Some(&self.to_b));
+    }
+}
+
 /// A client made by hand: TLS as `identity` (or without a certificate), and no rules beyond.
 pub fn by_hand(trusts: &Identity, shows: Option<&Identity>) -> quinn::Endpoint {
+    by_hand_with(trusts, shows, quinn::TransportConfig::default())
+}
+
+/// The same with other settings of QUIC.
+pub fn by_hand_with(trusts: &Identity, shows: Option<&Identity>, transport: quinn::TransportConfig) -> quinn::Endpoint {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusts.to_pem().ca.as_bytes()).unwrap()).unwrap();
@@ -180,7 +242,9 @@ pub fn by_hand(trusts: &Identity, shows: Option<&Identity>) -> quinn::Endpoint {
     tls.alpn_protocols = vec![b"playhouse/1".to_vec()];
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    endpoint.set_default_client_config(config);
     endpoint
 }
 

@@ -1,0 +1,128 @@
+//! A message on its way from a reference to its handler.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use actix::dev::MessageResponse;
+use actix::{Actor, Handler, Message};
+use playhouse_rt::sync::oneshot;
+use playhouse_wire::Trace;
+
+use crate::common::Common;
+use crate::scope::Scope;
+use crate::{Ctx, Origin};
+
+/// A message for an actor of type `A`.
+pub(crate) type Envelope<A> = Box<dyn Deliver<A>>;
+
+/// Something that an actor of type `A` can handle.
+pub(crate) trait Deliver<A: Actor<Context = Ctx<A>>>: Send {
+    fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>);
+    /// The message's type, for people.
+    fn kind(&self) -> &'static str;
+    /// The node that it came from, if it is another one.
+    fn from(&self) -> Option<&Origin>;
+}
+
+/// A message, where its answer goes and until when it is wanted.
+pub(crate) struct Sent<M: Message> {
+    pub(crate) message: M,
+    pub(crate) reply: Option<oneshot::Sender<M::Result>>,
+    deadline: Option<Instant>,
+    /// Rare, so out of the way.
+    about: Option<Box<About>>,
+}
+
+/// What few messages have.
+struct About {
+    /// None: from this node.
+    from: Option<Origin>,
+    trace: Option<Trace>,
+}
+
+fn about(from: Option<&Origin>, trace: Option<Trace>) -> Option<Box<About>> {
+    (from.is_some() || trace.is_some()).then(|| Box::new(About { from: from.cloned(), trace }))
+}
+
+impl<M: Message> Sent<M> {
+    pub(crate) fn tell(message: M, common: &Arc<Common>, origin: Option<(&Origin, Option<Trace>)>) -> Box<Sent<M>> {
+        let about = match origin {
+            Some((from, trace)) => about(Some(from), trace),
+            None => about(None, common.trace(Scope::current().trace)),
+        };
+        Box::new(Sent { message, reply: None, deadline: None, about })
+    }
+
+    pub(crate) fn ask(
+        message: M,
+        reply: oneshot::Sender<M::Result>,
+        deadline: Instant,
+        common: &Arc<Common>,
+        from: Option<&Origin>,
+        scope: Scope,
+    ) -> Box<Sent<M>> {
+        let trace = if from.is_some() { scope.trace } else { common.trace(scope.trace) };
+        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), about: about(from, trace) })
+    }
+}
+
+impl<A, M> Deliver<A> for Sent<M>
+where
+    A: Actor<Context = Ctx<A>> + Handler<M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>) {
+        let Sent { message, reply, deadline, about } = *self;
+        if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
+            // The asker gave up, so it will never learn of an effect: have none.
+            ctx.shared().common.totals.expired.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        playhouse_rt::ledger::record("message", || format!("{} {}", ctx.shared().name(), short_name::<M>()));
+        let mut scope = Scope { deadline, trace: None };
+        let mut span = None;
+        if let Some(about) = about {
+            ctx.from = about.from;
+            if let Some(trace) = about.trace {
+                let common = &ctx.shared().common;
+                let own = Trace { span: common.span(), ..trace };
+                scope.trace = Some(own);
+                span = Some(tracing::debug_span!(
+                    target: "playhouse::message",
+                    "handle",
+                    node = %common.node,
+                    actor = %ctx.shared().name(),
+                    message = short_name::<M>(),
+                    trace = format_args!("{:032x}", own.id),
+                    span = format_args!("{:016x}", own.span),
+                    parent = format_args!("{:016x}", trace.span),
+                ));
+            }
+        }
+        let _span = span.as_ref().map(tracing::Span::enter);
+        let _scope = scope.enter();
+        let response = actor.handle(message, ctx);
+        ctx.answering = reply.is_some();
+        response.handle(ctx, reply);
+        ctx.answering = false;
+        ctx.from = None;
+    }
+
+    fn kind(&self) -> &'static str {
+        short_name::<M>()
+    }
+
+    fn from(&self) -> Option<&Origin> {
+        self.about.as_ref()?.from.as_ref()
+    }
+}
+
+/// The last part of a type's path, without its parameters.
+pub(crate) fn short_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let end = name.find('<').unwrap_or(name.len());
+    let name = &name[..end];
+    name.rfind("::").map_or(name, |at| &name[at + 2..])
+}

@@ -1,0 +1,98 @@
+//! References cross nodes: written as a node and a name, read as a reference that works from there.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use playhouse_wire::{ActorName, DecodeError, NodeName, decode};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::common::Common;
+use crate::inbound::Published;
+use crate::mailbox::{Mailbox, Overflow};
+use crate::reference::Cell;
+use crate::shared::Shared;
+use crate::{Exit, Ref, Remote};
+
+thread_local! {
+    /// The node that decodes: a reference can only be read where it is known from where it leads.
+    static HERE: RefCell<Option<Arc<Common>>> = const { RefCell::new(None) };
+}
+
+/// Decodes a value of another node; references in it lead from this one.
+pub(crate) fn decode_here<T: DeserializeOwned>(common: &Arc<Common>, bytes: &[u8]) -> Result<T, DecodeError> {
+    let _restore = Restore(HERE.replace(Some(common.clone())));
+    decode(bytes)
+}
+
+/// Puts the former node back, also after a panic in somebody's `Deserialize`.
+struct Restore(Option<Arc<Common>>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        HERE.set(self.0.take());
+    }
+}
+
+/// How a reference is written.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    node: NodeName,
+    name: ActorName,
+}
+
+impl<A: Remote> Serialize for Ref<A> {
+    /// Writes where the actor lives. An actor of this node that no other node could reach so far can be reached from now on, and lives
+    /// until it is stopped: who is given a reference may use it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let node = match (self.remote_node(), self.cell()) {
+            (Some(node), _) => node.clone(),
+            (None, Some(cell)) => {
+                let common = &cell.shared.common;
+                if cell.shared.exit().is_none() && common.doors.find(self.name().as_str()).is_none() {
+                    let published = Published { actor: self.clone(), protocol: common.doors.protocol::<A>(), stoppable: true };
+                    common.doors.open(self.name(), Arc::new(published));
+                    if cell.shared.exit().is_some() {
+                        // It ended meanwhile, and may have looked for its door before there was one.
+                        drop(common.doors.close(self.name().as_str()));
+                    }
+                }
+                common.node.clone()
+            }
+            (None, None) => return Err(S::Error::custom("a reference leads nowhere")),
+        };
+        Written { node, name: self.name().clone() }.serialize(serializer)
+    }
+}
+
+impl<'de, A: Remote> Deserialize<'de> for Ref<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ref<A>, D::Error> {
+        let Written { node, name } = Written::deserialize(deserializer)?;
+        let Some(common) = HERE.with_borrow(Clone::clone) else {
+            return Err(D::Error::custom(
+                "a reference can only be read from a message: elsewhere nobody knows which node reads it",
+            ));
+        };
+        if node == common.node {
+            let door = common.doors.find(name.as_str());
+            let here = door.as_ref().and_then(|door| door.reference().downcast_ref::<Ref<A>>()).cloned();
+            return Ok(here.unwrap_or_else(|| ended(&common, name)));
+        }
+        let Some(route) = common.doors.route(&node) else {
+            return Err(D::Error::custom(format!("this node has no way to {node}")));
+        };
+        let protocol = common.doors.protocol::<A>();
+        Ok(Ref::remote(route, name, protocol, common))
+    }
+}
+
+/// A reference to an actor of this node that is no more: whoever uses it learns that.
+fn ended<A: Remote>(common: &Arc<Common>, name: ActorName) -> Ref<A> {
+    let shared = Shared::new(0, Some(name), crate::deliver::short_name::<A>, common.clone(), None);
+    shared.note_exit(Exit::NoActor);
+    shared.announce_end();
+    let mailbox = Mailbox::new(1, Overflow::Refuse);
+    mailbox.seal();
+    Ref::to_cell(Arc::new(Cell::new(shared, mailbox)))
+}
