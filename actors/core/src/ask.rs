@@ -23,6 +23,7 @@ use crate::timers::Timer;
 #[must_use = "an ask that is dropped is given up; use tell to send without an answer"]
 pub struct Ask<R> {
     way: Way<R>,
+    asked: Instant,
     deadline: Instant,
     timer: Option<Timer>,
 }
@@ -40,7 +41,7 @@ enum Way<R> {
         before: (u32, u32),
     },
     /// The actor dropped the answer; it is being found out why.
-    Why(Pin<Box<dyn Future<Output = AskError> + Send>>, Arc<Common>),
+    Why(Pin<Box<dyn Future<Output = AskError> + Send>>),
     Remote {
         answer: oneshot::Receiver<Result<Bytes, AskError>>,
         decode: Decode<R>,
@@ -70,16 +71,27 @@ pub(crate) fn after(now: Instant, within: Duration) -> Instant {
 }
 
 impl<R> Ask<R> {
+    fn new(way: Way<R>, asked: Instant, deadline: Instant) -> Ask<R> {
+        Ask { way, asked, deadline, timer: None }
+    }
+
     pub(crate) fn failed(error: AskError) -> Ask<R> {
-        Ask { way: Way::Failed(Some(error)), deadline: playhouse_rt::now(), timer: None }
+        let now = playhouse_rt::now();
+        Ask::new(Way::Failed(Some(error)), now, now)
     }
 
     pub(crate) fn ready(answer: R) -> Ask<R> {
-        Ask { way: Way::Ready(Some(answer)), deadline: playhouse_rt::now(), timer: None }
+        let now = playhouse_rt::now();
+        Ask::new(Way::Ready(Some(answer)), now, now)
     }
 
-    pub(crate) fn local(answer: oneshot::Receiver<R>, actor: Arc<dyn Life>, before: (u32, u32), deadline: Instant) -> Ask<R> {
-        Ask { way: Way::Local { answer, actor, before }, deadline, timer: None }
+    pub(crate) fn local(
+        answer: oneshot::Receiver<R>,
+        actor: Arc<dyn Life>,
+        before: (u32, u32),
+        (asked, deadline): (Instant, Instant),
+    ) -> Ask<R> {
+        Ask::new(Way::Local { answer, actor, before }, asked, deadline)
     }
 
     pub(crate) fn remote(
@@ -88,15 +100,16 @@ impl<R> Ask<R> {
         route: Arc<dyn Route>,
         number: u64,
         common: Arc<Common>,
-        deadline: Instant,
+        (asked, deadline): (Instant, Instant),
     ) -> Ask<R> {
-        Ask { way: Way::Remote { answer, decode, call: Call { route, number, open: true }, common }, deadline, timer: None }
+        Ask::new(Way::Remote { answer, decode, call: Call { route, number, open: true }, common }, asked, deadline)
     }
 
     /// Waits so long for the answer, from now on, instead of what was said before: less, or more. The actor is not told, so what it asks
     /// others meanwhile keeps the former deadline.
     pub fn within(mut self, within: Duration) -> Ask<R> {
-        self.deadline = after(playhouse_rt::now(), within);
+        self.asked = playhouse_rt::now();
+        self.deadline = after(self.asked, within);
         self
     }
 
@@ -106,7 +119,7 @@ impl<R> Ask<R> {
             match &mut self.way {
                 Way::Failed(error) => return Poll::Ready(Err(error.take().expect(ENDED))),
                 Way::Ready(answer) => return Poll::Ready(Ok(answer.take().expect(ENDED))),
-                Way::Why(why, _) => return why.as_mut().poll(cx).map(Err),
+                Way::Why(why) => return why.as_mut().poll(cx).map(Err),
                 Way::Remote { answer, decode, call, common } => {
                     let Poll::Ready(answer) = Pin::new(answer).poll(cx) else { return Poll::Pending };
                     call.open = false;
@@ -121,20 +134,11 @@ impl<R> Ask<R> {
                     Poll::Ready(Ok(answer)) => return Poll::Ready(Ok(answer)),
                     Poll::Ready(Err(_)) => {
                         let (actor, (failures, dropped)) = (actor.clone(), *before);
-                        let common = actor.shared().common.clone();
                         let why = async move { actor.shared().why_no_reply(failures, dropped).await };
-                        self.way = Way::Why(Box::pin(why), common);
+                        self.way = Way::Why(Box::pin(why));
                     }
                 },
             }
-        }
-    }
-
-    fn common(&self) -> Option<&Arc<Common>> {
-        match &self.way {
-            Way::Local { actor, .. } => Some(&actor.shared().common),
-            Way::Remote { common, .. } | Way::Why(_, common) => Some(common),
-            Way::Failed(_) | Way::Ready(_) => None,
         }
     }
 }
@@ -150,20 +154,18 @@ impl<R> Future for Ask<R> {
             return Poll::Ready(answer);
         }
         // A timer only now: answers that come quickly never need one.
-        if this.timer.is_none() {
-            this.timer = this.common().map(|common| common.timers.take(this.deadline));
+        match &mut this.timer {
+            Some(timer) => timer.poll(cx, this.deadline),
+            None => this.timer.insert(Timer::take(this.deadline)).begin(cx, this.asked, this.deadline),
         }
-        let Some(timer) = &mut this.timer else { return Poll::Pending };
-        timer.poll(cx, this.deadline).map(|()| Err(AskError::Timeout))
+        .map(|()| Err(AskError::Timeout))
     }
 }
 
 impl<R> Drop for Ask<R> {
     fn drop(&mut self) {
-        if let Some(timer) = self.timer.take()
-            && let Some(common) = self.common()
-        {
-            common.timers.give_back(timer);
+        if let Some(timer) = self.timer.take() {
+            timer.give_back();
         }
     }
 }

@@ -4,17 +4,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use playhouse_wire::{Incarnation, NodeName, Trace};
+use tracing::level_filters::LevelFilter;
 
 use crate::counters::Totals;
 use crate::doors::Doors;
 use crate::letters::Letters;
-use crate::timers::Timers;
 
 pub(crate) struct Common {
     pub(crate) node: NodeName,
     pub(crate) life: Incarnation,
     pub(crate) totals: Totals,
-    pub(crate) timers: Timers,
     pub(crate) letters: Letters,
     pub(crate) doors: Doors,
     /// Somebody wants to know how long messages wait and are handled.
@@ -30,7 +29,6 @@ impl Common {
             node,
             life,
             totals: Totals::default(),
-            timers: Timers::default(),
             letters: Letters::default(),
             doors: Doors::default(),
             timed: AtomicBool::new(false),
@@ -45,7 +43,10 @@ impl Common {
 
     /// The trace that a message sent now is part of: that of the message being handled, or a new one if somebody listens.
     pub(crate) fn trace(&self, current: Option<Trace>) -> Option<Trace> {
-        if current.is_some() || !tracing::enabled!(target: "playhouse::message", tracing::Level::DEBUG) {
+        if current.is_some()
+            || LevelFilter::current() < LevelFilter::DEBUG
+            || !tracing::enabled!(target: "playhouse::message", tracing::Level::DEBUG)
+        {
             return current;
         }
         let span = self.span();

@@ -102,7 +102,8 @@ where
             }
         }
         let _span = span.as_ref().map(tracing::Span::enter);
-        let _scope = scope.enter();
+        // What answers nobody and is part of nothing has no scope to enter: around the runner there is none either.
+        let _scope = (scope != Scope::NONE).then(|| scope.enter());
         let response = actor.handle(message, ctx);
         ctx.answering = reply.is_some();
         response.handle(ctx, reply);

@@ -131,12 +131,13 @@ where
     let message: M = read(actor, arrival.payload)?;
     let cell = local(actor);
     let before = (cell.shared.failures(), cell.shared.dropped());
-    let deadline = after(playhouse_rt::now(), within);
+    let asked = playhouse_rt::now();
+    let deadline = after(asked, within);
     let (reply, answer) = oneshot::channel();
     let scope = Scope { deadline: None, trace: arrival.trace };
     let sent = Sent::ask(message, reply, deadline, &cell.shared.common, Some(arrival.from), scope);
     match cell.push(arrival.priority, sent) {
-        Ok(()) => Ok(Ask::local(answer, cell.clone(), before, deadline)),
+        Ok(()) => Ok(Ask::local(answer, cell.clone(), before, (asked, deadline))),
         Err((Refused::Full, _)) => Err(RemoteError::Full),
         Err((Refused::Closed, _)) => Err(gone(cell)),
     }

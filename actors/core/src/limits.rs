@@ -12,9 +12,6 @@ pub const BUDGET: u32 = 64;
 /// How long an ask waits unless it is given another deadline.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Timers of ended asks that a system keeps for the next ones.
-pub const TIMERS_KEPT: usize = 64;
-
 /// Items of a stream that may wait for their receiver before the producer does.
 pub const STREAM_WINDOW: usize = 16;
 

@@ -192,8 +192,9 @@ impl<E> Mailbox<E> {
         }
     }
 
-    /// Fills the empty `hand` with the most urgent messages; false when there are none.
-    pub(crate) fn refill(&self, hand: &mut VecDeque<E>) -> bool {
+    /// Fills the empty `hand` with the most urgent messages. When there are none, calls `park` and gives false: whoever pushes after that
+    /// finds what `park` wrote.
+    pub(crate) fn refill(&self, hand: &mut VecDeque<E>, park: impl FnOnce()) -> bool {
         let mut queue = lock(&self.queue);
         if !queue.waiting.is_empty() {
             self.grant(&mut queue);
@@ -202,6 +203,7 @@ impl<E> Mailbox<E> {
         let Some(level) = (0..3).rev().find(|level| !queue.levels[*level].is_empty()) else {
             // Nothing is in the hand now, so nothing can be overtaken.
             queue.in_hand = 2;
+            park();
             return false;
         };
         queue.in_hand = level;
@@ -217,11 +219,6 @@ impl<E> Mailbox<E> {
             hand.extend(level.drain(..most));
         }
         true
-    }
-
-    /// Whether nothing waits. Under the lock: who pushes after this look sees what was written before it.
-    pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.queue).levels.iter().all(VecDeque::is_empty)
     }
 
     /// Whether something more urgent than what is in the hand has come.
@@ -394,7 +391,7 @@ mod tests {
 
     fn numbers(mailbox: &Mailbox<u32>) -> Vec<u32> {
         let (mut hand, mut all) = (VecDeque::new(), Vec::new());
-        while mailbox.refill(&mut hand) {
+        while mailbox.refill(&mut hand, || ()) {
             while let Some(n) = hand.pop_front() {
                 mailbox.release();
                 all.push(n);
@@ -436,7 +433,7 @@ mod tests {
             mailbox.push(Priority::Normal, n, same, false).unwrap();
         }
         let mut hand = VecDeque::new();
-        assert!(mailbox.refill(&mut hand));
+        assert!(mailbox.refill(&mut hand, || ()));
         assert_eq!(hand.pop_front(), Some(10));
         mailbox.push(Priority::Low, 1, same, false).unwrap();
         mailbox.push(Priority::Normal, 13, same, false).unwrap();

@@ -280,7 +280,8 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         M::Result: Send,
     {
         let scope = Scope::current();
-        let mut deadline = crate::ask::after(playhouse_rt::now(), within);
+        let asked = playhouse_rt::now();
+        let mut deadline = crate::ask::after(asked, within);
         if let Some(outer) = scope.deadline {
             deadline = deadline.min(outer);
         }
@@ -291,12 +292,12 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                 let (reply, answer) = oneshot::channel();
                 let sent = Sent::ask(message, reply, deadline, &cell.shared.common, None, scope);
                 match cell.push(self.priority, sent) {
-                    Ok(()) => Ask::local(answer, cell.0.clone(), before, deadline),
+                    Ok(()) => Ask::local(answer, cell.0.clone(), before, (asked, deadline)),
                     Err((Refused::Full, _)) => Ask::failed(AskError::Full),
                     Err((Refused::Closed, _)) => Ask::failed(cell.gone()),
                 }
             }
-            Way::Remote(target) => target.ask(message, self.priority, deadline, scope),
+            Way::Remote(target) => target.ask(message, self.priority, (asked, deadline), scope),
         }
     }
 
@@ -370,7 +371,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         })
     }
 
-    fn ask<M>(&self, message: M, priority: Priority, deadline: Instant, scope: Scope) -> Ask<M::Result>
+    fn ask<M>(&self, message: M, priority: Priority, (asked, deadline): (Instant, Instant), scope: Scope) -> Ask<M::Result>
     where
         A: Handler<M>,
         M: Message + Send + 'static,
@@ -384,7 +385,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         };
         let trace = self.common.trace(scope.trace);
         let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
-        let within = deadline.saturating_duration_since(playhouse_rt::now());
+        let within = deadline.saturating_duration_since(asked);
         let failed = |error| match error {
             RouteError::Full => AskError::Full,
             RouteError::TooLong(length) => AskError::Unsendable(EncodeError::Long(length)),
@@ -394,7 +395,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
             Answers::One(decode) => {
                 let (reply, answer) = oneshot::channel();
                 match self.route.ask(&outgoing, within, reply) {
-                    Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), deadline),
+                    Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), (asked, deadline)),
                     Err(error) => Ask::failed(failed(error)),
                 }
             }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use actix::{Actor, ActorState, AsyncContext, Running};
@@ -43,7 +43,6 @@ pub(crate) struct Runner<A: Actor<Context = Ctx<A>>> {
     life: u64,
     policy: Restart,
     restarts: VecDeque<Instant>,
-    waker: Option<Waker>,
 }
 
 enum Phase<A: Actor<Context = Ctx<A>>> {
@@ -79,7 +78,6 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             life: 1,
             policy,
             restarts: VecDeque::new(),
-            waker: None,
         }
     }
 
@@ -183,7 +181,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             if mailbox.overtaken() {
                 mailbox.put_back(&mut self.hand);
             }
-            if self.hand.is_empty() && !mailbox.refill(&mut self.hand) {
+            if self.hand.is_empty() && !mailbox.refill(&mut self.hand, || shared.park()) {
                 break;
             }
             let Some(envelope) = self.hand.pop_front() else { break };
@@ -216,10 +214,8 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         if self.draining && !body.ctx.items.are_answering() {
             return Poll::Ready(Some(shared.why_stopped()));
         }
-        // From here on, who brings something wakes this actor; what came before is looked for once more.
-        shared.park();
-        if !self.cell.mailbox.is_empty() || shared.has_orders() {
-            shared.unpark();
+        // The mailbox has parked it: from then on, who brings something wakes this actor. An order may have come just before.
+        if shared.has_orders() {
             return Poll::Ready(None);
         }
         let side_door = body.ctx.side_door.get().is_some_and(|door| door.connected());
@@ -352,10 +348,7 @@ impl<A: Actor<Context = Ctx<A>>> Future for Runner<A> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if !this.waker.as_ref().is_some_and(|known| known.will_wake(task.waker())) {
-            this.waker = Some(task.waker().clone());
-            this.cell.shared.set_waker(task.waker());
-        }
+        this.cell.shared.set_waker(task.waker());
         this.cell.shared.begin_turn();
         let began = this.cell.shared.common.timed().then(playhouse_rt::now);
         let turn = catch_unwind(AssertUnwindSafe(|| this.turn(task)));

@@ -38,12 +38,15 @@ pub(crate) struct Shared {
     attention: AtomicBool,
     /// The actor waits for a waker.
     parked: AtomicBool,
+    /// That of the task that it runs in, which is the same for all its life, unless it moved after all.
+    waker: OnceLock<Waker>,
+    has_moved: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    waker: Option<Waker>,
+    moved_waker: Option<Waker>,
     turn_waiters: Vec<Waker>,
     orders: Orders,
     last_failure: Option<Failure>,
@@ -150,6 +153,8 @@ impl Shared {
             busy: AtomicU64::new(0),
             attention: AtomicBool::new(false),
             parked: AtomicBool::new(false),
+            waker: OnceLock::new(),
+            has_moved: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -171,9 +176,10 @@ impl Shared {
     /// Lets the actor look around if it waits.
     pub(crate) fn wake(&self) {
         if self.parked.load(SeqCst) && self.parked.swap(false, SeqCst) {
-            // Under the lock, for a clone would cost as much; waking a task runs nothing of ours.
-            if let Some(waker) = &self.state().waker {
-                waker.wake_by_ref();
+            match self.waker.get() {
+                Some(waker) if !self.has_moved.load(SeqCst) => waker.wake_by_ref(),
+                // Under the lock, for a clone would cost as much; waking a task runs nothing of ours.
+                _ => self.state().moved_waker.iter().for_each(Waker::wake_by_ref),
             }
         }
     }
@@ -301,20 +307,21 @@ impl Shared {
 
     /// Who is to be woken from now on.
     pub(crate) fn set_waker(&self, waker: &Waker) {
-        self.state().waker = Some(waker.clone());
+        if self.has_moved.load(SeqCst) || !self.waker.get_or_init(|| waker.clone()).will_wake(waker) {
+            self.state().moved_waker = Some(waker.clone());
+            self.has_moved.store(true, SeqCst);
+        }
     }
 
     pub(crate) fn waker(&self) -> Option<Waker> {
-        self.state().waker.clone()
+        self.state().moved_waker.clone().or_else(|| self.waker.get().cloned())
     }
 
     /// From now on whoever brings something wakes the actor. What came before this must be looked for once more.
     pub(crate) fn park(&self) {
-        self.parked.store(true, SeqCst);
-    }
-
-    pub(crate) fn unpark(&self) {
-        self.parked.store(false, Relaxed);
+        if !self.parked.load(Relaxed) {
+            self.parked.store(true, SeqCst);
+        }
     }
 
     pub(crate) fn has_orders(&self) -> bool {
@@ -376,7 +383,8 @@ impl Shared {
     }
 
     pub(crate) fn note_handled(&self, messages: u64, busy: Option<Duration>) {
-        self.handled.fetch_add(messages, Relaxed);
+        // Nobody else writes it.
+        self.handled.store(self.handled.load(Relaxed) + messages, Relaxed);
         if let Some(busy) = busy {
             self.busy.fetch_add(busy.as_nanos().try_into().unwrap_or(u64::MAX), Relaxed);
         }

@@ -290,17 +290,17 @@ impl System {
         options: SpawnOptions,
         factory: Factory<A>,
         parent: Option<Supervised>,
-    ) -> (Ref<A>, Start) {
+    ) -> (Ref<A>, Start<impl FnOnce(&Locals) + use<A>>) {
         let number = self.next_number();
         let shared = Shared::new(number, name, short_name::<A>, self.0.common.clone(), parent);
         let cell = Arc::new(Cell::new(shared, Mailbox::new(options.mailbox, options.overflow)));
         let reference = Ref::to_cell(cell.clone());
         let life = cell.clone();
         let system = self.clone();
-        let go = Box::new(move |locals: &Locals| {
+        let go = move |locals: &Locals| {
             // Actors are dealt out to the threads in turn.
             locals.spawn(number as usize, move || Runner::new(system, cell, factory, options.restart));
-        });
+        };
         (reference, Start { system: self.clone(), life, go })
     }
 
@@ -493,13 +493,13 @@ where
 }
 
 /// An actor that is ready to start.
-struct Start {
+struct Start<G> {
     system: System,
     life: Arc<dyn Life>,
-    go: Box<dyn FnOnce(&Locals)>,
+    go: G,
 }
 
-impl Start {
+impl<G: FnOnce(&Locals)> Start<G> {
     fn go(self) {
         let totals = &self.system.0.common.totals;
         totals.spawned.fetch_add(1, Ordering::Relaxed);

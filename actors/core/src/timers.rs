@@ -1,49 +1,64 @@
 //! Timers that are used again. Nearly every ask is answered long before its deadline; to arm and disarm a timer of the runtime for each
 //! would be a quarter of its cost.
 
+use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use playhouse_rt::Sleep;
 
-use crate::limits::TIMERS_KEPT;
+thread_local! {
+    /// The timer that this thread's last ask left. A box of the thread's own runtime, which is why it is kept only where the runtime lives
+    /// as long as the thread.
+    static KEPT: Cell<Option<Timer>> = const { Cell::new(None) };
+}
 
-/// Timers that nobody uses now. They stay armed for the deadline of whoever had them last, and are armed anew only when that one comes
-/// before the next user's has.
-#[derive(Default)]
-pub(crate) struct Timers(Mutex<Vec<Timer>>);
-
-pub(crate) struct Timer(Pin<Box<Sleep>>);
-
-impl Timers {
-    pub(crate) fn take(&self, deadline: Instant) -> Timer {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| Timer(Box::pin(playhouse_rt::sleep_until(deadline))))
-    }
-
-    pub(crate) fn give_back(&self, timer: Timer) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < TIMERS_KEPT {
-            kept.push(timer);
-        }
-    }
+/// A timer that stays armed for whoever had it last, and is armed anew only when that moment comes before the next user's.
+pub(crate) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    /// Whom it wakes.
+    waker: Option<Waker>,
 }
 
 impl Timer {
+    /// A timer, kept or new.
+    pub(crate) fn take(deadline: Instant) -> Timer {
+        let kept = if playhouse_rt::on_local_thread() { KEPT.take() } else { None };
+        kept.unwrap_or_else(|| Timer { sleep: Box::pin(playhouse_rt::sleep_until(deadline)), waker: None })
+    }
+
+    pub(crate) fn give_back(self) {
+        if playhouse_rt::on_local_thread() {
+            KEPT.set(Some(self));
+        }
+    }
+
+    /// To be called first: makes sure that the task is woken at `deadline`, or earlier. `now` is a moment that is over.
+    pub(crate) fn begin(&mut self, cx: &mut Context<'_>, now: Instant, deadline: Instant) -> Poll<()> {
+        let armed = self.sleep.deadline();
+        // It wakes this very task later than now and before the deadline: nothing is to be done until then.
+        if armed > now && armed <= deadline && self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.poll(cx, deadline)
+    }
+
     /// Ready at `deadline`, whatever the timer was armed for before.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         loop {
-            let armed = self.0.deadline();
+            let armed = self.sleep.deadline();
             if armed > deadline {
-                self.0.as_mut().reset(deadline);
-            } else if self.0.as_mut().poll(cx).is_pending() {
+                self.sleep.as_mut().reset(deadline);
+            } else if self.sleep.as_mut().poll(cx).is_pending() {
+                if !self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                    self.waker = Some(cx.waker().clone());
+                }
                 return Poll::Pending;
             } else if armed == deadline {
                 return Poll::Ready(());
             } else {
-                self.0.as_mut().reset(deadline);
+                self.sleep.as_mut().reset(deadline);
             }
         }
     }

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use playhouse_actors::Route;
 use playhouse_actors::prelude::*;
-use playhouse_net::{Endpoint, RefusalKind};
+use playhouse_net::RefusalKind;
 use playhouse_rt::Host;
 
 use crate::messages::Traffic;
-use crate::network::{Inbox, Way};
+use crate::network::{Roads, Way};
 
 /// Finds actors by node and name: here by lookup, elsewhere by a route.
 #[derive(Clone)]
 pub(crate) struct Finder {
     pub(crate) system: System,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) roads: Arc<Roads>,
     pub(crate) host: Host,
 }
 
@@ -26,8 +24,7 @@ impl Finder {
         if node == self.system.node() {
             return self.system.lookup(name);
         }
-        let route: Arc<dyn Route> =
-            Arc::new(Way { node: node.clone(), endpoint: self.endpoint.clone(), inbox: self.inbox.clone() });
+        let route = Arc::new(Way::new(node.clone(), Some(self.roads.clone())));
         Some(self.system.remote(route, ActorName::new(name).ok()?))
     }
 
@@ -36,7 +33,7 @@ impl Finder {
     }
 
     pub(crate) fn traffic(&self) -> Traffic {
-        let stats = self.endpoint.stats();
+        let stats = self.roads.endpoint.stats();
         let messages = Lane::ALL.iter().map(|lane| stats.sent(*lane) + stats.received(*lane)).sum();
         let refused = RefusalKind::ALL.iter().map(|kind| stats.refused(*kind)).sum();
         Traffic { messages, bytes: stats.bytes_sent + stats.bytes_received, refused }

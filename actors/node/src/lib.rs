@@ -6,7 +6,6 @@
 //! [`Node::start`] is the one function that assembles everything below; the command line and the simulator call the same.
 
 mod agent;
-mod calls;
 mod client;
 mod coordinator;
 pub mod demo;
@@ -20,6 +19,7 @@ mod node;
 mod report;
 mod shard;
 mod shell;
+mod status;
 mod tasks;
 mod worker;
 
@@ -28,9 +28,10 @@ pub use coordinator::Coordinator;
 pub use job::{Job, Value};
 pub use messages::{ClusterStatus, Replan, Traffic};
 pub use node::{Coordinate, Node, NodeConfig, StartError};
+pub use status::PeerStatus;
 pub use tasks::{Function, TaskCx, TaskError, Tasks};
 
-pub use playhouse_actors::{AskError, Counters, Exit, Shutdown, System};
+pub use playhouse_actors::{ActorStatus, AskError, Counters, DeadLetter, DeadLetters, Exit, Letter, Shutdown, System};
 pub use playhouse_macros::actor;
 pub use playhouse_net::{
     Authority, CertError, Certificate, FileError, FileWarning, Identity, IdentityPem, Loaded, RenewError, Stats, Utc,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use playhouse_actors::prelude::*;
-use playhouse_actors::{Counters, NameTaken, Shutdown};
+use playhouse_actors::{ActorStatus, Counters, DeadLetters, NameTaken, Shutdown};
 use playhouse_cluster::Solo;
 use playhouse_net::{BindError, Config, Endpoint, Identity, RenewError, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
@@ -20,8 +20,9 @@ use crate::client::Client;
 use crate::coordinator::{COORDINATOR, Coordinator, PlaneHands, link_down};
 use crate::finder::Finder;
 use crate::ground::{Ground, Roster};
-use crate::limits::PLANE_MAILBOX;
-use crate::network::Inbox;
+use crate::limits::{PLANE_MAILBOX, SETTLE_MAX};
+use crate::network::{Inbox, Roads, Way};
+use crate::status::PeerStatus;
 use crate::tasks::Tasks;
 
 /// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
@@ -139,7 +140,11 @@ impl Node {
         let system = System::of_life(name.clone(), incarnation, config.threads)?;
         let inbox = Arc::new(Inbox::new(system.clone()));
         let endpoint = Endpoint::bind(&host, Config::new(config.listen, config.identity, incarnation), inbox.clone())?;
-        let finder = Finder { system: system.clone(), endpoint: endpoint.clone(), inbox: inbox.clone(), host: host.clone() };
+        let roads = Arc::new(Roads { endpoint: endpoint.clone(), inbox: inbox.clone() });
+        // Weakly: the roads lead to the system again, and a node that was dropped must not live on by a circle.
+        let of_system = Arc::downgrade(&roads);
+        system.set_routes(move |node| Arc::new(Way::new(node.clone(), of_system.upgrade())));
+        let finder = Finder { system: system.clone(), roads, host: host.clone() };
 
         let (mut coordinates, mut offers) = (None, None);
         if let Some(mut coordinate) = config.coordinate {
@@ -212,7 +217,7 @@ impl Node {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.0.finder.endpoint.local_addr()
+        self.0.finder.roads.endpoint.local_addr()
     }
 
     /// Its actors.
@@ -228,7 +233,7 @@ impl Node {
 
     /// Keeps a connection to a peer, from now on.
     pub fn connect(&self, peer: NodeName, address: SocketAddr) {
-        self.0.finder.endpoint.connect(peer, address);
+        self.0.finder.roads.endpoint.connect(peer, address);
     }
 
     /// Keeps a connection to a peer, from now on, and waits for the first try to succeed or fail. Cancel-safe.
@@ -237,17 +242,17 @@ impl Node {
     /// Why the first try failed. It is tried again all the same.
     pub async fn dial(&self, peer: NodeName, address: SocketAddr) -> Result<(), String> {
         self.connect(peer.clone(), address);
-        self.0.finder.endpoint.dialled(&peer).await.map(drop)
+        self.0.finder.roads.endpoint.dialled(&peer).await.map(drop)
     }
 
     /// Waits until there is a connection to `peer`. Cancel-safe.
     pub async fn connected(&self, peer: &NodeName) {
-        self.0.finder.endpoint.connected(peer).await;
+        self.0.finder.roads.endpoint.connected(peer).await;
     }
 
     /// Why the last try to connect to `peer` failed.
     pub fn last_error(&self, peer: &NodeName) -> Option<String> {
-        self.0.finder.endpoint.last_error(peer)
+        self.0.finder.roads.endpoint.last_error(peer)
     }
 
     /// Proves itself with another certificate of this node from now on; connections stay. See [`Endpoint::renew`].
@@ -255,7 +260,7 @@ impl Node {
     /// # Errors
     /// See [`RenewError`]; nothing changes then.
     pub fn renew(&self, identity: Identity) -> Result<(), RenewError> {
-        self.0.finder.endpoint.renew(identity)
+        self.0.finder.roads.endpoint.renew(identity)
     }
 
     /// A client of the cluster, through this node.
@@ -270,7 +275,22 @@ impl Node {
 
     /// What went over its connections.
     pub fn traffic(&self) -> Stats {
-        self.0.finder.endpoint.stats()
+        self.0.finder.roads.endpoint.stats()
+    }
+
+    /// The nodes that it has a connection to, in the order of their names.
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.0.finder.roads.inbox.peers()
+    }
+
+    /// The actors that live on it now, in the order of their starts: at most `max` of them.
+    pub fn actors(&self, max: usize) -> Vec<ActorStatus> {
+        self.0.finder.system.actors(max)
+    }
+
+    /// Hears of messages that no actor of it handled, from now on.
+    pub fn dead_letters(&self) -> DeadLetters {
+        self.0.finder.system.dead_letters()
     }
 
     /// What happened to its actors.
@@ -305,7 +325,9 @@ impl Node {
     /// Stops it: its actors, the youngest first, then its connections. Gives what could not be done within `within`.
     pub async fn stop(&self, within: Duration) -> Shutdown {
         let shutdown = self.0.finder.system.stop(within).await;
-        self.0.finder.endpoint.close("the node stops").await;
+        // Those who asked or watched are to hear the last word of an actor, not that of the connection.
+        let _ = playhouse_rt::timeout(SETTLE_MAX, self.0.finder.roads.inbox.settled()).await;
+        self.0.finder.roads.endpoint.close("the node stops").await;
         shutdown
     }
 }

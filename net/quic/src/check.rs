@@ -91,7 +91,7 @@ pub fn any_messages(bytes: &[u8]) {
     assert_eq!(lane.counted, lane.pushed.len() as u64);
     assert!(lane.got == lane.pushed, "other messages came out than went in");
     assert!(lane.frames.is_between_messages());
-    assert_eq!(lane.queue.room(), QUEUE_MAX);
+    assert_eq!(lane.queue.room_left(), QUEUE_MAX);
 }
 
 /// Both ends of a lane.

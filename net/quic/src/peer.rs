@@ -14,7 +14,7 @@ use quinn::{Connection, VarInt};
 
 use crate::datagram::{self, Budget, DatagramError};
 use crate::health::{self, Health};
-use crate::limits::{DATAGRAM_BURST, LANES};
+use crate::limits::{COPY_MAX, DATAGRAM_BURST, LANES};
 use crate::queue::{Queue, SendError};
 use crate::refusal::{GOODBYE, Refusal, cut};
 use crate::signal::{Signal, lock};
@@ -127,6 +127,18 @@ impl Peer {
         self.0.queue(lane).try_push(message)
     }
 
+    /// As [`Peer::try_send`], for a message that the caller keeps: a short one costs no allocation.
+    ///
+    /// # Errors
+    /// As [`Peer::try_send`].
+    pub fn try_send_copy(&self, lane: Lane, message: &[u8]) -> Result<(), SendError> {
+        if message.len() <= COPY_MAX {
+            self.0.queue(lane).try_push_copy(message)
+        } else {
+            self.try_send(lane, Bytes::copy_from_slice(message))
+        }
+    }
+
     /// Queues `message` as soon as its lane has room; senders are served in the order in which they began to wait. Cancel-safe: a
     /// dropped future has sent nothing.
     ///
@@ -150,6 +162,12 @@ impl Peer {
             }
             _ => Err(DatagramError::Closed(bytes)),
         }
+    }
+
+    /// Waits until a message of this length may find room in the lane, or the connection has ended. It takes no room: of several who
+    /// wait here for one lane, let one wait at a time, or they pass the room on to each other.
+    pub async fn room(&self, lane: Lane, length: usize) {
+        self.0.queue(lane).room(length).await;
     }
 
     /// Ends the connection at once, without waiting for what is queued. The peer is told `reason`.

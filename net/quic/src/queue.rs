@@ -95,6 +95,31 @@ impl Queue {
         self.append(message, weight)
     }
 
+    /// As [`Queue::try_push`], for a message of at most [`COPY_MAX`] bytes that the caller keeps: it is copied anyway.
+    pub(crate) fn try_push_copy(&self, message: &[u8]) -> Result<(), SendError> {
+        debug_assert!(message.len() <= COPY_MAX);
+        let weight = (message.len() + MESSAGE_WEIGHT).min(self.max);
+        let back = || Bytes::copy_from_slice(message);
+        match self.room.try_acquire_many(weight as u32) {
+            Ok(room) => room.forget(),
+            Err(_) if self.room.is_closed() => return Err(SendError::Closed(back())),
+            Err(_) => return Err(SendError::Full(back())),
+        }
+        let was_empty = {
+            let mut state = lock(&self.state);
+            if state.closed {
+                return Err(SendError::Closed(back()));
+            }
+            let was_empty = state.is_empty();
+            state.copy(message, weight);
+            was_empty
+        };
+        if was_empty {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
     /// Queues the message as soon as there is room. Dropped before, it has queued nothing.
     pub(crate) async fn push(&self, message: Bytes) -> Result<(), SendError> {
         let weight = self.weight(&message);
@@ -106,6 +131,12 @@ impl Queue {
             Err(_) => return Err(SendError::Closed(message)),
         }
         self.append(message, weight)
+    }
+
+    /// Waits until a message of this length would find room, behind all who wait already. Takes none: another sender may be quicker.
+    pub(crate) async fn room(&self, length: usize) {
+        // An error says that it is closed, which needs no room.
+        let _ = self.room.acquire_many((length + MESSAGE_WEIGHT).min(self.max) as u32).await;
     }
 
     /// Takes no more messages. Those queued are still to be written.
@@ -144,7 +175,7 @@ impl Queue {
     }
 
     /// What is left of the bound.
-    pub(crate) fn room(&self) -> usize {
+    pub(crate) fn room_left(&self) -> usize {
         self.room.available_permits()
     }
 
@@ -177,13 +208,7 @@ impl State {
 
     fn append(&mut self, message: Bytes, weight: usize) {
         if message.len() <= COPY_MAX {
-            write_message(&mut self.tail, &message);
-            self.tail_messages += 1;
-            self.tail_weight += weight;
-            if self.tail.len() >= WRITE_MAX {
-                self.end_tail();
-            }
-            return;
+            return self.copy(&message, weight);
         }
         // As `write_message` does it, but without copying the message: headers in the tail, bodies as slices.
         let mut rest = message;
@@ -195,6 +220,15 @@ impl State {
         self.tail.put_u32_le(rest.len() as u32);
         self.end_tail();
         self.pieces.push_back(Piece { bytes: rest, messages: 1, weight });
+    }
+
+    fn copy(&mut self, message: &[u8], weight: usize) {
+        write_message(&mut self.tail, message);
+        self.tail_messages += 1;
+        self.tail_weight += weight;
+        if self.tail.len() >= WRITE_MAX {
+            self.end_tail();
+        }
     }
 
     fn end_tail(&mut self) {

@@ -29,7 +29,7 @@ pub use interval::{Interval, interval};
 pub use lost::Lost;
 pub use random::Random;
 pub use side::net::Datagrams;
-pub use side::task::{Blocking, Locals, Task, spawn, spawn_local};
+pub use side::task::{Blocking, Locals, Task, on_local_thread, spawn, spawn_local};
 pub use side::time::{Sleep, now, sleep, sleep_until};
 #[cfg(not(madsim))]
 pub use side::{Signal, Signals, interrupted, run};

@@ -22,6 +22,7 @@ fn every_item_is_there_with_its_type() {
     let _: fn(Duration) -> rt::Interval = rt::interval;
     let _: fn(Unit) -> rt::Task<()> = rt::spawn;
     let _: fn(Unit) -> rt::Task<()> = rt::spawn_local;
+    let _: fn() -> bool = rt::on_local_thread;
     let _: fn(&rt::Task<()>) = rt::Task::abort;
     let _: fn(usize) -> io::Result<rt::Locals> = rt::Locals::new;
     let _: fn(&rt::Locals) -> usize = rt::Locals::threads;

@@ -33,9 +33,19 @@ pub const ERROR_TEXT_MAX: usize = 4 * 1024;
 /// What a tell weighs beside its payload, in bytes, when credit is counted: so a window of bytes bounds the messages too.
 pub const TELL_WEIGHT: usize = 64;
 
-/// Bytes of tells that a node may send to one actor of another node, on one lane, before that actor's mailbox has taken them. A longer
-/// message goes alone.
+/// Bytes of tells that a node may send to one actor of another node, on one lane, before that actor's mailbox has taken them. While no
+/// more than a quarter of it is under way, one message of any length may follow. Granted anew in steps of a quarter at least.
 pub const TELL_WINDOW: usize = 1024 * 1024;
+
+/// Actors of another node, on one lane, to which tells may be under way from one node at the same time.
+pub const TELL_FLOWS: usize = 4096;
+
+/// Items of one stream that may be under way or wait at the reader's node.
+pub const STREAM_ITEMS: u32 = 256;
+
+/// Bytes of one stream that may be under way or wait at the reader's node, each item counted with [`TELL_WEIGHT`]. While no more than a
+/// quarter of it is, one item of any length may follow.
+pub const STREAM_BYTES: usize = 16 * 1024 * 1024;
 
 /// The longest deadline of an ask. A longer one is shortened to it.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -45,3 +55,4 @@ const _: () = assert!(FRAME_MAX <= MESSAGE_MAX);
 const _: () = assert!(SYSTEM_MESSAGE_MAX <= FRAME_MAX, "a system message is one frame, so nothing can split it");
 const _: () = assert!(NAME_MAX + 64 < ENVELOPE_MAX);
 const _: () = assert!(ERROR_TEXT_MAX + ENVELOPE_MAX < SYSTEM_MESSAGE_MAX);
+const _: () = assert!(TELL_WINDOW / TELL_WEIGHT >= 1024, "a window of empty messages fills an ordinary mailbox");

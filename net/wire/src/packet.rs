@@ -218,12 +218,14 @@ pub enum Packet<'a> {
         #[serde(with = "raw")]
         payload: &'a [u8],
     },
-    /// So many more items may be sent.
+    /// So many more items, with so many more bytes in them, may be sent: see [`crate::limits::STREAM_BYTES`].
     More {
         /// That of the opening.
         call: CallId,
-        /// How many.
+        /// How many were taken since the last grant.
         items: u32,
+        /// Their bytes, each item counted with [`crate::limits::TELL_WEIGHT`].
+        bytes: u64,
     },
     /// All items were sent.
     Done {
@@ -255,8 +257,15 @@ impl<'a> Packet<'a> {
             Packet::Reply { payload, .. } | Packet::Item { payload, .. } => payload.len(),
             _ => 0,
         };
-        postcard::to_extend(self, Vec::with_capacity(room + NUMBERS_MAX))
-            .unwrap_or_else(|e| unreachable!("a packet is made of encodable parts: {e}"))
+        let mut bytes = Vec::with_capacity(room + NUMBERS_MAX);
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// The packet as bytes behind those in `buffer`.
+    pub fn encode_into(&self, buffer: &mut Vec<u8>) {
+        *buffer = postcard::to_extend(self, core::mem::take(buffer))
+            .unwrap_or_else(|e| unreachable!("a packet is made of encodable parts: {e}"));
     }
 
     /// Reads a packet from the bytes of a whole message.
@@ -371,11 +380,14 @@ mod tests {
                 7 => Packet::Stop { to, exit: Exit::Stopped },
                 8 => Packet::Open { call, deadline_ms: number, window: number, parcel },
                 9 => Packet::Item { call, payload },
-                10 => Packet::More { call, items: number },
+                10 => Packet::More { call, items: number, bytes: u64::from(number) << 7 },
                 _ => Packet::Credit { to, lane: Lane::Data, bytes: u64::from(number) },
             };
             let bytes = packet.encode();
             prop_assert_eq!(&Packet::decode(&bytes).unwrap(), &packet);
+            let mut behind = b"before".to_vec();
+            packet.encode_into(&mut behind);
+            prop_assert_eq!(&behind[6..], &bytes);
             prop_assert!(Packet::decode(&bytes[..bytes.len() - 1]).is_err());
         }
     }

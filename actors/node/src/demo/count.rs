@@ -166,7 +166,7 @@ fn count_file(disk: &Disk, file: &File, index: &mut Index) -> io::Result<()> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(madsim)))]
 mod tests {
     use super::super::{Plan, scan};
     use super::*;

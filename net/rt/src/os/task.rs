@@ -1,5 +1,6 @@
 //! Tasks and threads of tokio.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,10 +52,24 @@ where
 
 type Job = Box<dyn FnOnce() + Send>;
 
+thread_local! {
+    /// Which thread of which [`Locals`] this is.
+    static HERE: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+}
+
+/// Whether the calling thread is one of a [`Locals`]: its runtime lives exactly as long as the thread, so that what belongs to that runtime
+/// may be kept with the thread.
+pub fn on_local_thread() -> bool {
+    HERE.get().is_some()
+}
+
 /// Threads, each running futures that never leave it. Where actors live. The threads end when the last clone is dropped; what still
 /// runs on them is dropped there.
 #[derive(Clone, Debug)]
-pub struct Locals(Arc<[mpsc::UnboundedSender<Job>]>);
+pub struct Locals {
+    threads: Arc<[mpsc::UnboundedSender<Job>]>,
+    pool: Arc<()>,
+}
 
 impl Locals {
     /// Starts `threads` threads (0: one per core).
@@ -64,11 +79,15 @@ impl Locals {
     pub fn new(threads: usize) -> std::io::Result<Locals> {
         let count = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
         let mut senders = Vec::with_capacity(count);
+        // Its address is nobody else's while one of the threads lives.
+        let pool = Arc::new(());
         for number in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
             senders.push(jobs);
+            let pool = pool.clone();
             std::thread::Builder::new().name(format!("local-{number}")).spawn(move || {
+                HERE.set(Some((Arc::as_ptr(&pool).addr(), number)));
                 let local = tokio::task::LocalSet::new();
                 local.block_on(&runtime, async move {
                     // A task among the others: as the root future it would cost a system call at every wake.
@@ -80,26 +99,34 @@ impl Locals {
                     // It ends when the last `Locals` is dropped; a job that panics is a bug of this workspace and ends the thread.
                     let _ = jobs.await;
                 });
+                // What is dropped now can start nothing here any more.
+                HERE.set(None);
             })?;
         }
-        Ok(Locals(senders.into()))
+        Ok(Locals { threads: senders.into(), pool })
     }
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
-        self.0.len()
+        self.threads.len()
     }
 
-    /// Calls `start` on thread `index` (modulo their number) and runs the future that it gives there. Keeps the order of calls from
-    /// one thread to one `index`.
+    /// Calls `start` on thread `index` (modulo their number), which may be the caller's, and runs the future that it gives there. Keeps
+    /// the order of calls from one thread to one `index`.
     pub fn spawn<S, F>(&self, index: usize, start: S)
     where
         S: FnOnce() -> F + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
+        let index = index % self.threads.len();
+        if HERE.get() == Some((Arc::as_ptr(&self.pool).addr(), index)) {
+            // All calls from this thread to itself take this way, so their order holds.
+            drop(tokio::task::spawn_local(start()));
+            return;
+        }
         let job: Job = Box::new(move || drop(tokio::task::spawn_local(start())));
         // The thread lives as long as this sender, unless it panicked; then the future is dropped like the others there.
-        let _ = self.0[index % self.0.len()].send(job);
+        let _ = self.threads[index].send(job);
     }
 }
 

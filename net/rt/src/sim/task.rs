@@ -57,6 +57,11 @@ fn note(place: &Location<'_>) {
     record("task", || format!("{}:{}", place.file().rsplit('/').take(3).collect::<Vec<_>>().join("<"), place.line()));
 }
 
+/// Never, here: there is one thread, and more than one runtime in its life.
+pub fn on_local_thread() -> bool {
+    false
+}
+
 /// Threads, each running futures that never leave it. Here they are all the simulation's one thread.
 #[derive(Clone, Debug)]
 pub struct Locals(usize);

@@ -1,0 +1,204 @@
+//! One connection, from its `up` to its `down`, and all that goes on through it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+use playhouse_actors::{Origin, RouteError};
+use playhouse_net::{Peer, SendError};
+use playhouse_rt::sync::{Notify, Semaphore};
+use playhouse_wire::{CallId, Lane, Packet};
+
+use super::calls::Calls;
+use super::flow::Flows;
+use super::inflow::Inflows;
+use super::lock;
+use super::served::Served;
+use crate::limits::OUTBOX;
+
+pub(crate) struct Conn {
+    pub(crate) peer: Peer,
+    pub(crate) origin: Origin,
+    /// What is asked from here.
+    pub(crate) calls: Calls,
+    /// What is asked from there.
+    pub(crate) served: Served,
+    /// What is told from here.
+    pub(crate) flows: Flows,
+    /// What is told from there.
+    pub(crate) inflows: Inflows,
+    /// Small packets that must arrive and found no room: those of the system lane, and the others. Grants are among the first, so they
+    /// must not wait behind the second.
+    outboxes: [Outbox; 2],
+    lanes: [Gate; 4],
+    /// Credit came.
+    granted: Notify,
+    over: OnceLock<String>,
+    ended: Notify,
+}
+
+/// Those who wait for room in a lane.
+struct Gate {
+    /// One after the other.
+    turn: Semaphore,
+    /// The length of the message that found none.
+    refused: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Outbox {
+    waiting: Mutex<VecDeque<(Lane, Bytes)>>,
+    filled: Notify,
+}
+
+impl Conn {
+    pub(crate) fn new(peer: &Peer, numbers: Arc<AtomicU64>) -> Conn {
+        Conn {
+            peer: peer.clone(),
+            origin: Origin { node: peer.node().clone(), incarnation: peer.incarnation() },
+            calls: Calls::new(numbers),
+            served: Served::default(),
+            flows: Flows::default(),
+            inflows: Inflows::default(),
+            outboxes: Default::default(),
+            lanes: [(); 4].map(|()| Gate { turn: Semaphore::new(1), refused: AtomicUsize::new(0) }),
+            granted: Notify::new(),
+            over: OnceLock::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Starts what works beside the receiver. Once, within the runtime.
+    pub(crate) fn start(self: &Arc<Conn>) {
+        for which in 0..self.outboxes.len() {
+            playhouse_rt::spawn(empty(self.clone(), which));
+        }
+    }
+
+    /// The connection ended.
+    pub(crate) fn end(&self, reason: &str) {
+        let _ = self.over.set(reason.to_string());
+        self.ended.notify_waiters();
+        self.granted.notify_waiters();
+        for outbox in &self.outboxes {
+            outbox.filled.notify_one();
+        }
+        self.flows.end();
+        self.served.end();
+        self.calls.end(reason);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.get().is_some()
+    }
+
+    /// Why it ended.
+    pub(crate) fn reason(&self) -> &str {
+        self.over.get().map_or("", String::as_str)
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn over(&self) {
+        let mut ended = std::pin::pin!(self.ended.notified());
+        ended.as_mut().enable();
+        if !self.is_over() {
+            ended.await;
+        }
+    }
+
+    /// Puts a packet on its way, if its lane has room now.
+    pub(crate) fn send(&self, lane: Lane, packet: &Packet<'_>) -> Result<(), RouteError> {
+        self.peer.try_send(lane, packet.encode().into()).map_err(|error| self.unsent(lane, error))
+    }
+
+    /// As [`Conn::send`], for a short packet: encoded into `scratch`, which is kept for the next one.
+    pub(crate) fn send_short(&self, lane: Lane, packet: &Packet<'_>, scratch: &mut Vec<u8>) -> Result<(), RouteError> {
+        scratch.clear();
+        packet.encode_into(scratch);
+        self.peer.try_send_copy(lane, scratch).map_err(|error| self.unsent(lane, error))
+    }
+
+    fn unsent(&self, lane: Lane, error: SendError) -> RouteError {
+        match error {
+            SendError::Full(message) => {
+                self.lanes[lane as usize].refused.store(message.len(), Relaxed);
+                RouteError::Full
+            }
+            SendError::Closed(_) => RouteError::Unreachable(format!("the connection to {} ended", self.origin.node)),
+            SendError::TooLong(message) => RouteError::TooLong(message.len()),
+        }
+    }
+
+    /// Waits until the message that found no room in this lane may find some, or the connection has ended.
+    pub(crate) async fn room(&self, lane: Lane) {
+        let gate = &self.lanes[lane as usize];
+        let _turn = gate.turn.acquire().await;
+        self.peer.room(lane, gate.refused.load(Relaxed)).await;
+    }
+
+    /// Credit came for some actor.
+    pub(crate) fn granted(&self) {
+        self.granted.notify_waiters();
+    }
+
+    /// Waits until credit comes for some actor, or the connection has ended.
+    pub(crate) async fn grant(&self, needed: impl Fn() -> bool) {
+        let mut granted = std::pin::pin!(self.granted.notified());
+        granted.as_mut().enable();
+        if needed() && !self.is_over() {
+            granted.await;
+        }
+    }
+
+    /// Puts a small packet on its way, now or as soon as its lane has room. False when the connection has ended.
+    pub(crate) fn post(&self, lane: Lane, packet: &Packet<'_>) -> bool {
+        let outbox = &self.outboxes[usize::from(lane != Lane::System)];
+        let mut waiting = lock(&outbox.waiting);
+        let mut message = Bytes::from(packet.encode());
+        // Order holds: nothing overtakes what waits.
+        if waiting.is_empty() {
+            match self.peer.try_send(lane, message) {
+                Ok(()) => return true,
+                Err(SendError::Full(back)) => message = back,
+                Err(SendError::Closed(_)) => return false,
+                Err(SendError::TooLong(_)) => unreachable!("what is posted is small"),
+            }
+        }
+        if waiting.len() >= OUTBOX {
+            self.peer.close("the peer does not read what it asked for");
+            return false;
+        }
+        waiting.push_back((lane, message));
+        drop(waiting);
+        outbox.filled.notify_one();
+        true
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(crate) fn cancel(&self, call: CallId) {
+        if let Some(lane) = self.calls.forget(call) {
+            // Behind the question, on the same lane: it must not come before it.
+            self.post(lane, &Packet::Cancel { call });
+        }
+    }
+}
+
+/// Sends what waits in an outbox, until the connection ends.
+async fn empty(conn: Arc<Conn>, which: usize) {
+    let outbox = &conn.outboxes[which];
+    loop {
+        // It stays in the box until it is sent, so that nothing overtakes it.
+        let next = lock(&outbox.waiting).front().cloned();
+        match next {
+            Some((lane, message)) => {
+                if conn.peer.send(lane, message).await.is_err() {
+                    return;
+                }
+                lock(&outbox.waiting).pop_front();
+            }
+            None if conn.is_over() => return,
+            None => outbox.filled.notified().await,
+        }
+    }
+}
