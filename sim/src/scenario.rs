@@ -1,13 +1,24 @@
 //! Scenarios: what is started, what befalls it, and what must hold.
 
+mod actors;
 mod demo;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use playhouse::Planted;
-
 use crate::verdict::Verdict;
+
+/// What actors of scenarios panic with, when they are to: all other panics are bugs.
+pub const WANTED: &str = "this panic was asked for";
+
+/// Where bugs are put in.
+#[derive(Clone, Debug, Default)]
+pub struct Bugs {
+    /// Those of the plane and the coordinator.
+    pub plane: playhouse::Planted,
+    /// Those of actors and supervisors.
+    pub actors: playhouse_actors::Planted,
+}
 
 /// A bug put in on purpose.
 pub struct Bug {
@@ -16,16 +27,30 @@ pub struct Bug {
     /// The scenario that finds it.
     pub scenario: &'static str,
     /// Puts it in.
-    pub plant: fn(&mut Planted),
+    pub plant: fn(&mut Bugs),
 }
 
 /// The planted bugs.
 pub const BUGS: &[Bug] = &[
-    Bug { name: "accept-stale-results", scenario: "demo", plant: |planted| planted.accept_stale_results = true },
-    Bug { name: "feed-without-numbers", scenario: "demo", plant: |planted| planted.feed_without_numbers = true },
-    Bug { name: "retry-drops-events", scenario: "demo", plant: |planted| planted.retry_drops_events = true },
-    Bug { name: "late-watermark", scenario: "demo", plant: |planted| planted.late_watermark = true },
-    Bug { name: "reuse-job-numbers", scenario: "amnesia", plant: |planted| planted.reuse_job_numbers = true },
+    Bug { name: "accept-stale-results", scenario: "demo", plant: |bugs| bugs.plane.accept_stale_results = true },
+    Bug { name: "feed-without-numbers", scenario: "demo", plant: |bugs| bugs.plane.feed_without_numbers = true },
+    Bug { name: "retry-drops-events", scenario: "demo", plant: |bugs| bugs.plane.retry_drops_events = true },
+    Bug { name: "late-watermark", scenario: "demo", plant: |bugs| bugs.plane.late_watermark = true },
+    Bug { name: "reuse-job-numbers", scenario: "amnesia", plant: |bugs| bugs.plane.reuse_job_numbers = true },
+    Bug { name: "hand-reversed", scenario: "actors", plant: |bugs| bugs.actors.hand_reversed = true },
+    Bug { name: "twice-received", scenario: "actors", plant: |bugs| bugs.actors.twice_received = true },
+    Bug { name: "notice-forgotten", scenario: "actors", plant: |bugs| bugs.actors.notice_forgotten = true },
+    Bug { name: "link-forgotten", scenario: "actors", plant: |bugs| bugs.actors.link_forgotten = true },
+    Bug { name: "notice-at-restart", scenario: "actors", plant: |bugs| bugs.actors.notice_at_restart = true },
+    Bug { name: "bound-plus-two", scenario: "actors", plant: |bugs| bugs.actors.bound_plus_two = true },
+    Bug { name: "silent-loss", scenario: "actors", plant: |bugs| bugs.actors.silent_loss = true },
+    Bug { name: "oldest-stops-first", scenario: "actors", plant: |bugs| bugs.actors.oldest_stops_first = true },
+    Bug { name: "stops-in-start-order", scenario: "actors", plant: |bugs| bugs.actors.supervise.forget_order = true },
+    Bug { name: "intensity-ignored", scenario: "actors", plant: |bugs| bugs.actors.supervise.ignore_intensity = true },
+    Bug { name: "state-kept", scenario: "actors", plant: |bugs| bugs.actors.state_kept = true },
+    Bug { name: "start-unheard", scenario: "actors", plant: |bugs| bugs.actors.start_unheard = true },
+    Bug { name: "stopped-child-forgotten", scenario: "actors", plant: |bugs| bugs.actors.stopped_child_forgotten = true },
+    Bug { name: "endless-asks", scenario: "actors", plant: |bugs| bugs.actors.endless_asks = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -37,7 +62,7 @@ pub struct Outcome {
     pub faults: BTreeMap<&'static str, u64>,
 }
 
-type Run = fn(u64, Planted) -> Pin<Box<dyn Future<Output = Outcome>>>;
+type Run = fn(u64, Bugs) -> Pin<Box<dyn Future<Output = Outcome>>>;
 
 /// Something that can be rehearsed.
 pub struct Scenario {
@@ -63,7 +88,7 @@ pub const ALL: &[Scenario] = &[
         promises: demo::PROMISES,
         faults: &["crash", "loss", "duplication", "reordering"],
         reaches: &["cut", "replan", "restore", "stale", "failed"],
-        run: |seed, planted| Box::pin(demo::run(seed, planted, false)),
+        run: |seed, bugs| Box::pin(demo::run(seed, bugs.plane, false)),
     },
     Scenario {
         name: "amnesia",
@@ -71,7 +96,15 @@ pub const ALL: &[Scenario] = &[
         promises: demo::PROMISES,
         faults: &["crash", "loss", "duplication", "reordering"],
         reaches: &["forgotten"],
-        run: |seed, planted| Box::pin(demo::run(seed, planted, true)),
+        run: |seed, bugs| Box::pin(demo::run(seed, bugs.plane, true)),
+    },
+    Scenario {
+        name: "actors",
+        about: "actors of three nodes under supervisors load each other; parts fail, links are cut, a node goes and comes back",
+        promises: actors::PROMISES,
+        faults: &["crash", "loss", "duplication", "reordering"],
+        reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter"],
+        run: |seed, bugs| Box::pin(actors::run(seed, bugs.actors)),
     },
 ];
 

@@ -1,5 +1,6 @@
 //! What all actors of a system share, and what a reference to one may keep alive after the system is gone: no threads.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use tracing::level_filters::LevelFilter;
 use crate::counters::Totals;
 use crate::doors::Doors;
 use crate::letters::Letters;
+use crate::planted::Planted;
 
 pub(crate) struct Common {
     pub(crate) node: NodeName,
@@ -21,6 +23,7 @@ pub(crate) struct Common {
     /// When the system began.
     pub(crate) began: Instant,
     spans: AtomicU64,
+    pub(crate) bugs: OnceLock<Planted>,
 }
 
 impl Common {
@@ -34,7 +37,13 @@ impl Common {
             timed: AtomicBool::new(false),
             began: playhouse_rt::now(),
             spans: AtomicU64::new(1),
+            bugs: OnceLock::new(),
         }
+    }
+
+    /// The bugs that were put in on purpose.
+    pub(crate) fn planted(&self) -> Planted {
+        self.bugs.get().copied().unwrap_or_default()
     }
 
     pub(crate) fn timed(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::dev::{Envelope as ActixEnvelope, Mailbox as ActixMailbox, ToEnvelope};
 use actix::fut::{ActorFuture, ActorFutureExt, wrap_future};
-use actix::{Actor, ActorContext, ActorState, Addr, AsyncContext, Handler, Message, SpawnHandle};
+use actix::{Actor, ActorContext, ActorState, Addr, AsyncContext, Handler, Message, SpawnHandle, WeakAddr};
 use playhouse_rt::Lost;
 use playhouse_rt::sync::oneshot;
 
@@ -38,9 +38,11 @@ pub struct Ctx<A: Actor<Context = Ctx<A>>> {
     /// Messages handled in this turn.
     pub(crate) handled: u32,
     /// Who sent the message that is being handled.
-    pub(crate) from: Option<Origin>,
+    pub(crate) from: Option<Arc<Origin>>,
     /// For `address()` only; see there.
     pub(crate) side_door: OnceCell<ActixMailbox<A>>,
+    /// The side door's address while it is being polled, and so not in its place.
+    pub(crate) door_in_use: Option<WeakAddr<A>>,
 }
 
 /// What the actor waits for before it handles another message.
@@ -62,6 +64,7 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
             handled: 0,
             from: None,
             side_door: OnceCell::new(),
+            door_in_use: None,
         }
     }
 
@@ -77,7 +80,7 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
     /// The node that the message being handled came from, as its certificate proved. `None` for a message of this node, and outside a
     /// handler (in a timer or a future).
     pub fn from(&self) -> Option<&Origin> {
-        self.from.as_ref()
+        self.from.as_deref()
     }
 
     /// The system that this actor lives in.
@@ -122,6 +125,9 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
         let (name, node) = (other.name().clone(), other.remote_node().cloned());
         let ended = other.ended_owned();
         self.spawn_free(wrap_future::<_, A>(ended).map(move |exit, actor: &mut A, ctx: &mut Ctx<A>| {
+            if ctx.shared().common.planted().notice_forgotten {
+                return;
+            }
             then(actor, Down { name, node, exit }, ctx);
         }))
     }
@@ -132,7 +138,9 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
     where
         B: Actor<Context = Ctx<B>>,
     {
-        crate::watch::link(&self.me(), other);
+        if !self.shared().common.planted().link_forgotten {
+            crate::watch::link(&self.me(), other);
+        }
     }
 
     /// Runs work that blocks or burns the processor on a thread of the system's bounded pool, and calls `then` with its result: as
@@ -192,7 +200,8 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     /// An actix address, for code that wants one. **It is a side door**: its messages are not bounded and not counted. Use
     /// [`Ctx::me`].
     fn address(&self) -> Addr<A> {
-        self.side_door.get_or_init(ActixMailbox::default).address()
+        let in_use = if self.side_door.get().is_none() { self.door_in_use.as_ref().and_then(WeakAddr::upgrade) } else { None };
+        in_use.unwrap_or_else(|| self.side_door.get_or_init(ActixMailbox::default).address())
     }
 
     fn spawn<F>(&mut self, future: F) -> SpawnHandle

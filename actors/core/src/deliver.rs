@@ -1,7 +1,7 @@
 //! A message on its way from a reference to its handler.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix::dev::MessageResponse;
@@ -11,7 +11,7 @@ use playhouse_wire::Trace;
 
 use crate::common::Common;
 use crate::scope::Scope;
-use crate::{Ctx, Origin};
+use crate::{Arrival, Ctx, Origin};
 
 /// A message for an actor of type `A`.
 pub(crate) type Envelope<A> = Box<dyn Deliver<A>>;
@@ -23,47 +23,70 @@ pub(crate) trait Deliver<A: Actor<Context = Ctx<A>>>: Send {
     fn kind(&self) -> &'static str;
     /// The node that it came from, if it is another one.
     fn from(&self) -> Option<&Origin>;
+    /// It had to go for another message, or found no room: whoever asked is to find that reason.
+    fn note_dropped(&self);
 }
+
+/// Whether a question was dropped by its mailbox: known for each by itself, so that one that was handled is not mistaken for it.
+pub(crate) type Dropped = Arc<AtomicBool>;
 
 /// A message, where its answer goes and until when it is wanted.
 pub(crate) struct Sent<M: Message> {
     pub(crate) message: M,
     pub(crate) reply: Option<oneshot::Sender<M::Result>>,
     deadline: Option<Instant>,
-    /// Rare, so out of the way.
-    about: Option<Box<About>>,
+    /// None: from this node.
+    from: Option<Arc<Origin>>,
+    /// Out of the way.
+    rare: Option<Box<Rare>>,
 }
 
 /// What few messages have.
-struct About {
-    /// None: from this node.
-    from: Option<Origin>,
+#[derive(Default)]
+struct Rare {
     trace: Option<Trace>,
+    /// None: its mailbox never drops.
+    dropped: Option<Dropped>,
 }
 
-fn about(from: Option<&Origin>, trace: Option<Trace>) -> Option<Box<About>> {
-    (from.is_some() || trace.is_some()).then(|| Box::new(About { from: from.cloned(), trace }))
+impl Rare {
+    fn of(trace: Option<Trace>) -> Option<Box<Rare>> {
+        trace.is_some().then(|| Box::new(Rare { trace, dropped: None }))
+    }
 }
 
 impl<M: Message> Sent<M> {
-    pub(crate) fn tell(message: M, common: &Arc<Common>, origin: Option<(&Origin, Option<Trace>)>) -> Box<Sent<M>> {
-        let about = match origin {
-            Some((from, trace)) => about(Some(from), trace),
-            None => about(None, common.trace(Scope::current().trace)),
-        };
-        Box::new(Sent { message, reply: None, deadline: None, about })
+    pub(crate) fn tell(message: M, common: &Common) -> Box<Sent<M>> {
+        let rare = Rare::of(common.trace(Scope::current().trace));
+        Box::new(Sent { message, reply: None, deadline: None, from: None, rare })
+    }
+
+    pub(crate) fn told(message: M, arrival: &Arrival<'_>) -> Box<Sent<M>> {
+        let (from, rare) = (Some(arrival.from.clone()), Rare::of(arrival.trace));
+        Box::new(Sent { message, reply: None, deadline: None, from, rare })
     }
 
     pub(crate) fn ask(
         message: M,
         reply: oneshot::Sender<M::Result>,
         deadline: Instant,
-        common: &Arc<Common>,
-        from: Option<&Origin>,
+        common: &Common,
         scope: Scope,
     ) -> Box<Sent<M>> {
-        let trace = if from.is_some() { scope.trace } else { common.trace(scope.trace) };
-        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), about: about(from, trace) })
+        let rare = Rare::of(common.trace(scope.trace));
+        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), from: None, rare })
+    }
+
+    pub(crate) fn asked(message: M, reply: oneshot::Sender<M::Result>, deadline: Instant, arrival: &Arrival<'_>) -> Box<Sent<M>> {
+        let (from, rare) = (Some(arrival.from.clone()), Rare::of(arrival.trace));
+        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), from, rare })
+    }
+
+    pub(crate) fn may_be_dropped(mut self: Box<Self>, dropped: &Option<Dropped>) -> Box<Sent<M>> {
+        if dropped.is_some() {
+            self.rare.get_or_insert_default().dropped = dropped.clone();
+        }
+        self
     }
 }
 
@@ -74,7 +97,7 @@ where
     M::Result: Send,
 {
     fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>) {
-        let Sent { message, reply, deadline, about } = *self;
+        let Sent { message, reply, deadline, from, rare } = *self;
         if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
             // The asker gave up, so it will never learn of an effect: have none.
             ctx.shared().common.totals.expired.fetch_add(1, Ordering::Relaxed);
@@ -83,23 +106,21 @@ where
         playhouse_rt::ledger::record("message", || format!("{} {}", ctx.shared().name(), short_name::<M>()));
         let mut scope = Scope { deadline, trace: None };
         let mut span = None;
-        if let Some(about) = about {
-            ctx.from = about.from;
-            if let Some(trace) = about.trace {
-                let common = &ctx.shared().common;
-                let own = Trace { span: common.span(), ..trace };
-                scope.trace = Some(own);
-                span = Some(tracing::debug_span!(
-                    target: "playhouse::message",
-                    "handle",
-                    node = %common.node,
-                    actor = %ctx.shared().name(),
-                    message = short_name::<M>(),
-                    trace = format_args!("{:032x}", own.id),
-                    span = format_args!("{:016x}", own.span),
-                    parent = format_args!("{:016x}", trace.span),
-                ));
-            }
+        ctx.from = from;
+        if let Some(trace) = rare.and_then(|rare| rare.trace) {
+            let common = &ctx.shared().common;
+            let own = Trace { span: common.span(), ..trace };
+            scope.trace = Some(own);
+            span = Some(tracing::debug_span!(
+                target: "playhouse::message",
+                "handle",
+                node = %common.node,
+                actor = %ctx.shared().name(),
+                message = short_name::<M>(),
+                trace = format_args!("{:032x}", own.id),
+                span = format_args!("{:016x}", own.span),
+                parent = format_args!("{:016x}", trace.span),
+            ));
         }
         let _span = span.as_ref().map(tracing::Span::enter);
         // What answers nobody and is part of nothing has no scope to enter: around the runner there is none either.
@@ -115,8 +136,14 @@ where
         short_name::<M>()
     }
 
+    fn note_dropped(&self) {
+        if let Some(dropped) = self.rare.as_ref().and_then(|rare| rare.dropped.as_ref()) {
+            dropped.store(true, Ordering::Release);
+        }
+    }
+
     fn from(&self) -> Option<&Origin> {
-        self.about.as_ref()?.from.as_ref()
+        self.from.as_deref()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use playhouse_wire::{ActorName, NodeName};
 
 use crate::inbound::Inbound;
+use crate::limits::DOORS;
 use crate::protocol::{Protocol, Remote};
 use crate::route::Route;
 
@@ -32,14 +33,24 @@ impl Doors {
         self.lock().open.get(name).cloned()
     }
 
-    /// Opens a door, unless that name has one.
+    /// Opens a door, in place of that of an earlier actor of that name.
     pub(crate) fn open(&self, name: &ActorName, door: Arc<dyn Inbound>) {
-        self.lock().open.entry(name.clone()).or_insert(door);
+        let _former = self.lock().open.insert(name.clone(), door);
     }
 
-    /// Closes a door. What it held is given back, to be dropped outside every lock.
-    pub(crate) fn close(&self, name: &str) -> Option<Arc<dyn Inbound>> {
-        self.lock().open.remove(name)
+    /// Whether the actor of that number has a door, or may be given one: there are not too many, and no later actor has its name.
+    pub(crate) fn has_room(&self, name: &str, number: u64) -> bool {
+        let state = self.lock();
+        match state.open.get(name) {
+            Some(door) => door.number() <= number,
+            None => state.open.len() < DOORS,
+        }
+    }
+
+    /// Closes the door of the actor of that number. What it held is given back, to be dropped outside every lock.
+    pub(crate) fn close(&self, name: &str, number: u64) -> Option<Arc<dyn Inbound>> {
+        let mut state = self.lock();
+        state.open.get(name).is_some_and(|door| door.number() == number).then(|| state.open.remove(name)).flatten()
     }
 
     /// Whether any door is open: spares those who close theirs the look.

@@ -63,6 +63,10 @@ pub enum AskError {
     /// (when this was one panic too many) not at all.
     #[error("the actor panicked before it answered: {0}")]
     Panicked(String),
+    /// The actor gave that life of it up, or its supervisor restarted it, while it had the question. The message may have been handled, in
+    /// part. The actor lives on, or will in a moment: ask again, if that does no harm.
+    #[error("the actor was restarted before it answered: {0}; the message may have been handled")]
+    Restarted(String),
     /// The mailbox, or the lane to its node, is full. The message was not handled.
     #[error("the mailbox is full; the message was not handled")]
     Full,
@@ -108,6 +112,7 @@ impl AskError {
             RemoteError::Full => AskError::Full,
             RemoteError::Gone(text) => AskError::Gone(text),
             RemoteError::Panicked(text) => AskError::Panicked(text),
+            RemoteError::Restarted(text) => AskError::Restarted(text),
             RemoteError::Timeout => AskError::Timeout,
             RemoteError::Unsendable(text) => AskError::AnswerLost(text),
         }
@@ -118,6 +123,7 @@ impl AskError {
         match self {
             AskError::Timeout => RemoteError::Timeout,
             AskError::Panicked(text) => RemoteError::Panicked(error_text(text)),
+            AskError::Restarted(text) => RemoteError::Restarted(error_text(text)),
             AskError::Full => RemoteError::Full,
             other => RemoteError::Gone(error_text(other.to_string())),
         }

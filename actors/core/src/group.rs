@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix::{Actor, Handler, Message};
+use playhouse_rt::Task;
 
 use crate::limits::MEMBERS;
+use crate::shared::Life;
 use crate::watch::Place;
 use crate::{Ctx, Ref, TellError};
 
@@ -63,7 +65,7 @@ pub struct Told {
 }
 
 /// A place in a group or a topic. Given up by [`Membership::leave`]; dropped, it stays for as long as the member lives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a membership is the way to leave again; drop it to stay"]
 pub struct Membership {
     group: Weak<dyn Leave>,
@@ -85,7 +87,24 @@ trait Leave: Send + Sync + fmt::Debug {
 
 struct Members<T> {
     next: AtomicU64,
-    by_number: Mutex<BTreeMap<u64, T>>,
+    by_number: Mutex<BTreeMap<u64, (T, Undo)>>,
+}
+
+/// What a member that leaves takes with it.
+enum Undo {
+    Nothing,
+    Hook(Arc<dyn Life>, u64),
+    Task(Task<()>),
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        match self {
+            Undo::Nothing => {}
+            Undo::Hook(life, number) => life.shared().unhook(*number),
+            Undo::Task(task) => task.abort(),
+        }
+    }
 }
 
 impl<T> Default for Members<T> {
@@ -95,7 +114,7 @@ impl<T> Default for Members<T> {
 }
 
 impl<T> Members<T> {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, T>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (T, Undo)>> {
         self.by_number.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,10 +128,10 @@ impl<T> Members<T> {
             if members.len() >= MEMBERS {
                 return Err(GroupFull);
             }
-            members.insert(number, member);
+            members.insert(number, (member, Undo::Nothing));
         }
         let group: Weak<dyn Leave> = Arc::downgrade(&(self.clone() as Arc<dyn Leave>));
-        match actor.place() {
+        let undo = match actor.place() {
             Place::Here(life) => {
                 let of_hook = group.clone();
                 let hook = life.shared().when_ended(Box::new(move |_| {
@@ -120,20 +139,28 @@ impl<T> Members<T> {
                         group.leave(number);
                     }
                 }));
-                if hook.is_err() {
+                let Ok(hook) = hook else {
                     self.leave(number);
-                }
+                    return Ok(Membership { group, number });
+                };
+                Undo::Hook(life, hook)
             }
             Place::There(..) => {
                 let (ended, of_task) = (actor.ended_owned(), group.clone());
-                playhouse_rt::spawn(async move {
+                Undo::Task(playhouse_rt::spawn(async move {
                     ended.await;
                     if let Some(group) = of_task.upgrade() {
                         group.leave(number);
                     }
-                });
+                }))
             }
-        }
+        };
+        let unused = match self.lock().get_mut(&number) {
+            Some(member) => std::mem::replace(&mut member.1, undo),
+            // It has left meanwhile.
+            None => undo,
+        };
+        drop(unused);
         Ok(Membership { group, number })
     }
 }
@@ -141,7 +168,7 @@ impl<T> Members<T> {
 impl<T: Clone> Members<T> {
     /// In the order of their joining. Outside the lock, for telling runs code of others.
     fn all(&self) -> Vec<T> {
-        self.lock().values().cloned().collect()
+        self.lock().values().map(|(member, _)| member.clone()).collect()
     }
 }
 

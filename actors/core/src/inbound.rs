@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,8 +21,7 @@ use crate::mailbox::{Overflow, Refused};
 use crate::passage::decode_here;
 use crate::protocol::{Arrival, Protocol};
 use crate::reference::Cell;
-use crate::scope::Scope;
-use crate::shared::{Life, Manner};
+use crate::shared::Manner;
 use crate::stream::Streaming;
 use crate::watch::Watching;
 use crate::{Ctx, Ref};
@@ -82,7 +82,26 @@ where
     A: Actor<Context = Ctx<A>>,
     M: DeserializeOwned,
 {
-    decode_here(&local(actor).shared.common, payload).map_err(|e| RemoteError::Undecodable(error_text(e.to_string())))
+    let read = || decode_here(&local(actor).shared.common, payload).map_err(|e| e.to_string());
+    // Whoever wrote the type's `Deserialize` wrote it for this actor; the connection is everybody's.
+    let read = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| Err(panicked("decoding", &*panic)));
+    read.map_err(|why| RemoteError::Undecodable(error_text(why)))
+}
+
+/// As [`read`], the other way.
+fn write<T: Serialize>(answer: T) -> Result<Vec<u8>, RemoteError> {
+    let write = move || encode(&answer).map_err(|e| e.to_string());
+    let write = catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|panic| Err(panicked("encoding", &*panic)));
+    write.map_err(|why| RemoteError::Unsendable(error_text(why)))
+}
+
+fn panicked(what: &str, panic: &(dyn Any + Send)) -> String {
+    format!("{what} it panicked: {}", playhouse_rt::panic_text(panic))
+}
+
+/// Drops a message that was refused: what it holds is its author's, and may panic.
+fn discard<M>(message: M) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(message)));
 }
 
 fn gone<A: Actor<Context = Ctx<A>>>(cell: &Cell<A>) -> RemoteError {
@@ -97,11 +116,17 @@ where
 {
     let message: M = read(actor, arrival.payload)?;
     let cell = local(actor);
-    let sent = Sent::tell(message, &cell.shared.common, Some((arrival.from, arrival.trace)));
+    let sent = Sent::told(message, arrival);
     match cell.push(arrival.priority, sent) {
         Ok(()) => Ok(Taken::Done),
-        Err((Refused::Closed, _)) => Err(gone(cell)),
-        Err((Refused::Full, _)) if cell.mailbox.overflow() != Overflow::Wait => Err(RemoteError::Full),
+        Err((Refused::Closed, sent)) => {
+            discard(sent);
+            Err(gone(cell))
+        }
+        Err((Refused::Full, sent)) if cell.mailbox.overflow() != Overflow::Wait => {
+            discard(sent);
+            Err(RemoteError::Full)
+        }
         Err((Refused::Full, sent)) => Ok(Taken::Waits(Box::pin(wait(cell.clone(), arrival.priority, sent)))),
     }
 }
@@ -116,7 +141,10 @@ where
     if !(&mut place).await {
         return Err(gone(&cell));
     }
-    place.put(priority, sent, |sent| sent, cell.shared.common.timed()).map_err(|_| gone(&cell))?;
+    place.put(priority, sent, |sent| sent, cell.shared.common.timed()).map_err(|sent| {
+        discard(sent);
+        gone(&cell)
+    })?;
     cell.shared.wake();
     Ok(())
 }
@@ -130,16 +158,16 @@ where
 {
     let message: M = read(actor, arrival.payload)?;
     let cell = local(actor);
-    let before = (cell.shared.failures(), cell.shared.dropped());
-    let asked = playhouse_rt::now();
-    let deadline = after(asked, within);
+    let before = (cell.shared.failures(), cell.may_drop());
+    let deadline = after(playhouse_rt::now(), within);
     let (reply, answer) = oneshot::channel();
-    let scope = Scope { deadline: None, trace: arrival.trace };
-    let sent = Sent::ask(message, reply, deadline, &cell.shared.common, Some(arrival.from), scope);
+    let sent = Sent::asked(message, reply, deadline, arrival).may_be_dropped(&before.1);
     match cell.push(arrival.priority, sent) {
-        Ok(()) => Ok(Ask::local(answer, cell.clone(), before, (asked, deadline))),
-        Err((Refused::Full, _)) => Err(RemoteError::Full),
-        Err((Refused::Closed, _)) => Err(gone(cell)),
+        Ok(()) => Ok(Ask::local(answer, cell.clone(), before, deadline)),
+        Err((why, sent)) => {
+            discard(sent);
+            Err(if why == Refused::Full { RemoteError::Full } else { gone(cell) })
+        }
     }
 }
 
@@ -152,7 +180,7 @@ where
     let answer = ask::<A, M>(actor, arrival, within)?;
     Ok(Box::pin(async move {
         let answer = answer.await.map_err(crate::AskError::into_remote)?;
-        encode(&answer).map_err(|e| RemoteError::Unsendable(error_text(e.to_string())))
+        write(answer)
     }))
 }
 
@@ -184,7 +212,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> PollAnswers for Opened<T>
                 },
                 Opened::Open(items) => {
                     return items.poll_next(cx).map(|next| match next {
-                        Ok(Some(item)) => Some(encode(&item).map_err(|e| RemoteError::Unsendable(error_text(e.to_string())))),
+                        Ok(Some(item)) => Some(write(item)),
                         Ok(None) => None,
                         Err(error) => Some(Err(error.into_remote())),
                     });
@@ -202,6 +230,8 @@ pub(crate) trait Inbound: Send + Sync {
     fn ended(&self) -> Watching;
     /// False when the actor does not allow it.
     fn stop(&self, exit: Exit) -> bool;
+    /// The actor's number: it has a name for itself only while it lives.
+    fn number(&self) -> u64;
     /// A `Ref<A>`.
     fn reference(&self) -> &(dyn Any + Send + Sync);
 }
@@ -209,7 +239,6 @@ pub(crate) trait Inbound: Send + Sync {
 pub(crate) struct Published<A: Actor<Context = Ctx<A>>> {
     pub(crate) actor: Ref<A>,
     pub(crate) protocol: Arc<Protocol<A>>,
-    pub(crate) stoppable: bool,
 }
 
 impl<A: Actor<Context = Ctx<A>>> Published<A> {
@@ -245,10 +274,15 @@ impl<A: Actor<Context = Ctx<A>>> Inbound for Published<A> {
     }
 
     fn stop(&self, exit: Exit) -> bool {
-        if self.stoppable {
-            local(&self.actor).shared().stop(Manner::Soon, exit);
+        let cell = local(&self.actor);
+        if cell.stoppable {
+            cell.shared.stop(Manner::Soon, exit);
         }
-        self.stoppable
+        cell.stoppable
+    }
+
+    fn number(&self) -> u64 {
+        local(&self.actor).shared.number
     }
 
     fn reference(&self) -> &(dyn Any + Send + Sync) {

@@ -87,7 +87,14 @@ impl<A: Actor<Context = Ctx<A>>> Items<A> {
 
     /// False when there is none of that number (any more).
     pub(crate) fn cancel(&mut self, handle: SpawnHandle) -> bool {
-        self.by_handle.remove(&handle.into_usize()).is_some()
+        let was_there = self.by_handle.remove(&handle.into_usize()).is_some();
+        if self.by_handle.is_empty()
+            && let Some(ready) = &self.ready
+        {
+            // Nobody would look for those any more.
+            ready.lock().handles.clear();
+        }
+        was_there
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -46,6 +46,7 @@ mod letters;
 pub mod limits;
 mod mailbox;
 mod passage;
+mod planted;
 mod protocol;
 mod reference;
 mod restart;
@@ -70,6 +71,9 @@ pub use inbound::{Answer, Answers, Door, PollAnswers, Taken};
 pub use later::Later;
 pub use letters::{DeadLetter, DeadLetters, Letter};
 pub use mailbox::Overflow;
+pub use passage::Reading;
+#[doc(hidden)]
+pub use planted::Planted;
 pub use protocol::{Arrival, Origin, Protocol, Remote};
 pub use reference::Ref;
 pub use restart::{Restart, Verdict, admit};

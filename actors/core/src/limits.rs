@@ -12,6 +12,9 @@ pub const BUDGET: u32 = 64;
 /// How long an ask waits unless it is given another deadline.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Bytes of the buffer that a thread keeps for encoding its next message.
+pub const SCRATCH_MAX: usize = 16 * 1024;
+
 /// Items of a stream that may wait for their receiver before the producer does.
 pub const STREAM_WINDOW: usize = 16;
 
@@ -20,6 +23,10 @@ pub const DEAD_LETTERS: usize = 1024;
 
 /// Threads for work that blocks, in one system, unless it is given another number. Further work waits for its turn.
 pub const BLOCKING: usize = 16;
+
+/// Actors without a name of their own that other nodes can reach because a reference to them was sent, together with all others that
+/// they can reach. One more cannot be sent.
+pub const DOORS: usize = 65_536;
 
 /// Members of one group, and subscribers of one topic.
 pub const MEMBERS: usize = 65_536;

@@ -4,8 +4,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub enum Overflow {
     Wait,
     /// Nobody waits: the message comes back, or (from another node) is a dead letter.
     Refuse,
-    /// The oldest of the least urgent messages gives its place and is a dead letter.
+    /// The oldest of the least urgent messages gives its place and is a dead letter: the new one itself, when all others are more urgent.
     DropOldest,
     /// The new message is a dead letter.
     DropNewest,
@@ -132,10 +132,13 @@ impl<E> Mailbox<E> {
                 Overflow::Wait | Overflow::Refuse => return Err((Refused::Full, message)),
                 Overflow::DropNewest => return Ok(Some(seal(message))),
                 Overflow::DropOldest => {
-                    // What the runner has in its hand is not counted under this policy, so a full mailbox has one here.
-                    let oldest = queue.levels.iter_mut().find_map(VecDeque::pop_front);
+                    // What the runner has in its hand is not counted under this policy, so a full mailbox has all here. Nothing that is
+                    // more urgent gives its place.
+                    let Some(oldest) = queue.levels[..=priority as usize].iter_mut().find_map(VecDeque::pop_front) else {
+                        return Ok(Some(seal(message)));
+                    };
                     self.put(&mut queue, priority, seal(message), timed);
-                    return Ok(oldest);
+                    return Ok(Some(oldest));
                 }
             }
         }
@@ -219,6 +222,20 @@ impl<E> Mailbox<E> {
             hand.extend(level.drain(..most));
         }
         true
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.queue).levels.iter().all(VecDeque::is_empty)
+    }
+
+    /// To be called before the runner waits for something else than messages: nobody who waits for a free place is overlooked.
+    pub(crate) fn look_for_waiters(&self) {
+        // With the fence of whoever begins to wait: one of the two sees what the other wrote.
+        fence(SeqCst);
+        if self.wanted.load(Relaxed) {
+            self.grant(&mut lock(&self.queue));
+        }
     }
 
     /// Whether something more urgent than what is in the hand has come.
@@ -346,6 +363,8 @@ impl<E> Place<'_, E> {
                     }
                     let waiter = Arc::new(Waiter::default());
                     queue.waiting.push_back(waiter.clone());
+                    mailbox.wanted.store(true, Relaxed);
+                    fence(SeqCst);
                     mailbox.grant(&mut queue);
                     self.state = PlaceState::Waiting(waiter);
                 }
@@ -471,5 +490,35 @@ mod tests {
         assert_eq!(mailbox.push(Priority::Normal, 7, same, false).unwrap_err().0, Refused::Closed);
         assert_eq!(numbers(&mailbox), [3]);
         assert_eq!(mailbox.depth(), 0);
+    }
+
+    /// The runner and one who begins to wait, at the same moment, many times: either sees the other.
+    #[test]
+    fn nobody_who_waits_for_a_free_place_is_overlooked() {
+        const ROUNDS: usize = 20_000;
+        let mailboxes: Vec<_> = (0..ROUNDS).map(|_| Mailbox::new(1, Overflow::Wait)).collect();
+        let begin = std::sync::Barrier::new(2);
+        let end = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for mailbox in &mailboxes {
+                    mailbox.push(Priority::Normal, 0, same, false).unwrap();
+                    let mut hand = VecDeque::new();
+                    assert!(mailbox.refill(&mut hand, || ()));
+                    begin.wait();
+                    mailbox.release();
+                    mailbox.look_for_waiters();
+                    end.wait();
+                }
+            });
+            for mailbox in &mailboxes {
+                let mut place = mailbox.place();
+                let mut cx = Context::from_waker(Waker::noop());
+                begin.wait();
+                let _ = place.poll_granted(&mut cx);
+                end.wait();
+                assert_eq!(place.poll_granted(&mut cx), Poll::Ready(true));
+            }
+        });
     }
 }

@@ -1,6 +1,8 @@
 //! References cross nodes: written as a node and a name, read as a reference that works from there.
 
 use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use playhouse_wire::{ActorName, DecodeError, NodeName, decode};
@@ -22,16 +24,32 @@ thread_local! {
 
 /// Decodes a value of another node; references in it lead from this one.
 pub(crate) fn decode_here<T: DeserializeOwned>(common: &Arc<Common>, bytes: &[u8]) -> Result<T, DecodeError> {
-    let _restore = Restore(HERE.replace(Some(common.clone())));
+    let known = HERE.with_borrow(|here| here.as_ref().is_some_and(|here| Arc::ptr_eq(here, common)));
+    let _reading = (!known).then(|| read_here(common));
     decode(bytes)
 }
 
-/// Puts the former node back, also after a panic in somebody's `Deserialize`.
-struct Restore(Option<Arc<Common>>);
+/// From now on this thread decodes for that node, until the guard is dropped. Spares [`decode_here`] to say so for each message.
+pub(crate) fn read_here(common: &Arc<Common>) -> Reading {
+    Reading { former: HERE.replace(Some(common.clone())), _stays: PhantomData }
+}
 
-impl Drop for Restore {
+/// See [`crate::System::reading`]. Dropped, also by a panic in somebody's `Deserialize`, it puts the former node back.
+pub struct Reading {
+    former: Option<Arc<Common>>,
+    /// It belongs to its thread.
+    _stays: PhantomData<*const ()>,
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reading")
+    }
+}
+
+impl Drop for Reading {
     fn drop(&mut self) {
-        HERE.set(self.0.take());
+        HERE.set(self.former.take());
     }
 }
 
@@ -50,12 +68,17 @@ impl<A: Remote> Serialize for Ref<A> {
             (Some(node), _) => node.clone(),
             (None, Some(cell)) => {
                 let common = &cell.shared.common;
-                if cell.shared.exit().is_none() && common.doors.find(self.name().as_str()).is_none() {
-                    let published = Published { actor: self.clone(), protocol: common.doors.protocol::<A>(), stoppable: true };
-                    common.doors.open(self.name(), Arc::new(published));
+                let (name, number) = (self.name(), cell.shared.number);
+                let has_door = common.doors.find(name.as_str()).is_some_and(|door| door.number() == number);
+                if !has_door && cell.shared.exit().is_none() {
+                    if !common.doors.has_room(name.as_str(), number) {
+                        return Err(S::Error::custom("too many actors of this node can be reached from others already"));
+                    }
+                    let published = Published { actor: self.clone(), protocol: common.doors.protocol::<A>() };
+                    common.doors.open(name, Arc::new(published));
                     if cell.shared.exit().is_some() {
                         // It ended meanwhile, and may have looked for its door before there was one.
-                        drop(common.doors.close(self.name().as_str()));
+                        drop(common.doors.close(name.as_str(), number));
                     }
                 }
                 common.node.clone()
@@ -94,5 +117,5 @@ fn ended<A: Remote>(common: &Arc<Common>, name: ActorName) -> Ref<A> {
     shared.announce_end();
     let mailbox = Mailbox::new(1, Overflow::Refuse);
     mailbox.seal();
-    Ref::to_cell(Arc::new(Cell::new(shared, mailbox)))
+    Ref::to_cell(Arc::new(Cell::new(shared, mailbox, false)))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use actix::{Actor, Handler, Message};
-use playhouse_wire::{EncodeError, Incarnation, Lane, MessageId, NodeName, Priority, Trace, encode};
+use playhouse_wire::{EncodeError, Incarnation, Lane, MessageId, NodeName, Priority, Trace, encode_into};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -37,7 +37,8 @@ pub struct Protocol<A: Actor<Context = Ctx<A>>> {
 pub(crate) struct Codec<M: Message> {
     pub(crate) id: MessageId,
     pub(crate) lane: Lane,
-    pub(crate) encode: fn(&Arc<Common>, &M) -> Result<Vec<u8>, EncodeError>,
+    /// Into this buffer, which is empty.
+    pub(crate) encode: fn(&M, Vec<u8>) -> Result<Vec<u8>, EncodeError>,
     pub(crate) answers: Answers<M::Result>,
 }
 
@@ -59,8 +60,8 @@ pub struct Origin {
 /// A message from another node, as it arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
-    /// The node that sent it.
-    pub from: &'a Origin,
+    /// The node that sent it: shared by all messages of its connection.
+    pub from: &'a Arc<Origin>,
     /// The lane that it came on.
     pub lane: Lane,
     /// Its type.
@@ -143,7 +144,7 @@ impl<A: Actor<Context = Ctx<A>>> Protocol<A> {
         M: Message + Serialize + DeserializeOwned + Send + 'static,
         M::Result: Send,
     {
-        let codec = Codec::<M> { id, lane, encode: |_, message| encode(message), answers };
+        let codec = Codec::<M> { id, lane, encode: |message, buffer| encode_into(message, buffer), answers };
         assert!(self.by_type.insert(TypeId::of::<M>(), Box::new(codec)).is_none(), "message {id} is in the protocol twice");
         let receive = Receive { lane, tell: receive_tell::<A, M>, reception };
         assert!(self.by_id.insert(id, receive).is_none(), "two messages have the number {id}");

@@ -14,10 +14,10 @@ use playhouse_wire::{ActorName, EncodeError, NodeName, Priority};
 use crate::Ctx;
 use crate::ask::Ask;
 use crate::common::Common;
-use crate::deliver::{Envelope, Sent};
+use crate::deliver::{Dropped, Envelope, Sent};
 use crate::error::{AskError, Exit, TellError};
 use crate::letters::{DeadLetter, Letter};
-use crate::limits::ASK_DEADLINE;
+use crate::limits::{ASK_DEADLINE, SCRATCH_MAX};
 use crate::mailbox::{Mailbox, Overflow, Refused};
 use crate::protocol::{Answers, Protocol};
 use crate::route::{Outgoing, Route, RouteError};
@@ -29,17 +29,24 @@ use crate::watch::{Place, Watching};
 pub(crate) struct Cell<A: Actor<Context = Ctx<A>>> {
     pub(crate) shared: Shared,
     pub(crate) mailbox: Mailbox<Envelope<A>>,
+    /// Whether other nodes may stop it.
+    pub(crate) stoppable: bool,
     /// References to it.
     references: AtomicUsize,
 }
 
 impl<A: Actor<Context = Ctx<A>>> Cell<A> {
-    pub(crate) fn new(shared: Shared, mailbox: Mailbox<Envelope<A>>) -> Cell<A> {
-        Cell { shared, mailbox, references: AtomicUsize::new(0) }
+    pub(crate) fn new(shared: Shared, mailbox: Mailbox<Envelope<A>>, stoppable: bool) -> Cell<A> {
+        Cell { shared, mailbox, stoppable, references: AtomicUsize::new(0) }
     }
 
     pub(crate) fn is_referenced(&self) -> bool {
         self.references.load(Ordering::SeqCst) > 0
+    }
+
+    /// Where an ask is told that its mailbox dropped it, if that may happen.
+    pub(crate) fn may_drop(&self) -> Option<Dropped> {
+        matches!(self.mailbox.overflow(), Overflow::DropOldest | Overflow::DropNewest).then(Dropped::default)
     }
 
     /// Puts a message into the mailbox, by its policy.
@@ -58,8 +65,9 @@ impl<A: Actor<Context = Ctx<A>>> Cell<A> {
             Ok(Some(gone)) => {
                 self.dead_letter(&gone, "the mailbox was full, and its policy is to drop");
                 // Before the drop: who asked is to find the reason.
-                self.shared.note_dropped();
-                drop(gone);
+                gone.note_dropped();
+                // What it holds is its author's, and may panic; the one who sends now is not to blame.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(gone)));
                 self.shared.wake();
                 Ok(())
             }
@@ -70,7 +78,9 @@ impl<A: Actor<Context = Ctx<A>>> Cell<A> {
     /// Drops a message that nobody will handle.
     pub(crate) fn lose(&self, envelope: Envelope<A>) {
         self.shared.common.totals.lost.fetch_add(1, Ordering::Relaxed);
-        self.dead_letter(&envelope, "the actor ended before it was handled");
+        if !self.shared.common.planted().silent_loss {
+            self.dead_letter(&envelope, "the actor ended before it was handled");
+        }
         // What it holds is its author's, and may panic.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(envelope)));
     }
@@ -202,7 +212,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
     {
         match &self.way {
             Way::Local(cell) => {
-                let sent = Sent::tell(message, &cell.shared.common, None);
+                let sent = Sent::tell(message, &cell.shared.common);
                 cell.push(self.priority, sent).map_err(|(why, sent)| match why {
                     Refused::Full => TellError::Full(sent.message),
                     Refused::Closed => TellError::Gone(sent.message),
@@ -235,7 +245,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                     return Err(TellError::Gone(message));
                 }
                 let common = &cell.shared.common;
-                let sent = Sent::tell(message, common, None);
+                let sent = Sent::tell(message, common);
                 place.put(self.priority, sent, |sent| sent, common.timed()).map_err(|sent| TellError::Gone(sent.message))?;
                 cell.shared.wake();
                 Ok(())
@@ -288,11 +298,11 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         match &self.way {
             Way::Local(cell) => {
                 // Before the message is sent: a panic that it causes must count.
-                let before = (cell.shared.failures(), cell.shared.dropped());
+                let before = (cell.shared.failures(), cell.may_drop());
                 let (reply, answer) = oneshot::channel();
-                let sent = Sent::ask(message, reply, deadline, &cell.shared.common, None, scope);
+                let sent = Sent::ask(message, reply, deadline, &cell.shared.common, scope).may_be_dropped(&before.1);
                 match cell.push(self.priority, sent) {
-                    Ok(()) => Ask::local(answer, cell.0.clone(), before, (asked, deadline)),
+                    Ok(()) => Ask::local(answer, cell.0.clone(), before, deadline),
                     Err((Refused::Full, _)) => Ask::failed(AskError::Full),
                     Err((Refused::Closed, _)) => Ask::failed(cell.gone()),
                 }
@@ -354,6 +364,24 @@ impl<A: Actor<Context = Ctx<A>>> Cell<A> {
     }
 }
 
+thread_local! {
+    /// Where this thread's last message was encoded.
+    static SCRATCH: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
+}
+
+/// An empty buffer, most often with room for a message.
+fn scratch() -> Vec<u8> {
+    SCRATCH.take()
+}
+
+/// Keeps a buffer for the next message, unless it has grown large.
+fn keep(mut buffer: Vec<u8>) {
+    if buffer.capacity() <= SCRATCH_MAX {
+        buffer.clear();
+        SCRATCH.set(buffer);
+    }
+}
+
 impl<A: Actor<Context = Ctx<A>>> Target<A> {
     fn tell<M>(&self, message: M, priority: Priority) -> Result<(), TellError<M>>
     where
@@ -361,10 +389,12 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         M: Message + Send + 'static,
     {
         let Some(codec) = self.protocol.codec::<M>() else { return Err(TellError::Unsendable(message)) };
-        let Ok(payload) = (codec.encode)(&self.common, &message) else { return Err(TellError::Unsendable(message)) };
+        let Ok(payload) = (codec.encode)(&message, scratch()) else { return Err(TellError::Unsendable(message)) };
         let trace = self.common.trace(Scope::current().trace);
         let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
-        self.route.tell(&outgoing).map_err(|error| match error {
+        let told = self.route.tell(&outgoing);
+        keep(payload);
+        told.map_err(|error| match error {
             RouteError::Full => TellError::Full(message),
             RouteError::TooLong(_) => TellError::Unsendable(message),
             RouteError::Unreachable(_) => TellError::Unreachable(message),
@@ -379,7 +409,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         let Some(codec) = self.protocol.codec::<M>() else {
             return Ask::failed(AskError::NotInProtocol(std::any::type_name::<M>()));
         };
-        let payload = match (codec.encode)(&self.common, &message) {
+        let payload = match (codec.encode)(&message, scratch()) {
             Ok(payload) => payload,
             Err(error) => return Ask::failed(AskError::Unsendable(error)),
         };
@@ -395,7 +425,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
             Answers::One(decode) => {
                 let (reply, answer) = oneshot::channel();
                 match self.route.ask(&outgoing, within, reply) {
-                    Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), (asked, deadline)),
+                    Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), deadline),
                     Err(error) => Ask::failed(failed(error)),
                 }
             }

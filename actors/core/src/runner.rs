@@ -135,14 +135,15 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             Err(error) => return self.failed(Failure::Error(error.to_string())),
         };
         let ctx = Ctx::new(self.system.clone(), self.cell.clone());
-        let mut body = Box::new(Body { actor, ctx });
+        // In its place before anything of it runs: a panic finds it there, and drops it apart.
+        self.phase = Phase::Live(Box::new(Body { actor, ctx }));
+        let Phase::Live(body) = &mut self.phase else { unreachable!("as was just said") };
         body.ctx.state = ActorState::Running;
         body.actor.started(&mut body.ctx);
         // Started when it has done what it waits for, and before any message.
         if self.cell.shared.parent.is_some() {
             body.ctx.exclusively(async |_, ctx: &mut Ctx<A>| ctx.shared().report_start());
         }
-        self.phase = Phase::Live(body);
     }
 
     /// One step of a living actor: ready when something has changed, with the reason when that was its end.
@@ -181,8 +182,13 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             if mailbox.overtaken() {
                 mailbox.put_back(&mut self.hand);
             }
-            if self.hand.is_empty() && !mailbox.refill(&mut self.hand, || shared.park()) {
-                break;
+            if self.hand.is_empty() {
+                if !mailbox.refill(&mut self.hand, || shared.park()) {
+                    break;
+                }
+                if shared.common.planted().hand_reversed {
+                    self.hand.make_contiguous().reverse();
+                }
             }
             let Some(envelope) = self.hand.pop_front() else { break };
             mailbox.release();
@@ -190,9 +196,11 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             ctx.handled += 1;
             envelope.deliver(actor, ctx);
         }
-        if !ctx.waiting()
-            && let Some(mut door) = ctx.side_door.take()
-        {
+        if ctx.waiting() {
+            // What it waits for may wait for a place here.
+            mailbox.look_for_waiters();
+        } else if let Some(mut door) = ctx.side_door.take() {
+            ctx.door_in_use = Some(door.address().downgrade());
             door.poll(actor, ctx, task);
             let _ = ctx.side_door.set(door);
         }
@@ -220,7 +228,9 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         }
         let side_door = body.ctx.side_door.get().is_some_and(|door| door.connected());
         if !self.cell.is_referenced() && body.ctx.items.is_empty() && !side_door {
-            return Poll::Ready(Some(Exit::Unreferenced));
+            // The last reference may have been used just before it was dropped. Without one, nothing more can come.
+            let nothing_came = self.cell.mailbox.is_empty();
+            return Poll::Ready(nothing_came.then_some(Exit::Unreferenced));
         }
         Poll::Pending
     }
@@ -229,27 +239,46 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
     fn obey(&mut self) -> Option<Exit> {
         let shared = &self.cell.shared;
         if matches!(self.phase, Phase::Lent(_)) {
-            // The future that has the actor may be half-way: it ends first, unless it was given its time already.
-            self.deferred = true;
-            return shared.look_at_orders().stop.filter(|(manner, _)| *manner == Manner::Now).map(|(_, exit)| exit);
+            let orders = shared.look_at_orders();
+            match orders.stop {
+                Some((Manner::Now, exit)) => return Some(exit),
+                // A restart with others does not wait for it: what it waits for may be one of them.
+                None if orders.suspend => {}
+                // The future that has the actor may be half-way: it ends first.
+                _ => {
+                    self.deferred = true;
+                    return None;
+                }
+            }
         }
         let orders = shared.orders();
+        if let (Some(_), Some(life)) = (&orders.stop, orders.start) {
+            // It never begins, and is over with the others: whoever ordered it is told so.
+            self.life = life;
+        }
         match (orders.stop, &self.phase) {
             (None, _) => {}
             // It has ended before it was told to, and that reason is the better one.
             (Some(_), Phase::Parked(Some(own))) => return Some(own.clone()),
-            (Some((Manner::Drained, _)), Phase::Live(_)) => {
+            (Some((Manner::Drained, _)), Phase::Live(_) | Phase::Build | Phase::Backoff(_)) => {
                 self.cell.mailbox.seal();
                 self.draining = true;
             }
             (Some((_, exit)), _) => return Some(exit),
         }
         if orders.suspend && !matches!(self.phase, Phase::Parked(_)) {
+            // Before what it was doing is dropped: who asked for that is to find the reason.
+            shared.note_restart();
             self.drop_body();
             self.park(None, LifeEnd::Stopped);
         }
-        if let Some(life) = orders.start
+        if let (true, Some(life), Phase::Parked(_)) = (orders.suspend, orders.start, &self.phase) {
+            // A life that was to begin, and was taken back before it did.
+            self.life = life;
+            self.park(None, LifeEnd::Stopped);
+        } else if let Some(life) = orders.start
             && matches!(self.phase, Phase::Parked(_))
+            && !(life > 1 && self.cell.shared.common.planted().start_unheard)
         {
             if life > 1 {
                 self.count_restart();
@@ -315,13 +344,19 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
 
     /// Gives the state up, in order: the hook, then the drop. A panic in them changes nothing more.
     fn drop_body(&mut self) {
-        if let Phase::Live(mut body) = std::mem::replace(&mut self.phase, Phase::Nothing) {
-            let stopped = catch_unwind(AssertUnwindSafe(|| {
-                body.ctx.state = ActorState::Stopped;
-                body.actor.stopped(&mut body.ctx);
-                drop(body);
-            }));
-            if let Err(panic) = stopped {
+        let phase = std::mem::replace(&mut self.phase, Phase::Nothing);
+        if let Phase::Lent(lent) = phase {
+            // The state goes with the future that has it. No hook: it may be half-way.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(lent)));
+        } else if let Phase::Live(mut body) = phase {
+            if self.cell.shared.common.planted().state_kept && self.cell.shared.exit().is_none() {
+                return std::mem::forget(body);
+            }
+            body.ctx.state = ActorState::Stopped;
+            let stopped = catch_unwind(AssertUnwindSafe(|| body.actor.stopped(&mut body.ctx)));
+            // Apart from the hook: two panics at once would end the process.
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(body)));
+            for panic in [stopped.err(), dropped.err()].into_iter().flatten() {
                 self.cell.shared.note_failure(Failure::Panic(playhouse_rt::panic_text(&*panic)));
             }
         }
@@ -415,6 +450,7 @@ impl<A: Actor<Context = Ctx<A>>> Drop for Runner<A> {
         shared.common.totals.alive.fetch_sub(1, Ordering::Relaxed);
         self.system.forget(shared);
         shared.announce_end();
-        shared.report_gone(self.life);
+        // A life that it was to begin and never did is over as well.
+        shared.report_gone(shared.orders().start.unwrap_or(self.life));
     }
 }

@@ -26,8 +26,6 @@ pub(crate) struct Shared {
     /// Somebody waits for the end of a turn.
     turn_wanted: AtomicBool,
     failures: AtomicU32,
-    /// Messages that had to go for others.
-    dropped: AtomicU32,
     /// The number of its life, for its supervisor.
     life: AtomicU64,
     pub(crate) restarts: AtomicU32,
@@ -113,8 +111,8 @@ pub(crate) trait Parent: Send + Sync {
     fn started(&self, child: u64, life: u64);
     /// This life is over. The mailbox lives on.
     fn ended(&self, child: u64, life: u64, end: LifeEnd);
-    /// The actor is no more.
-    fn gone(&self, child: u64, life: u64);
+    /// The actor is no more: its end, if that was not reported before.
+    fn gone(&self, child: u64, life: u64, end: LifeEnd);
 }
 
 pub(crate) struct Supervised {
@@ -146,7 +144,6 @@ impl Shared {
             turn: AtomicU32::new(0),
             turn_wanted: AtomicBool::new(false),
             failures: AtomicU32::new(0),
-            dropped: AtomicU32::new(0),
             life: AtomicU64::new(1),
             restarts: AtomicU32::new(0),
             handled: AtomicU64::new(0),
@@ -253,7 +250,7 @@ impl Shared {
     /// Why a reply was dropped, given the count of failures when it was asked for.
     ///
     /// A panic drops the reply while it unwinds, before anybody could count it; so wait for the end of the actor's turn.
-    pub(crate) async fn why_no_reply(&self, failures_before: u32, dropped_before: u32) -> AskError {
+    pub(crate) async fn why_no_reply(&self, failures_before: u32, dropped: bool) -> AskError {
         let at = self.turn.load(SeqCst);
         std::future::poll_fn(|cx| {
             let over = || {
@@ -263,7 +260,11 @@ impl Shared {
             if over() {
                 return Poll::Ready(());
             }
-            self.state().turn_waiters.push(cx.waker().clone());
+            let mut state = self.state();
+            if !state.turn_waiters.iter().any(|known| known.will_wake(cx.waker())) {
+                state.turn_waiters.push(cx.waker().clone());
+            }
+            drop(state);
             self.turn_wanted.store(true, SeqCst);
             // It may have ended before the flag was seen.
             if over() { Poll::Ready(()) } else { Poll::Pending }
@@ -272,20 +273,12 @@ impl Shared {
         let state = self.state();
         let failed = self.failures() != failures_before;
         match (&state.exit, &state.last_failure) {
+            _ if dropped => AskError::Full,
             (_, Some(Failure::Panic(text))) if failed => AskError::Panicked(text.clone()),
-            (_, Some(Failure::Error(text))) if failed => AskError::Gone(format!("it failed: {text}")),
             (Some(exit), _) => AskError::Gone(exit.to_string()),
-            (None, _) if self.dropped() != dropped_before => AskError::Full,
+            (None, Some(Failure::Error(text))) if failed => AskError::Restarted(text.clone()),
             (None, _) => AskError::Gone("it dropped the question".into()),
         }
-    }
-
-    pub(crate) fn dropped(&self) -> u32 {
-        self.dropped.load(Relaxed)
-    }
-
-    pub(crate) fn note_dropped(&self) {
-        self.dropped.fetch_add(1, Relaxed);
     }
 
     // From the actor's thread.
@@ -370,7 +363,9 @@ impl Shared {
 
     pub(crate) fn report_gone(&self, life: u64) {
         if let Some(Supervised { parent, child }) = &self.parent {
-            parent.gone(*child, life);
+            let exit = self.exit().unwrap_or(Exit::Stopped);
+            let end = if exit.is_normal() { LifeEnd::Stopped } else { LifeEnd::Failed(Failure::Error(exit.to_string())) };
+            parent.gone(*child, life, end);
         }
     }
 
@@ -378,7 +373,17 @@ impl Shared {
         if matches!(failure, Failure::Panic(_)) {
             self.common.totals.panics.fetch_add(1, Relaxed);
         }
+        if self.common.planted().notice_at_restart {
+            let hooks = std::mem::take(&mut self.state().hooks);
+            hooks.into_values().for_each(|hook| hook(&failure.clone().exit()));
+        }
         self.state().last_failure = Some(failure);
+        self.failures.fetch_add(1, SeqCst);
+    }
+
+    /// It gives its state up, with all that it was doing, because others failed.
+    pub(crate) fn note_restart(&self) {
+        self.state().last_failure = Some(Failure::Error("its supervisor restarts it with others, or was asked to".into()));
         self.failures.fetch_add(1, SeqCst);
     }
 

@@ -20,6 +20,7 @@ use crate::inbound::{Answer, Answers, Door, Published, Taken};
 use crate::letters::{DeadLetter, DeadLetters, Letter};
 use crate::limits::{BLOCKING, MAILBOX};
 use crate::mailbox::{Mailbox, Overflow};
+use crate::passage::{Reading, read_here};
 use crate::protocol::{Arrival, Remote};
 use crate::reference::Cell;
 use crate::restart::Restart;
@@ -30,6 +31,8 @@ use crate::tree::{self, Supervision, SupervisorRef, TreeError};
 use crate::{Ctx, Ref};
 
 /// The actors of one node. A value, not a global: several live in one process. Cheap to clone.
+///
+/// Actors with a name, and supervisors, keep it alive: end it with [`System::stop`].
 #[derive(Clone)]
 pub struct System(Arc<Inner>);
 
@@ -140,6 +143,12 @@ impl System {
         &self.0.common.node
     }
 
+    /// Puts bugs in on purpose, before anything is started. Once.
+    #[doc(hidden)]
+    pub fn plant(&self, bugs: crate::Planted) {
+        let _ = self.0.common.bugs.set(bugs);
+    }
+
     /// The pool for work that blocks; see [`Ctx::offload`].
     pub fn blocking(&self) -> &Blocking {
         &self.0.blocking
@@ -149,6 +158,7 @@ impl System {
 
     /// Starts an actor without a name, built by `factory` now and after each failure. It lives until it is stopped, or until nobody
     /// holds a reference to it and its futures are done.
+    #[must_use = "an actor that nobody holds a reference to ends"]
     pub fn spawn<A, F>(&self, factory: F) -> Ref<A>
     where
         A: Actor<Context = Ctx<A>>,
@@ -158,6 +168,7 @@ impl System {
     }
 
     /// As [`System::spawn`], with options.
+    #[must_use = "an actor that nobody holds a reference to ends"]
     pub fn spawn_with<A, F>(&self, options: SpawnOptions, factory: F) -> Ref<A>
     where
         A: Actor<Context = Ctx<A>>,
@@ -190,7 +201,8 @@ impl System {
         A: Remote,
         F: FnMut() -> A + Send + 'static,
     {
-        self.spawn_entry(name, options, infallible(factory), None, |actor| self.publish(actor, options))
+        self.know::<A>();
+        self.spawn_entry(name, options, infallible(factory), None, |actor| self.publish(actor))
     }
 
     /// Starts a supervisor with its children, and waits until all of them have started.
@@ -246,10 +258,15 @@ impl System {
         top.map(|(_, supervisor)| supervisor.clone()).collect()
     }
 
+    /// Lists the messages of an actor type, if that was not done before. It runs the author's code, so it comes before anything is changed.
+    pub(crate) fn know<A: Remote>(&self) {
+        let _known = self.0.common.doors.protocol::<A>();
+    }
+
     /// Lets other nodes reach an actor by its name.
-    pub(crate) fn publish<A: Remote>(&self, actor: &Ref<A>, options: SpawnOptions) {
+    pub(crate) fn publish<A: Remote>(&self, actor: &Ref<A>) {
         let doors = &self.0.common.doors;
-        let published = Published { actor: actor.clone(), protocol: doors.protocol::<A>(), stoppable: options.stoppable };
+        let published = Published { actor: actor.clone(), protocol: doors.protocol::<A>() };
         doors.open(actor.name(), Arc::new(published));
     }
 
@@ -293,7 +310,8 @@ impl System {
     ) -> (Ref<A>, Start<impl FnOnce(&Locals) + use<A>>) {
         let number = self.next_number();
         let shared = Shared::new(number, name, short_name::<A>, self.0.common.clone(), parent);
-        let cell = Arc::new(Cell::new(shared, Mailbox::new(options.mailbox, options.overflow)));
+        let bound = options.mailbox + if self.0.common.planted().bound_plus_two { 2 } else { 0 };
+        let cell = Arc::new(Cell::new(shared, Mailbox::new(bound, options.overflow), options.stoppable));
         let reference = Ref::to_cell(cell.clone());
         let life = cell.clone();
         let system = self.clone();
@@ -380,6 +398,12 @@ impl System {
         self.0.common.doors.find(name).map(Door).ok_or(RemoteError::UnknownActor)
     }
 
+    /// While the guard lives, this thread decodes many messages for this node: cheaper than to begin anew for each.
+    #[must_use = "dropped at once, it does nothing"]
+    pub fn reading(&self) -> Reading {
+        read_here(&self.0.common)
+    }
+
     /// Takes a tell from another node, to the actor called `to`.
     ///
     /// # Errors
@@ -388,6 +412,9 @@ impl System {
         let result = door.as_ref().map_err(Clone::clone).and_then(|door| door.0.tell(arrival));
         if let Err(error) = &result {
             self.undelivered(to, arrival, error);
+        }
+        if self.0.common.planted().twice_received {
+            return door.as_ref().map_err(Clone::clone).and_then(|door| door.0.tell(arrival));
         }
         result
     }
@@ -431,43 +458,56 @@ impl System {
     // To end.
 
     /// Stops all actors, the youngest first, each after the former has ended: it handles what is in its mailbox, answers what it can,
-    /// and takes nothing new. A supervisor stops its children. Who has not ended after `within`, counted over all, is cut off at its next
-    /// wait, and counts as late if even that does not end it. Actors that start meanwhile are stopped as well.
+    /// and takes nothing new. A supervisor stops its children. Those that have not ended after `within`, counted over all, are cut off at
+    /// their next wait, and count as late if even that does not end them in a tenth of a second. Actors that start meanwhile are stopped
+    /// as well.
     ///
     /// Not to be awaited within an actor: that one would wait for its own end. Dropped half-way, it leaves the older actors running.
     pub async fn stop(&self, within: Duration) -> Shutdown {
         self.0.stopping.store(true, Ordering::Release);
         let lost_before = self.counters().lost;
         let deadline = playhouse_rt::now() + within.min(DEADLINE_MAX);
-        let mut late = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
-        loop {
-            let youngest = {
-                let directory = self.directory();
-                let mut unseen = directory.alive.iter().rev().filter(|(number, _)| !seen.contains(*number));
-                // Those under a supervisor are its business.
-                unseen.find(|(_, life)| life.shared().parent.is_none()).map(|(number, life)| (*number, life.clone()))
-            };
-            let Some((number, life)) = youngest else { break };
+        while let Some((number, life)) = self.next_to_stop(&seen) {
             seen.insert(number);
-            let shared = life.shared();
-            shared.stop(Manner::Drained, Exit::NodeStopped);
+            life.shared().stop(Manner::Drained, Exit::NodeStopped);
             let left = deadline.saturating_duration_since(playhouse_rt::now());
-            if playhouse_rt::timeout(left, shared.ended()).await.is_ok() {
-                continue;
+            if playhouse_rt::timeout(left, life.shared().ended()).await.is_err() {
+                break;
             }
-            shared.stop(Manner::Now, Exit::NodeStopped);
-            // One that is not in the midst of something ends at once.
-            if playhouse_rt::timeout(crate::limits::ABORT_GRACE, shared.ended()).await.is_err() {
-                late.push(shared.name().clone());
+        }
+        // There is no more time: all that is left at once, and one wait for all.
+        let left: Vec<_> = self.directory().alive.values().filter(|life| life.shared().parent.is_none()).cloned().collect();
+        for life in &left {
+            life.shared().stop(Manner::Now, Exit::NodeStopped);
+        }
+        let grace = playhouse_rt::now() + crate::limits::ABORT_GRACE;
+        let mut late = Vec::new();
+        for life in left {
+            let left = grace.saturating_duration_since(playhouse_rt::now());
+            if playhouse_rt::timeout(left, life.shared().ended()).await.is_err() {
+                late.push(life.shared().name().clone());
             }
         }
         self.0.common.doors.set_routes(None);
         Shutdown { late, lost: self.counters().lost - lost_before }
     }
 
+    /// The youngest of those that nobody supervises and that were not told to stop yet: children are their supervisor's business.
+    fn next_to_stop(&self, seen: &std::collections::BTreeSet<u64>) -> Option<(u64, Arc<dyn Life>)> {
+        let directory = self.directory();
+        let mut unseen = directory.alive.iter().rev().filter(|(number, _)| !seen.contains(*number));
+        let is_top = |(_, life): &(&u64, &Arc<dyn Life>)| life.shared().parent.is_none();
+        let next = if self.0.common.planted().oldest_stops_first { unseen.rfind(is_top) } else { unseen.find(is_top) };
+        next.map(|(number, life)| (*number, life.clone()))
+    }
+
     pub(crate) fn forget(&self, shared: &Shared) {
-        let _door = if self.0.common.doors.are_closed() { None } else { self.0.common.doors.close(shared.name().as_str()) };
+        let _door = if self.0.common.doors.are_closed() {
+            None
+        } else {
+            self.0.common.doors.close(shared.name().as_str(), shared.number)
+        };
         // What the directory held is dropped outside its lock: it may be the last reference to other actors.
         let _held = {
             let mut directory = self.directory();

@@ -14,8 +14,15 @@ thread_local! {
     static KEPT: Cell<Option<Timer>> = const { Cell::new(None) };
 }
 
+/// Which thread this is, if timers may be kept with it.
+fn home() -> Option<usize> {
+    playhouse_rt::on_local_thread().then(|| KEPT.with(|kept| std::ptr::from_ref(kept).addr()))
+}
+
 /// A timer that stays armed for whoever had it last, and is armed anew only when that moment comes before the next user's.
 pub(crate) struct Timer {
+    /// The thread that it belongs to; `None` when that is not one to keep it.
+    home: Option<usize>,
     sleep: Pin<Box<Sleep>>,
     /// Whom it wakes.
     waker: Option<Waker>,
@@ -24,21 +31,25 @@ pub(crate) struct Timer {
 impl Timer {
     /// A timer, kept or new.
     pub(crate) fn take(deadline: Instant) -> Timer {
-        let kept = if playhouse_rt::on_local_thread() { KEPT.take() } else { None };
-        kept.unwrap_or_else(|| Timer { sleep: Box::pin(playhouse_rt::sleep_until(deadline)), waker: None })
+        let home = home();
+        let kept = if home.is_some() { KEPT.take() } else { None };
+        kept.unwrap_or_else(|| Timer { home, sleep: Box::pin(playhouse_rt::sleep_until(deadline)), waker: None })
     }
 
     pub(crate) fn give_back(self) {
-        if playhouse_rt::on_local_thread() {
+        if self.home.is_some() && self.home == home() {
             KEPT.set(Some(self));
         }
     }
 
-    /// To be called first: makes sure that the task is woken at `deadline`, or earlier. `now` is a moment that is over.
-    pub(crate) fn begin(&mut self, cx: &mut Context<'_>, now: Instant, deadline: Instant) -> Poll<()> {
+    /// To be called first: makes sure that the task is woken at `deadline`, or earlier.
+    pub(crate) fn begin(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let armed = self.sleep.deadline();
         // It wakes this very task later than now and before the deadline: nothing is to be done until then.
-        if armed > now && armed <= deadline && self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+        if armed > playhouse_rt::now()
+            && armed <= deadline
+            && self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker()))
+        {
             return Poll::Pending;
         }
         self.poll(cx, deadline)

@@ -50,6 +50,10 @@ impl Place {
 }
 
 fn linked_to(other: &Place, exit: &Exit) -> Exit {
+    if let Exit::Linked(_) = exit {
+        // The first of a chain is the one to know.
+        return exit.clone();
+    }
     Exit::Linked(format!("{}, which ended: {exit}", other.title()))
 }
 
@@ -96,10 +100,11 @@ fn link_here(one: Arc<dyn Life>, other: Arc<dyn Life>) {
 fn link_there(one: Arc<dyn Life>, there: Place) {
     let Place::There(route, name) = &there else { unreachable!("matched by the caller") };
     let (route, name) = (route.clone(), name.clone());
-    let watching = route.watch(&name, Some(one.shared().name()));
+    let mut watching = route.watch(&name, Some(one.shared().name()));
     playhouse_rt::spawn(async move {
+        // Held until the stop is on its way: a watch that is given up no longer stops the other one when the connection ends.
         playhouse_rt::select! {
-            exit = watching => if !exit.is_normal() {
+            exit = &mut watching => if !exit.is_normal() {
                 one.shared().stop(Manner::Soon, linked_to(&there, &exit));
             },
             exit = one.shared().ended() => if !exit.is_normal() {

@@ -330,8 +330,8 @@ impl Remote for Newer {
     }
 }
 
-fn me() -> Origin {
-    Origin { node: NodeName::new("here").unwrap(), incarnation: Incarnation(7) }
+fn me() -> Arc<Origin> {
+    Arc::new(Origin { node: NodeName::new("here").unwrap(), incarnation: Incarnation(7) })
 }
 
 /// Leads to another system in this process: what the network does, without one.
@@ -342,7 +342,7 @@ impl std::fmt::Debug for Loopback {
     }
 }
 
-fn arrival<'a>(from: &'a Origin, message: &Outgoing<'a>) -> Arrival<'a> {
+fn arrival<'a>(from: &'a Arc<Origin>, message: &Outgoing<'a>) -> Arrival<'a> {
     let Outgoing { lane, id, priority, trace, payload, .. } = *message;
     Arrival { from, lane, id, priority, trace, payload }
 }

@@ -80,7 +80,7 @@ async fn count(part: &Ref<Part>) -> u32 {
     loop {
         match part.ask(Count).await {
             Ok(count) => return count,
-            Err(AskError::Panicked(_) | AskError::Gone(_)) => playhouse_rt::sleep(Duration::from_millis(1)).await,
+            Err(AskError::Panicked(_) | AskError::Restarted(_)) => playhouse_rt::sleep(Duration::from_millis(1)).await,
             Err(error) => panic!("{error}"),
         }
     }
@@ -268,5 +268,35 @@ fn children_come_and_go_at_run_time() {
         system.stop(Duration::from_secs(5)).await;
         assert_eq!(log.take(), ["+a", "+b", "+c", "+d", "-d", "+d", "-d", "-c", "-b", "-a"]);
         assert!(matches!(shop.report().await, Err(TreeError::Gone(_))));
+    });
+}
+
+struct Lean(Ref<Part>);
+impl Message for Lean {
+    type Result = u32;
+}
+impl Handler<Lean> for Part {
+    type Result = Exclusive<Part, u32>;
+    fn handle(&mut self, lean: Lean, _: &mut Ctx<Self>) -> Self::Result {
+        Exclusive::new(async move |_: &mut Part, _: &mut Ctx<Part>| {
+            // Fails it, and waits for its next life, which comes only when the one that waits here has been restarted too.
+            let _ = lean.0.ask_within(Boom, Duration::from_secs(3600)).await;
+            lean.0.ask_within(Count, Duration::from_secs(3600)).await.unwrap_or(0)
+        })
+    }
+}
+
+#[test]
+fn a_group_restart_does_not_wait_for_one_that_waits_for_another_of_the_group() {
+    run(|system| async move {
+        let log = Log::default();
+        let patient = |name: &str| ChildSpec { stop_within: Duration::MAX, ..ChildSpec::new(name) };
+        let shop = Supervision::new("shop").strategy(Strategy::OneForAll).backoff(Backoff::NONE);
+        let shop = shop.child(patient("a"), part("a", &log)).child(patient("b"), part("b", &log));
+        let shop = system.supervise(shop).await.unwrap();
+        let (a, b) = (shop.child::<Part>("a").unwrap(), shop.child::<Part>("b").unwrap());
+        let answer = b.ask_within(Lean(a.clone()), Duration::from_secs(3600)).await;
+        assert!(matches!(answer, Err(AskError::Restarted(_))), "{answer:?}");
+        assert_eq!((count(&a).await, count(&b).await), (1, 1), "both behind the same references");
     });
 }

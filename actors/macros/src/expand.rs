@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned;
 
-use crate::method::{Call, Message, Step};
+use crate::method::{Call, Message, Step, ways};
 use crate::plan::{self, Plan};
 use crate::shape::{Answer, without_self};
 
@@ -62,18 +62,42 @@ impl Plan {
         let kind = format_ident!("{}", step.kind);
         let ctx = step.ctx.then(|| quote!(, ctx));
         let gives = (step.kind == "stopping").then(|| quote!(-> #home::Running));
+        let fails = |call: TokenStream| {
+            if !step.may_fail {
+                return call;
+            }
+            // What it gives beside the error is checked to be nothing, so that nothing is lost in silence.
+            quote! {
+                let done: ::core::result::Result<(), _> = #call;
+                if let ::core::result::Result::Err(error) = done {
+                    #home::Ctx::fail(ctx, error);
+                }
+            }
+        };
+        let body = if step.lent {
+            let body = fails(quote!(<#this>::#method(actor #ctx).await));
+            quote!(#home::Ctx::exclusively(ctx, async |actor: &mut #this, ctx: &mut #home::Ctx<#this>| { #body });)
+        } else {
+            fails(quote!(<#this>::#method(self #ctx)))
+        };
         quote! {
             #(#conditions)*
             #[allow(unused_variables)]
             fn #kind(&mut self, ctx: &mut #home::Ctx<Self>) #gives {
-                <#this>::#method(self #ctx)
+                #body
             }
         }
     }
 
+    /// What a message is answered with, and the type as its author wrote it.
     fn answer<'a>(&self, message: &'a Message) -> (TokenStream, &'a Type) {
-        let (Answer::Now(answer) | Answer::Later { answer, .. }) = &message.answer;
-        (without_self(answer, &self.this), answer)
+        match &message.answer {
+            Answer::Now(answer) | Answer::Later { answer, .. } => (without_self(answer, &self.this), answer),
+            Answer::Many { item, .. } => {
+                let (home, of) = (self.home(), without_self(item, &self.this));
+                (quote!(#home::Streaming<#of>), item)
+            }
+        }
     }
 
     /// A message's struct and its handler.
@@ -87,6 +111,7 @@ impl Plan {
             let path = quote!(#home::serde).to_string();
             quote!(#[derive(#home::serde::Serialize, #home::serde::Deserialize)] #[serde(crate = #path)])
         });
+        let clone = message.keys.clone.then(|| quote!(#[derive(::core::clone::Clone)]));
         let body = if fields.is_empty() {
             quote!(;)
         } else {
@@ -100,6 +125,7 @@ impl Plan {
         let travels = self.travels(message);
         quote! {
             #(#conditions)* #[doc = #about] #gap #(#docs)*
+            #clone
             #serde
             #visibility struct #name #body
 
@@ -128,7 +154,8 @@ impl Plan {
     fn travels(&self, message: &Message) -> TokenStream {
         let home = self.home();
         let also = self.keys.remote.then(|| quote!(+ #home::serde::Serialize + #home::serde::de::DeserializeOwned));
-        let (answer, _) = self.answer(message);
+        let (Answer::Now(answer) | Answer::Later { answer, .. } | Answer::Many { item: answer, .. }) = &message.answer;
+        let answer = without_self(answer, &self.this);
         let fields = message.fields.iter().map(|(_, ty)| without_self(ty, &self.this));
         quote! {
             const _: () = {
@@ -148,16 +175,22 @@ impl Plan {
         let call = match message.call {
             Call::Actor => quote!(<#this>::#method(self, #arguments)),
             Call::ActorAndCtx => quote!(<#this>::#method(self, ctx, #arguments)),
+            Call::Lent => quote!(<#this>::#method(actor, #arguments)),
+            Call::LentAndCtx => quote!(<#this>::#method(actor, ctx, #arguments)),
             Call::Async => quote!(<#this>::#method(#arguments)),
             Call::AsyncAndMe => quote!(<#this>::#method(&me, #arguments)),
         };
         match (message.call, &message.answer) {
-            (Call::Async | Call::AsyncAndMe, Answer::Now(answer) | Answer::Later { answer, .. }) => {
+            (Call::Async | Call::AsyncAndMe, Answer::Now(answer)) => {
                 let me = (message.call == Call::AsyncAndMe).then(|| quote!(let me = ctx.me();));
                 (quote!(#home::Later<#answer>), quote!(#me #home::Later::new(async move { #call.await })))
             }
+            (Call::Lent | Call::LentAndCtx, Answer::Now(answer)) => {
+                let work = quote!(async move |actor: &mut #this, ctx: &mut #home::Ctx<#this>| #call.await);
+                (quote!(#home::Exclusive<Self, #answer>), quote!(#home::Exclusive::new(#work)))
+            }
             (_, Answer::Now(_)) => (quote!(#home::MessageResult<#name>), quote!(#home::MessageResult(#call))),
-            (_, Answer::Later { response, .. }) => (response.to_token_stream(), call),
+            (_, Answer::Later { response, .. } | Answer::Many { response, .. }) => (response.to_token_stream(), call),
         }
     }
 
@@ -183,12 +216,12 @@ impl Plan {
         }
     }
 
-    /// The two methods of a message: as the trait names them, and as references have them.
+    /// The methods of a message: as the trait names them, and as references have them.
     fn calls(&self, message: &Message) -> (TokenStream, TokenStream) {
         let home = self.home();
         let Message { method, name, docs, conditions, deprecated, fields, .. } = message;
         let (answer, _) = self.answer(message);
-        let tell = format_ident!("tell_{}", method, span = method.span());
+        let [tell, send] = ways(method);
         let typed: Vec<_> = fields
             .iter()
             .map(|(field, ty)| {
@@ -198,40 +231,70 @@ impl Plan {
             .collect();
         let named: Vec<_> = fields.iter().map(|(field, _)| field).collect();
         let value = if named.is_empty() { quote!(#name) } else { quote!(#name { #(#named),* }) };
+        let told = quote!(::core::result::Result<(), #home::TellError<#name>>);
         let ask_head = quote!(fn #method(&self, #(#typed),*) -> #home::Ask<#answer>);
-        let tell_head = quote!(fn #tell(&self, #(#typed),*) -> ::core::result::Result<(), #home::TellError<#name>>);
+        let tell_head = quote!(fn #tell(&self, #(#typed),*) -> #told);
+        let send_head =
+            quote!(fn #send(&self, #(#typed),*) -> impl ::core::future::Future<Output = #told> + ::core::marker::Send);
         let about = format!("Asks with [`{name}`], at once; the answer is what is waited for, within five seconds.");
         let gap = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
         let tells = format!("Sends [`{name}`] one way.\n\n# Errors\nWhen it was not sent; the message is in the error.");
-        let heads = quote! {
+        let sends = format!(
+            "Sends [`{name}`] one way, and waits while the mailbox is full. Nothing is sent before it is awaited.\n\n# Errors\nWhen it \
+             was not sent; the message is in the error."
+        );
+        let ask = quote! {
             #(#conditions)* #deprecated #(#docs)* #gap
             #[doc = #about]
             #ask_head;
+        };
+        let one_way = quote! {
             #(#conditions)* #deprecated
             #[doc = #tells]
             #tell_head;
+            #(#conditions)* #deprecated
+            #[doc = #sends]
+            #send_head;
         };
-        let bodies = quote! {
-            #(#conditions)*
-            #ask_head { #home::Ref::ask(self, #value) }
-            #(#conditions)*
-            #tell_head { #home::Ref::tell(self, #value) }
+        let to = match &message.keys.priority {
+            Some(priority) => quote!(&#home::Ref::with_priority(self, #home::Priority::#priority)),
+            None => quote!(self),
         };
-        (heads, bodies)
+        let ask_body = quote!(#(#conditions)* #ask_head { #home::Ref::ask(#to, #value) });
+        if matches!(message.answer, Answer::Many { .. }) {
+            // Without a reader nothing is produced, so it would be sent in vain.
+            return (ask, ask_body);
+        }
+        let one_way_bodies = quote! {
+            #(#conditions)*
+            #tell_head { #home::Ref::tell(#to, #value) }
+            #(#conditions)*
+            #send_head { async move { #home::Ref::tell_when_ready(#to, #value).await } }
+        };
+        (quote!(#ask #one_way), quote!(#ask_body #one_way_bodies))
     }
 
     fn remote(&self) -> TokenStream {
         let (home, this) = (self.home(), &self.this);
         let messages = self.messages.iter().filter_map(|message| {
             let (id, _) = message.keys.id?;
-            let (name, lane, version, conditions) =
-                (&message.name, &message.keys.lane, message.keys.version, &message.conditions);
+            let (name, version, conditions) = (&message.name, message.keys.version, &message.conditions);
             // An answer that cannot travel is underlined where it stands.
             let span = self.answer(message).1.span();
             let mut name = name.clone();
             name.set_span(span);
             let id = quote!(#home::MessageId { id: #id, version: #version });
-            Some(quote_spanned!(span=> #(#conditions)* protocol.message_on::<#name>(#id, #home::Lane::#lane);))
+            let lane = |otherwise| message.keys.lane.clone().unwrap_or_else(|| format_ident!("{otherwise}"));
+            Some(match &message.answer {
+                Answer::Many { item, .. } => {
+                    let (lane, item) = (lane("Bulk"), without_self(item, &self.this));
+                    quote_spanned!(span=> #(#conditions)* protocol.stream_on::<#name, #item>(#id, #home::Lane::#lane);)
+                }
+                _ => {
+                    let lane = lane("Data");
+                    quote_spanned!(span=> #(#conditions)* protocol.message_on::<#name>(#id, #home::Lane::#lane);)
+                }
+            })
         });
         quote! {
             #[automatically_derived]

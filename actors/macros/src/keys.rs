@@ -10,6 +10,7 @@ use syn::parse::Parser;
 use syn::{Attribute, Error, Ident, LitInt, Meta, Path, Result, Token, parse_quote};
 
 const LANES: &[&str] = &["System", "Control", "Data", "Bulk"];
+const PRIORITIES: &[&str] = &["Low", "Normal", "High"];
 
 /// `#[actor(..)]`
 pub(crate) struct ActorKeys {
@@ -27,9 +28,13 @@ pub(crate) struct ActorKeys {
 pub(crate) struct MessageKeys {
     pub(crate) id: Option<(u32, Span)>,
     pub(crate) version: u16,
-    pub(crate) lane: Ident,
+    pub(crate) lane: Option<Ident>,
+    /// How urgent it is when it is sent through the reference's trait.
+    pub(crate) priority: Option<Ident>,
     /// How the message's struct is called.
     pub(crate) name: Option<Ident>,
+    /// It can be cloned: sent to many, or again and again.
+    pub(crate) clone: bool,
 }
 
 pub(crate) fn actor(tokens: TokenStream) -> Result<ActorKeys> {
@@ -57,8 +62,7 @@ pub(crate) fn actor(tokens: TokenStream) -> Result<ActorKeys> {
 
 pub(crate) fn message(attribute: &Attribute) -> Result<MessageKeys> {
     const FORM: &str = "write `#[message]` or `#[message(id = 1)]`";
-    let data = Ident::new("Data", Span::call_site());
-    let mut keys = MessageKeys { id: None, version: 1, lane: data, name: None };
+    let mut keys = MessageKeys { id: None, version: 1, lane: None, priority: None, name: None, clone: false };
     let tokens = match &attribute.meta {
         Meta::Path(_) => return Ok(keys),
         Meta::NameValue(pair) => return Err(Error::new_spanned(pair, FORM)),
@@ -72,19 +76,15 @@ pub(crate) fn message(attribute: &Attribute) -> Result<MessageKeys> {
         match once(&meta, &mut seen)?.as_str() {
             "id" => keys.id = Some(number(&meta, "an id is a whole number of at most 4294967295: `id = 1`")?),
             "version" => keys.version = number(&meta, "a version is a whole number of at most 65535: `version = 2`")?.0,
-            "lane" => {
-                keys.lane = name(&meta, "lane = Control")?;
-                if !LANES.iter().any(|lane| keys.lane == lane) {
-                    return Err(Error::new(
-                        keys.lane.span(),
-                        format!("there is no such lane; the lanes are {}", LANES.join(", ")),
-                    ));
-                }
-            }
+            "lane" => keys.lane = Some(one_of(&meta, "lane", LANES)?),
+            "priority" => keys.priority = Some(one_of(&meta, "priority", PRIORITIES)?),
+            "clone" => keys.clone = true,
             "name" => keys.name = Some(name(&meta, "name = Add")?),
             _ => {
-                return Err(meta
-                    .error("a message has no such key; the keys are `id = 1`, `version = 1`, `lane = Data` and `name = Name`"));
+                return Err(meta.error(
+                    "a message has no such key; the keys are `id = 1`, `version = 1`, `lane = Data`, `priority = High`, \
+                     `clone` and `name = Name`",
+                ));
             }
         }
         Ok(())
@@ -115,6 +115,15 @@ fn name(meta: &ParseNestedMeta<'_>, example: &str) -> Result<Ident> {
     let value = value(meta, &wanted)?;
     let span = value.span();
     value.parse().map_err(|_| Error::new(span, wanted))
+}
+
+/// One of a few names.
+fn one_of(meta: &ParseNestedMeta<'_>, key: &str, all: &[&str]) -> Result<Ident> {
+    let given = name(meta, &format!("{key} = {}", all.last().unwrap_or(&"")))?;
+    if all.iter().any(|known| given == known) {
+        return Ok(given);
+    }
+    Err(Error::new(given.span(), format!("there is no such {key}; it is one of {}", all.join(", "))))
 }
 
 fn number<N: FromStr<Err: Display>>(meta: &ParseNestedMeta<'_>, wanted: &str) -> Result<(N, Span)> {

@@ -12,6 +12,7 @@ use crate::shape::{self, Answer};
 pub(crate) const OF_REFERENCES: &[&str] = &[
     "name",
     "remote_node",
+    "with_priority",
     "tell",
     "tell_when_ready",
     "ask",
@@ -19,11 +20,14 @@ pub(crate) const OF_REFERENCES: &[&str] = &[
     "with_priority",
     "drain",
     "stop",
+    "drain",
     "ended",
     "depth",
     // Of the traits that every program has in scope.
     "clone",
     "clone_from",
+    "eq",
+    "ne",
     "to_owned",
     "into",
     "try_into",
@@ -52,6 +56,9 @@ pub(crate) struct Message {
 pub(crate) enum Call {
     Actor,
     ActorAndCtx,
+    /// Async, and the actor is lent to it.
+    Lent,
+    LentAndCtx,
     /// Async, without the actor.
     Async,
     /// Async, with a reference to the actor.
@@ -63,6 +70,10 @@ pub(crate) struct Step {
     pub(crate) kind: &'static str,
     pub(crate) method: Ident,
     pub(crate) ctx: bool,
+    /// The actor is lent to it.
+    pub(crate) lent: bool,
+    /// It gives a `Result`.
+    pub(crate) may_fail: bool,
     pub(crate) conditions: Vec<Attribute>,
 }
 
@@ -113,8 +124,8 @@ fn step(method: &ImplItemFn, attribute: &Attribute, kind: &'static str) -> Resul
         return Err(Error::new_spanned(attribute, format!("it takes nothing: write `#[{kind}]`")));
     }
     shape::refuse_signature(signature, "a step of the actor's life")?;
-    if let Some(word) = &signature.asyncness {
-        let why = "the actor does not wait for this step; use `ctx.wait(..)` or `ctx.spawn(..)` in a method that is not async";
+    if let Some(word) = signature.asyncness.as_ref().filter(|_| kind != "started") {
+        let why = "nobody waits for an actor that ends; do what takes time in a message before, or only begin it here";
         return Err(Error::new_spanned(word, why));
     }
     let form = format!("write `fn {}(&mut self)` or `fn {0}(&mut self, ctx: &mut Ctx<Self>)`", signature.ident);
@@ -131,20 +142,30 @@ fn step(method: &ImplItemFn, attribute: &Attribute, kind: &'static str) -> Resul
         ReturnType::Default if kind == "stopping" => {
             return Err(Error::new_spanned(&signature.ident, "say whether it goes on: `-> Running`"));
         }
-        ReturnType::Type(_, ty) if kind != "stopping" => {
-            return Err(Error::new_spanned(ty, format!("nobody reads what `#[{kind}]` gives; return nothing")));
+        ReturnType::Type(_, ty) if kind == "started" && !shape::is_result(ty) => {
+            return Err(Error::new_spanned(ty, "nobody reads what `#[started]` gives; return nothing, or a `Result<(), E>`"));
+        }
+        ReturnType::Type(_, ty) if kind == "stopped" => {
+            return Err(Error::new_spanned(ty, "nobody reads what `#[stopped]` gives; return nothing"));
         }
         _ => {}
     }
-    Ok(Step { kind, method: signature.ident.clone(), ctx, conditions: attributes(method, "cfg") })
+    Ok(Step {
+        kind,
+        method: signature.ident.clone(),
+        ctx,
+        lent: signature.asyncness.is_some(),
+        may_fail: kind == "started" && matches!(signature.output, ReturnType::Type(..)),
+        conditions: attributes(method, "cfg"),
+    })
 }
 
 fn message(method: &ImplItemFn, attribute: &Attribute, actor: &Ident) -> Result<Message> {
     let signature = &method.sig;
     let keys = keys::message(attribute)?;
     shape::refuse_signature(signature, "a message")?;
-    let told = format_ident!("tell_{}", signature.ident);
-    if let Some(taken) = OF_REFERENCES.iter().find(|taken| signature.ident == *taken || told == *taken) {
+    let one_way = ways(&signature.ident);
+    if let Some(taken) = OF_REFERENCES.iter().find(|taken| signature.ident == *taken || one_way.iter().any(|way| way == *taken)) {
         let why =
             format!("every reference has a `{taken}` of its own, which would be called instead; give the method another name");
         return Err(Error::new_spanned(&signature.ident, why));
@@ -166,10 +187,18 @@ fn message(method: &ImplItemFn, attribute: &Attribute, actor: &Ident) -> Result<
     })
 }
 
+/// The reference's one-way methods of a message: the one that never waits, and the one that does.
+pub(crate) fn ways(method: &Ident) -> [Ident; 2] {
+    [format_ident!("tell_{method}", span = method.span()), format_ident!("send_{method}", span = method.span())]
+}
+
 fn answer(method: &ImplItemFn) -> Result<Answer> {
     match shape::answer(&method.sig.output)? {
-        Answer::Later { response, .. } if method.sig.asyncness.is_some() => {
-            Err(Error::new_spanned(response, "an async method's answer comes later anyway; return the answer itself"))
+        Answer::Later { response, .. } | Answer::Many { response, .. } if method.sig.asyncness.is_some() => {
+            Err(Error::new_spanned(
+                response,
+                "an async method's answer comes later anyway; return the answer itself, or take the `async` away",
+            ))
         }
         answer => Ok(answer),
     }
@@ -181,25 +210,17 @@ fn inputs(method: &ImplItemFn) -> Result<(Call, Vec<(Ident, Type)>)> {
     let name = &signature.ident;
     let mut inputs = signature.inputs.iter().peekable();
     let has_self = inputs.next_if(|input| matches!(input, FnArg::Receiver(_))).is_some();
-    if has_self && let Some(word) = &signature.asyncness {
-        let why = format!(
-            "an async method cannot hold `self` across an await: the actor handles other messages meanwhile. Write one of\n\
-             - `async fn {name}(me: &Ref<Self>, ..)`, which speaks to the actor through `me`\n\
-             - `fn {name}(&mut self, ctx: &mut Ctx<Self>, ..) -> ResponseActFuture<Self, T>`, which touches the actor between awaits\n\
-             - the same `-> AtomicResponse<Self, T>`, so that nothing else is handled meanwhile\n\
-             - the same `-> Later<T>`, for a future that does not touch the actor"
-        );
-        return Err(Error::new_spanned(word, why));
-    }
     if !has_self && signature.asyncness.is_none() {
         return Err(Error::new_spanned(name, "a message is handled by the actor; take `&mut self` or `&self`"));
     }
     let passed = |input: &&FnArg| matches!(input, FnArg::Typed(input) if if has_self { shape::is_ctx(&input.ty) } else { shape::is_me(&input.ty) });
-    let call = match (has_self, inputs.next_if(passed).is_some()) {
-        (true, false) => Call::Actor,
-        (true, true) => Call::ActorAndCtx,
-        (false, false) => Call::Async,
-        (false, true) => Call::AsyncAndMe,
+    let call = match (has_self, signature.asyncness.is_some(), inputs.next_if(passed).is_some()) {
+        (true, false, false) => Call::Actor,
+        (true, false, true) => Call::ActorAndCtx,
+        (true, true, false) => Call::Lent,
+        (true, true, true) => Call::LentAndCtx,
+        (false, _, false) => Call::Async,
+        (false, _, true) => Call::AsyncAndMe,
     };
     let fields = inputs.map(|input| field(input, has_self)).collect::<Result<_>>()?;
     Ok((call, fields))
@@ -210,7 +231,10 @@ fn field(input: &FnArg, has_self: bool) -> Result<(Ident, Type)> {
     let ty = &*input.ty;
     let why = match ty {
         _ if shape::is_ctx(ty) && has_self => "the context is passed as the first parameter after `self`",
-        _ if shape::is_ctx(ty) => "an async method cannot hold the context; take `me: &Ref<Self>` as its first parameter",
+        _ if shape::is_ctx(ty) => {
+            "the context comes with the actor: take `&mut self, ctx: &mut Ctx<Self>`, so that nothing else is handled meanwhile, or \
+             `me: &Ref<Self>`, so that other messages are"
+        }
         _ if shape::is_me(ty) && has_self => "take `ctx: &mut Ctx<Self>`; `ctx.me()` is the actor's own reference",
         _ if shape::is_me(ty) => "the actor's own reference is passed as the first parameter",
         Type::Reference(reference) if !shape::is_static(reference) => {

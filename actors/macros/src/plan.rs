@@ -157,12 +157,9 @@ fn check_names(messages: &[Message], wrong: &mut Wrong) {
                     format!("`{}` makes a message `{}` too; choose another: `#[message(name = ..)]`", other.method, other.name);
                 wrong.add(Error::new_spanned(&message.method, why));
             }
-            let (mine, its) = (format_ident!("tell_{}", message.method), format_ident!("tell_{}", other.method));
-            if mine == other.method || its == message.method {
-                let why = format!(
-                    "the reference's one-way method of the other would be called the same as this one; rename `{}`",
-                    message.method
-                );
+            if method::ways(&message.method).contains(&other.method) || method::ways(&other.method).contains(&message.method) {
+                let why =
+                    format!("a one-way method of the other would be called the same as this one; rename `{}`", message.method);
                 wrong.add(Error::new_spanned(&message.method, why));
             }
         }

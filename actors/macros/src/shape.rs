@@ -12,6 +12,8 @@ pub(crate) enum Answer {
     Now(Type),
     /// Something that gives it later.
     Later { answer: Type, response: Box<Type> },
+    /// Something that gives many, one by one.
+    Many { item: Type, response: Box<Type> },
 }
 
 /// Reads a return type.
@@ -33,8 +35,19 @@ pub(crate) fn answer(output: &ReturnType) -> syn::Result<Answer> {
         _ => {}
     }
     let later = match last_segment(ty) {
+        Some((name, arguments)) if name == "Streamed" => {
+            let Some(item) = arguments.first().cloned() else {
+                return Err(Error::new_spanned(ty, "write what the stream is of: `Streamed<T>`"));
+            };
+            return Ok(Answer::Many { item, response: ty.clone() });
+        }
+        Some((name, _)) if name == "Streaming" => {
+            return Err(Error::new_spanned(ty, "`Streaming<T>` is what who asks reads; return `Streamed<T>`"));
+        }
         Some((name, arguments)) if name == "Later" => arguments.first().cloned(),
-        Some((name, arguments)) if name == "ResponseActFuture" || name == "AtomicResponse" => arguments.get(1).cloned(),
+        Some((name, arguments)) if ["Exclusive", "ResponseActFuture", "AtomicResponse"].iter().any(|late| name == late) => {
+            arguments.get(1).cloned()
+        }
         Some((name, _)) if name == "ResponseFuture" => {
             return Err(Error::new_spanned(ty, "`ResponseFuture` needs actix's own runtime; return `Later<T>`"));
         }
@@ -56,6 +69,11 @@ pub(crate) fn is_ctx(ty: &Type) -> bool {
 pub(crate) fn is_me(ty: &Type) -> bool {
     let Type::Reference(reference) = ty else { return false };
     reference.mutability.is_none() && last_segment(&reference.elem).is_some_and(|(name, _)| name == "Ref")
+}
+
+/// Whether the type is called `Result`.
+pub(crate) fn is_result(ty: &Type) -> bool {
+    last_segment(ty).is_some_and(|(name, _)| name == "Result")
 }
 
 pub(crate) fn is_static(reference: &TypeReference) -> bool {

@@ -50,19 +50,16 @@ fn a_remote_actor_numbers_all_and_each_is_told_its_own() {
 }
 
 #[test]
-fn async_methods_hold_nothing_of_the_actor() {
-    refuses_method(
-        "#[message]",
-        "async fn later(&mut self) {}",
-        3,
-        "`fn later(&mut self, ctx: &mut Ctx<Self>, ..) -> ResponseActFuture",
-    );
-    refuses_method("#[message]", "async fn later(&mut self) {}", 3, "-> Later<T>`");
-    refuses_method("#[message]", "async fn later(&self) {}", 3, "`async fn later(me: &Ref<Self>, ..)`");
-    refuses_method("#[message]", "async fn later(ctx: &mut Ctx<Self>) {}", 3, "cannot hold the context");
+fn async_methods_have_the_actor_for_themselves_or_a_reference_to_it() {
+    refuses_method("#[message]", "async fn later(ctx: &mut Ctx<Self>) {}", 3, "take `&mut self, ctx: &mut Ctx<Self>`");
     refuses_method("#[message]", "async fn later(by: u8, me: &Ref<Self>) {}", 3, "passed as the first parameter");
+    refuses_method("#[message]", "async fn later(&mut self, me: &Ref<Self>) {}", 3, "`ctx.me()`");
     refuses_method("#[message]", "async fn later() -> Later<u8> {}", 3, "return the answer itself");
-    refuses_method("#[started]", "async fn begin(&mut self) {}", 3, "`ctx.wait(..)`");
+    refuses_method("#[message]", "async fn later(&mut self) -> Streamed<u8> {}", 3, "take the `async` away");
+    refuses_method("#[stopped]", "async fn end(&mut self) {}", 3, "nobody waits for an actor that ends");
+    let both = "impl Counter {\n#[message] async fn a(&mut self, by: u8) {}\n#[message] async fn b(me: &Ref<Self>) {}\n}";
+    let written = try_actor(TokenStream::new(), both.parse().unwrap()).unwrap().to_string();
+    assert!(written.contains("Exclusive :: new") && written.contains("Later :: new"), "{written}");
 }
 
 #[test]
@@ -85,9 +82,20 @@ fn a_message_is_one_type_that_owns_what_it_carries() {
         ("fn put(&self) -> &str {}", "return an owned value"),
         ("fn put(&self) -> impl Future {}", "return `Later<T>`"),
         ("fn put(&self) -> ResponseFuture<u8> {}", "return `Later<T>`"),
+        ("fn put(&self) -> Streaming<u8> {}", "return `Streamed<T>`"),
+        ("fn put(&self) -> Streamed {}", "`Streamed<T>`"),
     ];
     for (method, says) in cases {
         refuses_method("#[message]", method, 3, says);
+    }
+}
+
+#[test]
+fn a_stream_is_only_asked_for() {
+    let block = "impl Counter {\n#[message] fn tail(&self) -> Streamed<u8> {}\n#[message] fn add(&self) {}\n}";
+    let written = try_actor(TokenStream::new(), block.parse().unwrap()).unwrap().to_string();
+    for (call, is_there) in [("tail", true), ("tell_tail", false), ("send_tail", false), ("tell_add", true), ("send_add", true)] {
+        assert_eq!(written.contains(&format!("fn {call} (")), is_there, "{call}");
     }
 }
 
@@ -112,7 +120,9 @@ fn keys_are_known_and_have_values() {
         ("#[message(id = 4294967296)]", "at most 4294967295"),
         ("#[message(id = 1, version = 65536)]", "at most 65535"),
         ("#[message(id = 1, id = 2)]", "`id` stands here twice"),
-        ("#[message(lane = Fast)]", "the lanes are System, Control, Data, Bulk"),
+        ("#[message(lane = Fast)]", "it is one of System, Control, Data, Bulk"),
+        ("#[message(priority = Urgent)]", "it is one of Low, Normal, High"),
+        ("#[message(priority)]", "`priority = High`"),
         ("#[message(ident = 1)]", "the keys are `id = 1`"),
         ("#[message] #[started]", "not two things"),
         ("#[started(1)]", "write `#[started]`"),
@@ -128,6 +138,7 @@ fn names_are_free() {
     let two = |first: &str, second: &str| format!("impl Counter {{\n#[message] {first}\n#[message] {second}\n}}");
     refuses("", &two("fn a_b(&self) {}", "fn aB(&self) {}"), 3, "`a_b` makes a message `CounterAB` too");
     refuses("", &two("fn add(&self) {}", "fn tell_add(&self) {}"), 3, "rename `tell_add`");
+    refuses("", &two("fn send_add(&self) {}", "fn add(&self) {}"), 3, "rename `add`");
     refuses("", &two("pub fn add(&self) {}", "fn get(&self) {}"), 3, "as visible as `add`");
 }
 
@@ -137,6 +148,8 @@ fn the_steps_of_a_life_have_their_form() {
     refuses_method("#[started]", "fn begin(&mut self, by: u8) {}", 3, "write `fn begin(&mut self)`");
     refuses_method("#[started]", "fn begin() {}", 3, "write `fn begin(&mut self)`");
     refuses_method("#[stopped]", "fn end(&mut self) -> u8 {}", 3, "return nothing");
+    refuses_method("#[stopped]", "fn end(&mut self) -> Result<(), String> {}", 3, "return nothing");
+    refuses_method("#[started]", "fn begin(&mut self) -> u8 {}", 3, "or a `Result<(), E>`");
     refuses_method("#[stopping]", "fn end(&mut self) {}", 3, "`-> Running`");
     refuses("", "impl Counter {\n#[started] fn a(&self) {}\n#[started] fn b(&self) {}\n}", 3, "call this one from there");
     refuses("no_actor_impl", "impl Counter {\n#[started] fn a(&self) {}\n}", 2, "call it in your `impl Actor`");
@@ -150,7 +163,7 @@ fn it_stands_on_an_actors_own_block() {
 
 #[test]
 fn all_that_is_wrong_is_said_at_once_and_the_block_stays() {
-    let block = "impl Counter {\n#[message(x)] fn a(&self) {}\n#[message] async fn b(&self) {}\nfn c() {}\n}";
+    let block = "impl Counter {\n#[message(x)] fn a(&self) {}\n#[message] async fn b(ctx: &Ctx<Self>) {}\nfn c() {}\n}";
     assert_eq!(errors("y", block).len(), 3);
     let written = crate::expand::actor(TokenStream::new(), block.parse().unwrap()).to_string();
     assert!(written.contains("fn a") && written.contains("fn c") && !written.contains("# [message"), "{written}");

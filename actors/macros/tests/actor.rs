@@ -5,10 +5,11 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use playhouse::prelude::*;
 use playhouse::rt;
-use playhouse_actors::{Arrival, Origin, Outgoing, RawItems, Route, RouteError, Watching};
+use playhouse_actors::{Answers, Arrival, Origin, Outgoing, PollItems, RawItems, Route, RouteError, Watching};
 use playhouse_wire::Incarnation;
 
 fn run<F: Future<Output = ()>>(body: impl Fn(System) -> F) {
@@ -73,6 +74,27 @@ mod counters {
             a * b
         }
 
+        /// Nothing else is handled meanwhile.
+        #[message(id = 8)]
+        pub(crate) async fn add_slowly(&mut self, ctx: &mut Ctx<Self>, by: u64, millis: u64) -> (u64, bool) {
+            let before = self.n;
+            playhouse::rt::sleep(Duration::from_millis(millis)).await;
+            self.n += by;
+            (self.n, self.n == before + by && ctx.me().name() == ctx.me().name())
+        }
+
+        #[message(id = 9)]
+        pub(crate) fn count_to(&self, to: u64) -> Streamed<u64> {
+            let from = self.n;
+            Streamed::new(async move |mut sink: Sink<u64>| {
+                for n in from..to {
+                    if sink.send(n).await.is_err() {
+                        return;
+                    }
+                }
+            })
+        }
+
         #[cfg(any())]
         #[message(id = 7)]
         pub(crate) fn never(&mut self, of: NoSuchType) {}
@@ -114,8 +136,208 @@ fn an_ask_is_sent_before_it_is_waited_for_and_async_methods_let_others_in() {
     });
 }
 
-fn me() -> Origin {
-    Origin { node: NodeName::new("here").unwrap(), incarnation: Incarnation(7) }
+#[test]
+fn an_async_method_with_self_has_the_actor_for_itself() {
+    run(|system| async move {
+        let counter = system.spawn(Counter::default);
+        let (slow, add) = (counter.add_slowly(1, 20), counter.add(5));
+        assert_eq!(slow.await, Ok((1, true)));
+        assert_eq!(add.await, Ok(6), "it came after");
+    });
+}
+
+/// Passes when it may.
+struct Gate(u32);
+
+#[actor]
+impl Gate {
+    #[message]
+    async fn pass(&mut self, begun: rt::sync::oneshot::Sender<()>, go: rt::sync::oneshot::Receiver<()>) -> u32 {
+        begun.send(()).unwrap();
+        let _ = go.await;
+        self.0 += 1;
+        self.0
+    }
+
+    #[message]
+    fn passed(&self) -> u32 {
+        self.0
+    }
+}
+
+#[test]
+fn what_has_begun_runs_to_its_end_and_what_has_not_is_dropped_with_its_ask() {
+    run(|system| async move {
+        let gate = system.spawn(|| Gate(0));
+        let (begun, has_begun) = rt::sync::oneshot::channel();
+        let (go, may_go) = rt::sync::oneshot::channel();
+        let at_work = gate.pass(begun, may_go);
+        has_begun.await.unwrap();
+        let (begun, has_begun) = rt::sync::oneshot::channel();
+        let in_mailbox = gate.pass(begun, rt::sync::oneshot::channel().1);
+        let passed = gate.passed();
+        drop((at_work, in_mailbox));
+        go.send(()).unwrap();
+        assert_eq!(passed.await, Ok(1), "after the first, and without the second");
+        assert!(has_begun.await.is_err());
+    });
+}
+
+#[test]
+fn a_deadline_of_its_own_and_a_send_that_waits_for_room() {
+    run(|system| async move {
+        let small = SpawnOptions { mailbox: 1, ..SpawnOptions::default() };
+        let counter = system.spawn_with(small, Counter::default);
+        let late = counter.later(60_000).within(Duration::from_millis(5));
+        assert_eq!(late.await, Err(AskError::Timeout));
+        let slow = counter.add_slowly(1, 5);
+        let sent = async {
+            for _ in 0..20 {
+                counter.send_add(1).await.unwrap();
+            }
+        };
+        // The future may go to another thread.
+        fn can_travel<T: Send>(of: T) -> T {
+            of
+        }
+        can_travel(sent).await;
+        assert_eq!(slow.await, Ok((1, true)));
+        while counter.depth() > 0 {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(counter.get().await, Ok(21));
+        counter.stop();
+        counter.ended().await;
+        let Err(TellError::Gone(CounterAdd { by })) = counter.send_add(9).await else { panic!("it is gone") };
+        assert_eq!(by, 9);
+    });
+}
+
+#[test]
+fn a_method_answers_with_a_stream() {
+    run(|system| async move {
+        let counter = system.spawn(|| Counter { n: 97 });
+        assert_eq!(counter.count_to(100).await.unwrap().collect().await, Ok(vec![97, 98, 99]));
+        let mut endless = counter.count_to(u64::MAX).await.unwrap();
+        assert_eq!(endless.next().await, Ok(Some(97)));
+        drop(endless);
+        // The producer has ended, so nothing keeps the actor when its last reference goes.
+        let ears = system.spawn(|| Ears);
+        let (say, heard) = rt::sync::oneshot::channel();
+        ears.hear(counter, say).await.unwrap();
+        assert_eq!(rt::timeout(Duration::from_secs(5), heard).await.unwrap(), Ok(Exit::Unreferenced));
+    });
+}
+
+/// Hears of the end of another, without a reference that would keep it.
+struct Ears;
+
+#[actor]
+impl Ears {
+    #[message]
+    fn hear(&self, ctx: &mut Ctx<Self>, of: Ref<Counter>, say: rt::sync::oneshot::Sender<Exit>) {
+        ctx.watch(&of, |_, down, _| say.send(down.exit).unwrap());
+    }
+}
+
+#[test]
+fn urgent_messages_are_handled_first() {
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+    struct Desk(Log);
+
+    #[actor]
+    impl Desk {
+        #[message]
+        async fn hold(&mut self, until: rt::sync::oneshot::Receiver<()>) {
+            let _ = until.await;
+        }
+        #[message]
+        fn file(&self) {
+            self.0.lock().unwrap().push("file");
+        }
+        #[message(priority = Low)]
+        fn dust(&self) {
+            self.0.lock().unwrap().push("dust");
+        }
+        #[message(priority = High, clone)]
+        fn alarm(&self) {
+            self.0.lock().unwrap().push("alarm");
+        }
+    }
+    run(|system| async move {
+        let log = Log::default();
+        let of_actor = log.clone();
+        let desk = system.spawn(move || Desk(of_actor.clone()));
+        let (go, until) = rt::sync::oneshot::channel();
+        let held = desk.hold(until);
+        // By hand it is as urgent as any other.
+        let all = (desk.dust(), desk.ask(DeskAlarm.clone()), desk.file(), desk.alarm());
+        desk.send_alarm().await.unwrap();
+        desk.tell_alarm().unwrap();
+        go.send(()).unwrap();
+        held.await.unwrap();
+        all.0.await.unwrap();
+        assert_eq!(*log.lock().unwrap(), ["alarm", "alarm", "alarm", "alarm", "file", "dust"]);
+    });
+}
+
+#[test]
+fn a_start_may_fail_and_may_take_its_time() {
+    #[derive(Clone, Default)]
+    struct Tries(Arc<Mutex<u32>>);
+    struct Shop {
+        tries: Tries,
+        open: bool,
+    }
+
+    #[actor]
+    impl Shop {
+        #[started]
+        async fn open(&mut self, ctx: &mut Ctx<Self>) -> Result<(), String> {
+            rt::sleep(Duration::from_millis(1)).await;
+            let tries = {
+                let mut tries = self.tries.0.lock().unwrap();
+                *tries += 1;
+                *tries
+            };
+            if tries < 3 {
+                return Err(format!("{} has no key, try {tries}", ctx.me().name()));
+            }
+            self.open = true;
+            Ok(())
+        }
+        #[message]
+        fn is_open(&self) -> bool {
+            self.open
+        }
+    }
+
+    struct Closed;
+    #[actor]
+    impl Closed {
+        #[started]
+        fn open(&mut self) -> Result<(), &'static str> {
+            Err("no key")
+        }
+        #[message]
+        fn is_open(&self) {}
+    }
+    run(|system| async move {
+        let tries = Tries::default();
+        let of_actor = tries.clone();
+        let shop = system.spawn(move || Shop { tries: of_actor.clone(), open: false });
+        assert_eq!(shop.is_open().await, Ok(true), "the question waited for a start that succeeded");
+        assert_eq!(*tries.0.lock().unwrap(), 3);
+
+        let never = SpawnOptions { restart: Restart::NEVER, ..SpawnOptions::default() };
+        let closed = system.spawn_with(never, || Closed);
+        assert_eq!(closed.ended().await, Exit::Failed("no key".into()));
+        assert!(matches!(closed.is_open().await, Err(AskError::Gone(_))));
+    });
+}
+
+fn me() -> Arc<Origin> {
+    Arc::new(Origin { node: NodeName::new("here").unwrap(), incarnation: Incarnation(7) })
 }
 
 /// Leads to another system in this process.
@@ -144,8 +366,9 @@ impl Route for Loopback {
         Ok(0)
     }
     fn cancel(&self, _: u64) {}
-    fn open(&self, _: &Outgoing<'_>, _: Duration) -> Result<RawItems, RouteError> {
-        Err(RouteError::Full)
+    fn open(&self, message: &Outgoing<'_>, within: Duration) -> Result<RawItems, RouteError> {
+        let answers = self.0.receive_open(&self.0.door(message.to.as_str()), &arrival(message, &me()), within).unwrap();
+        Ok(Box::pin(Items(answers)))
     }
     fn watch(&self, _: &ActorName, _: Option<&ActorName>) -> Watching {
         Box::pin(std::future::pending())
@@ -153,7 +376,15 @@ impl Route for Loopback {
     fn stop(&self, _: &ActorName, _: Exit) {}
 }
 
-fn arrival<'a>(message: &Outgoing<'a>, from: &'a Origin) -> Arrival<'a> {
+struct Items(Answers);
+impl PollItems for Items {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<bytes::Bytes, AskError>>> {
+        let item = std::task::ready!(self.0.as_mut().poll_next(cx));
+        Poll::Ready(item.map(|item| item.map(Into::into).map_err(|error| AskError::Unknown(error.to_string()))))
+    }
+}
+
+fn arrival<'a>(message: &Outgoing<'a>, from: &'a Arc<Origin>) -> Arrival<'a> {
     let Outgoing { lane, id, priority, trace, payload, .. } = *message;
     Arrival { from, lane, id, priority, trace, payload }
 }
@@ -171,6 +402,10 @@ fn the_same_calls_reach_an_actor_elsewhere() {
         assert_eq!(counter.who("x".into()).await, Ok(("x".to_string(), Some("here".to_string()))));
         assert_eq!(counter.later(1).await, Ok(8));
         assert_eq!(counter.ask(CounterGet).await, Ok(8));
+        assert_eq!(counter.count_to(11).await.unwrap().collect().await, Ok(vec![8, 9, 10]));
+        assert_eq!(counter.add_slowly(2, 1).await, Ok((10, true)));
+        counter.send_add(1).await.unwrap();
+        assert_eq!(counter.get().await, Ok(11));
     });
 }
 
@@ -191,8 +426,14 @@ fn each_message_has_its_number_its_version_and_its_lane() {
         };
         let answer = ask(3, 7, Lane::Control).await.unwrap();
         assert_eq!(playhouse_wire::decode::<Result<u64, Over>>(&answer).unwrap(), Ok(2));
-        for (id, version, lane) in [(3, 1, Lane::Control), (3, 7, Lane::Data), (8, 1, Lane::Data)] {
+        for (id, version, lane) in [(3, 1, Lane::Control), (3, 7, Lane::Data), (7, 1, Lane::Data), (9, 1, Lane::Bulk)] {
             assert!(ask(id, version, lane).await.is_err(), "{id} {version} {lane:?}");
+        }
+        // A stream is on the bulk lane unless its author says otherwise.
+        for (lane, opens) in [(Lane::Bulk, true), (Lane::Data, false)] {
+            let (id, payload) = (MessageId { id: 9, version: 1 }, &playhouse_wire::encode(&4u64).unwrap());
+            let arrival = Arrival { from: &me(), lane, id, priority: Priority::Normal, trace: None, payload };
+            assert_eq!(system.receive_open(&system.door("counter"), &arrival, Duration::from_secs(1)).is_ok(), opens);
         }
     });
 }

@@ -31,7 +31,11 @@ pub use node::{Coordinate, Node, NodeConfig, StartError};
 pub use status::PeerStatus;
 pub use tasks::{Function, TaskCx, TaskError, Tasks};
 
-pub use playhouse_actors::{ActorStatus, AskError, Counters, DeadLetter, DeadLetters, Exit, Letter, Shutdown, System};
+pub use playhouse_actors::supervise;
+pub use playhouse_actors::{
+    ActorStatus, Ask, AskError, BuildError, Counters, DeadLetter, DeadLetters, Distribution, Exit, Group, GroupFull, Letter,
+    Membership, Origin, Shutdown, System, Told, Topic, TreeError,
+};
 pub use playhouse_macros::actor;
 pub use playhouse_net::{
     Authority, CertError, Certificate, FileError, FileWarning, Identity, IdentityPem, Loaded, RenewError, Stats, Utc,
@@ -44,7 +48,8 @@ pub use playhouse_wire::{ActorName, BadName, EncodeError, Incarnation, Lane, Mes
 
 /// What an author of actors or tasks needs.
 pub mod prelude {
-    pub use crate::{Client, Function, Job, Node, NodeConfig, TaskCx, TaskError, Tasks, Value, actor};
+    pub use crate::rt::{self, Host};
+    pub use crate::{Authority, Client, Function, Identity, Job, Node, NodeConfig, TaskCx, TaskError, Tasks, Value, actor};
     pub use playhouse_actors::prelude::*;
 }
 
@@ -52,8 +57,8 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __macros {
     pub use actix::{Actor, Handler, Message, MessageResult, Running};
-    pub use playhouse_actors::{Ask, Ctx, Later, Protocol, Ref, Remote, TellError};
-    pub use playhouse_wire::{Lane, MessageId};
+    pub use playhouse_actors::{Ask, Ctx, Exclusive, Later, Protocol, Ref, Remote, Streaming, TellError};
+    pub use playhouse_wire::{Lane, MessageId, Priority};
     pub use serde;
 }
 
@@ -61,6 +66,11 @@ pub mod __macros {
 #[cfg(doctest)]
 #[doc = include_str!("../../macros/src/actor.md")]
 struct ActorMacro;
+
+/// The programs of the guide, which must run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;
 
 /// The examples of the README, which must run.
 #[cfg(doctest)]

@@ -29,9 +29,9 @@ pub const INBOUND_WATCHES: usize = 2 * OUTBOUND_WATCHES;
 /// actor's share is bounded by [`playhouse_wire::limits::TELL_WINDOW`].
 pub const INBOUND_WAITING: usize = 32 * 1024 * 1024;
 
-/// Small packets (cancellations, credit, ends of what was watched) that wait for room in a lane. A peer that lets more pile up does not
-/// read, and its connection ends.
-pub const OUTBOX: usize = 4 * OUTBOUND_WATCHES;
+/// Bytes of small packets (refusals, cancellations, credit, ends of what was watched) that wait for room in a lane. A peer that lets more
+/// pile up does not read, and its connection ends.
+pub const OUTBOX: usize = 32 * 1024 * 1024;
 
 /// How long a node that stops waits for the last answers of its actors to be on their way.
 pub const SETTLE_MAX: Duration = Duration::from_millis(500);
@@ -57,6 +57,6 @@ pub const WATCH_DEADLINE: Duration = Duration::from_secs(10);
 /// Clients that wait for the progress of jobs at one coordinator; one more is answered at once.
 pub const WATCHERS: usize = 4096;
 
-const _: () = assert!(INBOUND_WATCHES < OUTBOX, "all watches may end at once");
+const _: () = assert!(INBOUND_WATCHES * 128 < OUTBOX, "all watches may end at once");
 const _: () = assert!(INBOUND_WAITING > playhouse_wire::limits::TELL_WINDOW);
 const _: () = assert!(REPORT_BACKOFF.0.as_nanos() < REPORT_BACKOFF.1.as_nanos());

@@ -47,8 +47,17 @@ const SMALL: usize = 96;
 /// # Errors
 /// When the value refuses, or is longer than [`PAYLOAD_MAX`].
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    encode_into(value, Vec::new())
+}
+
+/// As [`encode`], behind what is in `buffer`; it is lost with an error.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_into<T: Serialize + ?Sized>(value: &T, mut buffer: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
     // Most messages are small; room at once is cheaper than growing to it.
-    let bytes = postcard::to_extend(value, Vec::with_capacity(SMALL)).map_err(EncodeError::Refused)?;
+    buffer.reserve(SMALL);
+    let bytes = postcard::to_extend(value, buffer).map_err(EncodeError::Refused)?;
     if bytes.len() > PAYLOAD_MAX {
         return Err(EncodeError::Long(bytes.len()));
     }

@@ -327,6 +327,9 @@ pub enum RemoteError {
     /// The answer could not be sent (it refuses to be serialised, or is too long). The message was handled.
     #[error("the answer could not be sent: {0}")]
     Unsendable(String),
+    /// The actor was restarted before it answered. The message may have been handled in part.
+    #[error("the actor was restarted: {0}")]
+    Restarted(String),
 }
 
 /// Cuts `text` to what an error may carry across the wire.

@@ -54,6 +54,14 @@ pub const STEPS: &[Step] = &[
         judge: tests,
     },
     Step {
+        name: "examples",
+        about: "the examples of the crate that people add end well, with the line that they should",
+        simulated: false,
+        // The executables' paths come with the artifacts; what rustc says is for people, as ever.
+        command: &["build", "-q", "-p", "playhouse", "--examples", "--message-format", "json-render-diagnostics"],
+        judge: examples,
+    },
+    Step {
         name: "clippy-sim",
         about: "no lint complains in the simulated world",
         simulated: true,
@@ -83,10 +91,24 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "actors",
+        about: "100 simulated histories of actors that load each other while their nodes fail",
+        simulated: true,
+        command: &["sim", "run", "actors", "--seeds", "0..100", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "twice",
         about: "the same seed is the same history, in two processes",
         simulated: true,
         command: &["sim", "twice", "demo", "--seeds", "0..50"],
+        judge: nothing,
+    },
+    Step {
+        name: "twice-actors",
+        about: "so is that of actors",
+        simulated: true,
+        command: &["sim", "twice", "actors", "--seeds", "0..20"],
         judge: nothing,
     },
     Step {
@@ -186,6 +208,53 @@ fn demo(stdout: &str) -> Result<String, String> {
     Ok("results and windows right, mutual TLS".to_string())
 }
 
+/// The examples that must be there: what each is given, and how its last line begins, or the last but one. Another one is given nothing,
+/// and names itself there.
+const EXAMPLES: &[(&str, &[&str], &str)] = &[
+    ("hello", &[], "hello: 3 guests were greeted"),
+    ("chat", &[], "chat: everybody has left, and the room closed: it was stopped"),
+    ("pool", &[], "pool: 100 of 100 jobs were done, in 3142 steps"),
+    ("pipeline", &[], "pipeline: 40 of 40 acknowledged records are in the ledger"),
+    ("stream", &[], "stream: 20000 records came in order, and the endless stream was stopped"),
+    ("transfer", &["4MiB"], "hash equal: "),
+    ("million", &["1000"], "million: all stopped after "),
+];
+
+/// Runs each example that cargo says it has built.
+fn examples(stdout: &str) -> Result<String, String> {
+    let artifacts = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut built: Vec<(String, String)> = artifacts
+        .filter(|artifact| artifact["target"]["kind"][0] == "example")
+        .filter_map(|artifact| Some((artifact["target"]["name"].as_str()?.into(), artifact["executable"].as_str()?.into())))
+        .collect();
+    built.sort();
+    if let Some((lost, ..)) = EXAMPLES.iter().find(|(name, ..)| !built.iter().any(|(other, _)| other == name)) {
+        return Err(format!("there is no example {lost}"));
+    }
+    for (name, program) in &built {
+        let arguments = EXAMPLES.iter().find(|(example, ..)| example == name).map_or(&[][..], |(_, arguments, _)| arguments);
+        let output = std::process::Command::new(program)
+            .args(arguments)
+            .output()
+            .map_err(|error| format!("{name} did not start: {error}"))?;
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            return Err(format!("{name} ended with {}\n{stdout}{stderr}", output.status));
+        }
+        ends_well(name, &stdout)?;
+    }
+    Ok(format!("{} examples", built.len()))
+}
+
+fn ends_well(name: &str, stdout: &str) -> Result<(), String> {
+    let itself = format!("{name}: ");
+    let begins = EXAMPLES.iter().find(|(example, ..)| *example == name).map_or(&*itself, |(.., line)| line);
+    if stdout.lines().rev().take(2).any(|line| line.starts_with(begins)) {
+        return Ok(());
+    }
+    Err(format!("{name} does not end with {begins:?}, but with {:?}", stdout.lines().last().unwrap_or_default()))
+}
+
 /// The rows that the bench of actors must have: each metric beside each peer.
 const METRICS: &[&str] = &["local_tell", "local_ask", "spawn_ask", "bytes_per_actor"];
 const PEERS: &[&str] = &["actix", "ractor", "kameo"];
@@ -240,6 +309,15 @@ mod tests {
         assert!(demo(&lines(json!({ "result_ok": true, "windows_ok": true, "mtls": true }))).is_ok());
         assert!(demo(&lines(json!({ "result_ok": true, "windows_ok": true }))).unwrap_err().contains("mtls"));
         assert!(demo("").is_err() && demo("no json").is_err() && demo("[]").is_err());
+    }
+
+    #[test]
+    fn an_example_is_judged_by_its_last_line() {
+        assert!(ends_well("hello", "Hello\nhello: 3 guests were greeted\n").is_ok());
+        assert!(ends_well("hello", "hello: 2 guests were greeted\n").unwrap_err().contains("hello: 2 guests"));
+        assert!(ends_well("hello", "hello: 3 guests were greeted\nand\nso on\n").is_err());
+        assert!(ends_well("new", "new: all is well\n").is_ok() && ends_well("new", "").is_err());
+        assert!(examples("no artifact\n").unwrap_err().contains("no example hello"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use actix::Actor;
 use super::child::{Build, Kind};
 use crate::runner::BuildError;
 use crate::supervise::{Backoff, ChildSpec, Intensity, Strategy, SupervisorSpec};
-use crate::system::SpawnOptions;
+use crate::system::{SpawnOptions, System};
 use crate::{Ctx, Remote};
 
 /// A supervisor and its children, ready to start: [`crate::System::supervise`] does. Children start in the order in which they are named
@@ -89,7 +89,7 @@ impl Supervision {
         F: FnMut() -> Result<A, BuildError> + Send + 'static,
     {
         self.spec.children.push(spec);
-        self.builds.push(Build::actor(options, factory, |_, _| ()));
+        self.builds.push(Build::actor(options, factory, |_| (), |_, _| ()));
         self
     }
 
@@ -100,7 +100,7 @@ impl Supervision {
         F: FnMut() -> Result<A, BuildError> + Send + 'static,
     {
         self.spec.children.push(spec);
-        self.builds.push(Build::actor(options, factory, move |system, actor| system.publish(actor, options)));
+        self.builds.push(Build::actor(options, factory, System::know::<A>, System::publish));
         self
     }
 

@@ -25,14 +25,20 @@ pub(super) enum Kind {
 }
 
 impl Build {
-    /// An actor whose factory outlives it: after a rest it is built with a new mailbox.
-    pub(super) fn actor<A, F>(options: SpawnOptions, factory: F, publish: impl Fn(&System, &Ref<A>) + Send + 'static) -> Build
+    /// An actor whose factory outlives it: after a rest it is built with a new mailbox. `prepare` runs before anything is changed.
+    pub(super) fn actor<A, F>(
+        options: SpawnOptions,
+        factory: F,
+        prepare: impl Fn(&System) + Send + 'static,
+        publish: impl Fn(&System, &Ref<A>) + Send + 'static,
+    ) -> Build
     where
         A: Actor<Context = Ctx<A>>,
         F: FnMut() -> Result<A, BuildError> + Send + 'static,
     {
         let factory = Arc::new(Mutex::new(factory));
         Build(Kind::Actor(Box::new(move |system, name, parent| {
+            prepare(system);
             let factory = factory.clone();
             let build: Factory<A> = Box::new(move || {
                 // A panic in it is a failed start, and says nothing of the next one.

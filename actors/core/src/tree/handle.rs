@@ -93,8 +93,12 @@ impl SupervisorRef {
         if self.system.is_taken(&name) {
             return Err(TreeError::Taken(name));
         }
-        let build = Build::actor(options, factory, |_, _: &Ref<A>| ());
-        Ok(self.ask(|done| Request::Add { spec, build, done }).await??)
+        let build = Build::actor(options, factory, |_| (), |_, _: &Ref<A>| ());
+        match self.ask(|done| Request::Add { spec, build, done }).await? {
+            // One that rests has its name still.
+            Err(Ignored::NumberTaken) => Err(TreeError::Taken(name)),
+            done => Ok(done?),
+        }
     }
 
     /// Stops a child, as at the end of the supervisor, and forgets it. Waits until it is gone.

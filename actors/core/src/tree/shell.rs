@@ -1,6 +1,7 @@
 //! The task that runs a supervisor: events in, effects carried out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -78,9 +79,9 @@ impl Parent for Post {
         self.put(child, life, Word::Ended(end_of(end)));
     }
 
-    fn gone(&self, child: u64, life: u64) {
+    fn gone(&self, child: u64, life: u64, end: LifeEnd) {
         // A life that was reported already is over for the machine, which ignores this.
-        self.put(child, life, Word::Ended(End::Stopped));
+        self.put(child, life, Word::Ended(end_of(end)));
     }
 }
 
@@ -95,6 +96,7 @@ struct Shell {
     timers: BTreeSet<(Instant, ChildId, u64)>,
     timer_of: BTreeMap<ChildId, (Instant, u64)>,
     removals: BTreeMap<ChildId, oneshot::Sender<Result<(), Ignored>>>,
+    announced: bool,
     /// Who waits for all children to be up.
     up: Option<oneshot::Sender<()>>,
 }
@@ -128,7 +130,7 @@ fn start(
         }
         children.insert(id, Child { name: spec.name.clone(), build, lives: Lives::Nothing, ending: None });
     }
-    let machine = Supervisor::new(spec)?;
+    let machine = Supervisor::planted(spec, system.common().planted().supervise)?;
     let shared = Shared::new(system.next_number(), Some(name), || "Supervisor", system.common().clone(), parent);
     let life = Arc::new(SupervisorLife(shared));
     let (sender, requests) = mpsc::channel(REQUESTS);
@@ -147,6 +149,7 @@ fn start(
         timers: BTreeSet::new(),
         timer_of: BTreeMap::new(),
         removals: BTreeMap::new(),
+        announced: false,
         up: Some(up),
     };
     playhouse_rt::spawn(shell.run());
@@ -222,7 +225,13 @@ impl Shell {
                 Some(Lives::Supervisor(supervisor)) => supervisor.stop(),
                 Some(Lives::Nothing) | None => {}
             },
-            Effect::AbortChild { child, .. } => self.let_go(child, Manner::Now),
+            Effect::AbortChild { child, .. } => {
+                self.let_go(child, Manner::Now);
+                // Whoever stops next was started before it, and may be used by it until then.
+                if let Some(child) = self.children.get_mut(&child) {
+                    gone(child.ending.take()).await;
+                }
+            }
             Effect::Rest { child } => self.let_go(child, Manner::Soon),
             Effect::Forgotten { child } => {
                 self.let_go(child, Manner::Soon);
@@ -296,6 +305,14 @@ impl Shell {
         let supervisor = self.life.0.name().clone();
         let system = self.system.clone();
         let Some(child) = self.children.get_mut(&id) else { return };
+        // Somebody else may have stopped it for good: it is built behind another mailbox then.
+        if let Lives::Actor(actor) = &child.lives
+            && actor.shared().exit().is_some()
+            && !system.common().planted().stopped_child_forgotten
+        {
+            child.ending = Some(actor.clone());
+            child.lives = Lives::Nothing;
+        }
         // Its name must be free.
         gone(child.ending.take()).await;
         let failed = match (&mut child.lives, &mut child.build.0) {
@@ -308,23 +325,17 @@ impl Shell {
                 let name = format!("{supervisor}/{}", child.name);
                 match ActorName::new(&name) {
                     Err(error) => error.to_string(),
-                    Ok(name) => match build {
-                        Kind::Actor(make) => match make(&system, name, parent) {
-                            Ok(actor) => {
-                                actor.shared().start(life);
-                                *lives = Lives::Actor(actor);
-                                return;
+                    Ok(name) => match build_one(build, &system, name, parent) {
+                        Ok(built) => {
+                            match &built {
+                                Lives::Nothing => {}
+                                Lives::Actor(actor) => actor.shared().start(life),
+                                Lives::Supervisor(below) => below.life.0.set_life(life),
                             }
-                            Err(error) => error.to_string(),
-                        },
-                        Kind::Supervisor(build) => match start(&system, name, build(), Some(parent)) {
-                            Ok((below, _)) => {
-                                below.life.0.set_life(life);
-                                *lives = Lives::Supervisor(below);
-                                return;
-                            }
-                            Err(error) => error.to_string(),
-                        },
+                            *lives = built;
+                            return;
+                        }
+                        Err(why) => why,
                     },
                 }
             }
@@ -400,12 +411,41 @@ impl Shell {
             End::Failed(text) => (Exit::Failed(text.clone()), LifeEnd::Failed(Failure::Error(text))),
             End::Normal | End::Stopped => (shared.why_stopped(), LifeEnd::Stopped),
         };
+        self.announce(exit, end);
+    }
+
+    fn announce(&mut self, exit: Exit, end: LifeEnd) {
+        let shared = &self.life.0;
         playhouse_rt::ledger::record("stop", || format!("{}: {exit}", shared.name()));
+        self.announced = true;
         shared.note_exit(exit);
         self.system.forget(shared);
         shared.announce_end();
         shared.report_own_end(end);
     }
+}
+
+impl Drop for Shell {
+    /// Its task was dropped with the runtime, or panicked: nobody is to wait for it, and no child to be under nobody.
+    fn drop(&mut self) {
+        if !self.announced {
+            self.cut_off();
+            let why = "the supervisor's task was dropped".to_string();
+            self.announce(Exit::Failed(why.clone()), LifeEnd::Failed(Failure::Error(why)));
+        }
+    }
+}
+
+/// Builds a child, or says why not. It runs code of the author's, whose panic is a failed start.
+fn build_one(kind: &mut Kind, system: &System, name: ActorName, parent: Supervised) -> Result<Lives, String> {
+    let build = || match kind {
+        Kind::Actor(make) => make(system, name, parent).map(Lives::Actor).map_err(|error| error.to_string()),
+        Kind::Supervisor(build) => {
+            let below = start(system, name, build(), Some(parent));
+            below.map(|(below, _)| Lives::Supervisor(below)).map_err(|error| error.to_string())
+        }
+    };
+    catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| Err(format!("panicked: {}", playhouse_rt::panic_text(&*panic))))
 }
 
 /// Waits until a child that was let go is no more. It has nothing left to do; only one that blocks its thread is not waited for.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use playhouse_actors::{Origin, RouteError};
+use playhouse_net::limits::MESSAGE_WEIGHT;
 use playhouse_net::{Peer, SendError};
 use playhouse_rt::sync::{Notify, Semaphore};
 use playhouse_wire::{CallId, Lane, Packet};
@@ -19,7 +20,7 @@ use crate::limits::OUTBOX;
 
 pub(crate) struct Conn {
     pub(crate) peer: Peer,
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
     /// What is asked from here.
     pub(crate) calls: Calls,
     /// What is asked from there.
@@ -48,15 +49,22 @@ struct Gate {
 
 #[derive(Default)]
 struct Outbox {
-    waiting: Mutex<VecDeque<(Lane, Bytes)>>,
+    state: Mutex<Waiting>,
     filled: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    packets: VecDeque<(Lane, Bytes)>,
+    /// Each with its [`MESSAGE_WEIGHT`].
+    bytes: usize,
 }
 
 impl Conn {
     pub(crate) fn new(peer: &Peer, numbers: Arc<AtomicU64>) -> Conn {
         Conn {
             peer: peer.clone(),
-            origin: Origin { node: peer.node().clone(), incarnation: peer.incarnation() },
+            origin: Arc::new(Origin { node: peer.node().clone(), incarnation: peer.incarnation() }),
             calls: Calls::new(numbers),
             served: Served::default(),
             flows: Flows::default(),
@@ -154,10 +162,10 @@ impl Conn {
     /// Puts a small packet on its way, now or as soon as its lane has room. False when the connection has ended.
     pub(crate) fn post(&self, lane: Lane, packet: &Packet<'_>) -> bool {
         let outbox = &self.outboxes[usize::from(lane != Lane::System)];
-        let mut waiting = lock(&outbox.waiting);
+        let mut waiting = lock(&outbox.state);
         let mut message = Bytes::from(packet.encode());
         // Order holds: nothing overtakes what waits.
-        if waiting.is_empty() {
+        if waiting.packets.is_empty() {
             match self.peer.try_send(lane, message) {
                 Ok(()) => return true,
                 Err(SendError::Full(back)) => message = back,
@@ -165,11 +173,13 @@ impl Conn {
                 Err(SendError::TooLong(_)) => unreachable!("what is posted is small"),
             }
         }
-        if waiting.len() >= OUTBOX {
+        let bytes = waiting.bytes + message.len() + MESSAGE_WEIGHT;
+        if bytes > OUTBOX {
             self.peer.close("the peer does not read what it asked for");
             return false;
         }
-        waiting.push_back((lane, message));
+        waiting.bytes = bytes;
+        waiting.packets.push_back((lane, message));
         drop(waiting);
         outbox.filled.notify_one();
         true
@@ -189,13 +199,16 @@ async fn empty(conn: Arc<Conn>, which: usize) {
     let outbox = &conn.outboxes[which];
     loop {
         // It stays in the box until it is sent, so that nothing overtakes it.
-        let next = lock(&outbox.waiting).front().cloned();
+        let next = lock(&outbox.state).packets.front().cloned();
         match next {
             Some((lane, message)) => {
+                let weight = message.len() + MESSAGE_WEIGHT;
                 if conn.peer.send(lane, message).await.is_err() {
                     return;
                 }
-                lock(&outbox.waiting).pop_front();
+                let mut waiting = lock(&outbox.state);
+                waiting.packets.pop_front();
+                waiting.bytes -= weight;
             }
             None if conn.is_over() => return,
             None => outbox.filled.notified().await,

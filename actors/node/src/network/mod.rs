@@ -75,7 +75,7 @@ fn short(exit: Exit) -> Exit {
     }
 }
 
-fn arrival<'a>(from: &'a Origin, lane: Lane, parcel: &Parcel<'a>) -> Arrival<'a> {
+fn arrival<'a>(from: &'a Arc<Origin>, lane: Lane, parcel: &Parcel<'a>) -> Arrival<'a> {
     let Parcel { message: id, priority, trace, payload, .. } = *parcel;
     Arrival { from, lane, id, priority, trace, payload }
 }
@@ -180,6 +180,7 @@ impl Inbox {
     fn receive_some(&self, conn: &Arc<Conn>, lane: Lane, batch: &mut std::vec::IntoIter<Bytes>) {
         // Within one batch only: between batches an actor may have ended and another may have its name.
         let mut last = None;
+        let _reading = self.system.reading();
         while flow::needs_credit(lane).is_none() || !conn.inflows.is_crowded() {
             let Some(message) = batch.next() else { return };
             if let Err(BadPeer(why)) = self.receive(conn, lane, &message, &mut last) {

@@ -168,12 +168,13 @@ impl Route for Way {
                 }
             };
             let Some(conn) = conn else { return };
+            // First the lane: who has waited for credit goes on at once, or those behind wait for nothing.
+            conn.room(lane).await;
             if let Some(flow) = &flow {
                 flow.ready().await;
             } else if needs_credit(lane).is_some() {
                 conn.grant(|| conn.flows.find(lane, to).is_none()).await;
             }
-            conn.room(lane).await;
         })
     }
 

@@ -7,9 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
-use playhouse::Planted;
 use playhouse_rt::sim::{self, ledger};
-use playhouse_sim::scenario::{BUGS, Outcome, Scenario};
+use playhouse_sim::scenario::{BUGS, Bugs, Outcome, Scenario, WANTED};
 use playhouse_sim::verdict::Verdict;
 use serde_json::{Value, json};
 
@@ -20,9 +19,9 @@ pub(crate) fn run(
     bug: Option<&str>,
     mut sink: impl FnMut(&ledger::Line<'_>) + 'static,
 ) -> (Verdict, Value) {
-    let mut planted = Planted::default();
+    let mut bugs = Bugs::default();
     if let Some(bug) = BUGS.iter().find(|known| Some(known.name) == bug) {
-        (bug.plant)(&mut planted);
+        (bug.plant)(&mut bugs);
     }
     let panics = remember_panics();
     let began = Instant::now();
@@ -35,7 +34,7 @@ pub(crate) fn run(
     });
     let result = catch_unwind(AssertUnwindSafe(|| {
         sim::run(seed, async {
-            let outcome = (scenario.run)(seed, planted).await;
+            let outcome = (scenario.run)(seed, bugs).await;
             *virtual_time.borrow_mut() = sim::elapsed();
             outcome
         })
@@ -51,7 +50,7 @@ pub(crate) fn run(
         };
         Outcome { verdict, faults: Default::default() }
     });
-    // No scenario wants a panic, so one that an actor's supervision caught is a bug of ours all the same.
+    // A panic that no scenario asked for is a bug of ours, also when an actor's supervision caught it.
     let verdict = match (outcome.verdict, panics.borrow().first()) {
         (Verdict::Held, Some(place)) => Verdict::Crashed(format!("an actor panicked at {place}")),
         (verdict, _) => verdict,
@@ -77,6 +76,9 @@ fn remember_panics() -> Rc<RefCell<Vec<String>>> {
         static PLACES: Rc<RefCell<Vec<String>>> = Rc::default();
     }
     std::panic::set_hook(Box::new(|info| {
+        if info.payload_as_str() == Some(WANTED) {
+            return;
+        }
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         PLACES.with(|places| places.borrow_mut().push(place));
     }));

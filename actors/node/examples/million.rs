@@ -1,11 +1,11 @@
 //! A million actors alive in one process: starts them, asks each, stops them, and says what it took.
 //!
-//! `cargo run --release -p playhouse-actors --example million [COUNT]`
+//! `cargo run --release -p playhouse --example million [COUNT]`
 #![expect(clippy::print_stdout, reason = "a program that shows figures")]
 
 use std::time::Instant;
 
-use playhouse_actors::prelude::*;
+use playhouse::prelude::*;
 
 struct Counter(u64);
 
@@ -37,7 +37,7 @@ fn resident() -> Option<u64> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |count| count.parse())?;
-    playhouse_rt::run(2, async move {
+    rt::run(2, async move {
         let system = System::new(NodeName::new("million")?, 0)?;
         let before = resident();
         let began = Instant::now();
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{} bytes of memory for each", (now - before) / count);
         }
         let shutdown = system.stop(Duration::from_secs(120)).await;
-        println!("all stopped after {:.1?}; late: {}, lost: {}", began.elapsed(), shutdown.late.len(), shutdown.lost);
+        println!("million: all stopped after {:.1?}; late: {}, lost: {}", began.elapsed(), shutdown.late.len(), shutdown.lost);
         Ok::<(), Box<dyn std::error::Error>>(())
     })?
 }

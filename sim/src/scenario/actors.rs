@@ -1,0 +1,219 @@
+//! Actors of three nodes, under supervisors, that load each other with all that references can do, while parts of them fail and their
+//! nodes are cut off, crash, stop and come back. Every message, life and notice is entered in a book, which is held against what actors
+//! are promised.
+
+mod book;
+mod judge;
+mod plan;
+mod player;
+mod stage;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use playhouse::rt;
+use playhouse::rt::sync::Notify;
+use playhouse::{Authority, Identity, NodeConfig, NodeName};
+use playhouse_actors::Planted;
+
+use self::book::{NodeState, enter};
+use self::plan::{Cast, LOAD, PLACES, Trouble, Troubles};
+use self::stage::{Script, live};
+use super::Outcome;
+use crate::verdict::Verdict;
+use crate::world::World;
+
+const ORDER: &str = "what one sender tells through one reference is handled in the order of sending";
+const ONCE: &str = "no message is handled twice";
+const NOTICE: &str = "each watch is noticed once, and not before the end or the loss";
+const LINKED: &str = "linked actors end together when one fails or its node is lost";
+const BOUNDED: &str = "no mailbox holds more than its bound";
+const ORDERLY: &str = "who was started last stops first, and after the stop nothing runs";
+const ACCOUNT: &str = "each message is handled, given back, a dead letter, or lost with its connection";
+const ONE_LIFE: &str = "an actor has one life at a time";
+const INTENSITY: &str = "restarts keep to their intensity";
+const HEALS: &str = "what is to be up is up again";
+const ANSWERED: &str = "each ask ends within its deadline, and what its error says is so";
+
+/// What must hold.
+pub(super) const PROMISES: &[&str] =
+    &[ORDER, ONCE, NOTICE, LINKED, BOUNDED, ORDERLY, ACCOUNT, ONE_LIFE, INTENSITY, HEALS, ANSWERED];
+
+/// An ask may end so much after its deadline: a turn of whoever polls it.
+const ANSWER_SLACK: Duration = Duration::from_millis(10);
+
+/// Within so much virtual time all nodes must be ready...
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// ...and be well again after the last trouble.
+const HEALED_WITHIN: Duration = Duration::from_secs(30);
+
+/// All dials have succeeded or failed then, so that no connection is replaced by another one any more.
+const DIALLED_AFTER: Duration = Duration::from_secs(6);
+
+/// The longest time that a connection lives without a sign of life, and some more.
+const SETTLED_AFTER: Duration = Duration::from_secs(7);
+
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+
+const PORT: u16 = 4433;
+
+pub(super) async fn run(seed: u64, planted: Planted) -> Outcome {
+    let mut world = World::new(seed);
+    let verdict = match rehearse(&mut world, seed, planted).await {
+        Ok(()) => Verdict::Held,
+        Err(verdict) => verdict,
+    };
+    let breach = book::close().and_then(|book| book.breach.clone());
+    // What is seen at once says more than what came of it.
+    let verdict = breach.map_or(verdict, |(promise, seen)| Verdict::Broken { promise, seen });
+    Outcome { verdict, faults: world.faults() }
+}
+
+async fn rehearse(world: &mut World, seed: u64, planted: Planted) -> Result<(), Verdict> {
+    let cast = Arc::new(Cast::draw(&mut world.random("cast")));
+    let troubles = Troubles::draw(&mut world.random("troubles"));
+    rt::ledger::record("cast", || format!("{cast:?}"));
+    rt::ledger::record("troubles", || format!("{troubles:?}"));
+    book::open(cast.parts.map(|part| part.bound));
+
+    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let addresses = PLACES.map(|place| SocketAddr::new(world.ip(place), PORT));
+    let mut scripts = Vec::new();
+    for (place, listen) in addresses.iter().enumerate() {
+        let mut config = NodeConfig::actors(identity(&authority, PLACES[place])?, *listen);
+        config.threads = 1;
+        let peers = PLACES.iter().zip(addresses).filter(|(name, _)| **name != PLACES[place]);
+        config.peers = peers.map(|(name, address)| (NodeName::new(name).expect("a name"), address)).collect();
+        let stop = Arc::new(Notify::new());
+        scripts.push(Script { config, place, cast: cast.clone(), seed, planted, stop });
+    }
+    for script in &scripts {
+        begin(world, script);
+    }
+    let ready = || enter(|book| book.nodes.len() == PLACES.len() && book.nodes.iter().all(|node| node.ready)) == Some(true);
+    until(READY_WITHIN, ready).await.map_err(|()| Verdict::Stuck("the nodes are not ready".into()))?;
+
+    if !troubles.hasty {
+        rt::sleep(DIALLED_AFTER).await;
+    }
+    enter(|book| book.load = true);
+    load(world, &scripts, &troubles).await;
+    enter(|book| (book.load, book.calm) = (false, true));
+    end_troubles(world, &scripts, &troubles).await?;
+
+    enter(|book| book.healing = true);
+    let well = |open: &Option<String>| open.as_ref().is_some_and(String::is_empty);
+    let healed = || {
+        enter(|book| book.breach.is_some() || book.nodes.iter().all(|node| node.state != NodeState::Up || well(&node.open)))
+            == Some(true)
+    };
+    if until(HEALED_WITHIN, healed).await.is_err() {
+        let open = enter(|book| book.nodes.iter().filter_map(|node| node.open.clone()).collect::<Vec<_>>());
+        let seen = format!("{HEALED_WITHIN:?} after the last trouble: {}", open.unwrap_or_default().join("; "));
+        return Err(Verdict::Broken { promise: HEALS, seen });
+    }
+    rt::sleep(SETTLED_AFTER).await;
+    judged(|book| judge::quiet(book, &troubles))?;
+    scripts.iter().for_each(|script| script.stop.notify_one());
+    stopped().await?;
+    // What runs after the stop would show now.
+    rt::sleep(Duration::from_secs(1)).await;
+    judged(|book| {
+        judge::births(book, &cast);
+        judge::stopped(book, &troubles);
+    })
+}
+
+fn begin(world: &mut World, script: &Script) {
+    let script = script.clone();
+    world.start(PLACES[script.place], |host| live(host, script));
+}
+
+/// The load, and what befalls the nodes meanwhile.
+async fn load(world: &mut World, scripts: &[Script], troubles: &Troubles) {
+    let began = rt::now();
+    for (at, trouble) in &troubles.list {
+        rt::sleep((began + *at).saturating_duration_since(rt::now())).await;
+        match *trouble {
+            Trouble::Cut { one, other, lasts } => {
+                let (weather, one, other) = (world.weather().clone(), world.ip(PLACES[one]), world.ip(PLACES[other]));
+                rt::spawn(async move {
+                    weather.cut(one, other);
+                    rt::sleep(lasts).await;
+                    weather.mend(one, other);
+                });
+            }
+            Trouble::Outage { place, part, lasts } => {
+                enter(|book| book.outages.insert((place, part), rt::now() + lasts));
+            }
+            Trouble::Crash { place, .. } => {
+                enter(|book| book.node_at(place).map(|node| book.node_ends(node, NodeState::Crashed)));
+                world.crash(PLACES[place]).await;
+            }
+            Trouble::Stop { place, .. } => scripts[place].stop.notify_one(),
+        }
+    }
+    rt::sleep((began + LOAD).saturating_duration_since(rt::now())).await;
+}
+
+/// Waits for the ends of all troubles, and brings back who comes back.
+async fn end_troubles(world: &mut World, scripts: &[Script], troubles: &Troubles) -> Result<(), Verdict> {
+    let cuts = troubles.list.iter().filter_map(|(_, trouble)| match trouble {
+        Trouble::Cut { lasts, .. } => Some(*lasts),
+        _ => None,
+    });
+    rt::sleep(cuts.max().unwrap_or_default()).await;
+    for (_, trouble) in &troubles.list {
+        let (place, back_after) = match *trouble {
+            Trouble::Crash { place, back_after } => (place, back_after),
+            Trouble::Stop { place, back_after } => {
+                stopped().await?;
+                world.end(PLACES[place]).await;
+                (place, back_after)
+            }
+            _ => continue,
+        };
+        if let Some(wait) = back_after {
+            rt::sleep(wait).await;
+            begin(world, &scripts[place]);
+            let ready = || enter(|book| book.node_at(place).is_some_and(|node| book.nodes[node].ready)) == Some(true);
+            until(READY_WITHIN, ready).await.map_err(|()| Verdict::Stuck(format!("{} does not come back", PLACES[place])))?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for the nodes that are stopping.
+async fn stopped() -> Result<(), Verdict> {
+    rt::sleep(Duration::from_millis(10)).await;
+    let none = || enter(|book| book.nodes.iter().all(|node| node.state != NodeState::Stopping)) == Some(true);
+    until(STOPPED_WITHIN, none).await.map_err(|()| Verdict::Stuck("a node does not stop".into()))
+}
+
+async fn until(limit: Duration, done: impl Fn() -> bool) -> Result<(), ()> {
+    let wait = async {
+        while !done() {
+            rt::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    rt::timeout(limit, wait).await.map_err(drop)
+}
+
+fn judged(judge: impl FnOnce(&mut book::Book)) -> Result<(), Verdict> {
+    let breach = enter(|book| {
+        judge(book);
+        book.breach.clone()
+    });
+    match breach.flatten() {
+        None => Ok(()),
+        Some((promise, seen)) => Err(Verdict::Broken { promise, seen }),
+    }
+}
+
+fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
+    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
+    let name = NodeName::new(name).map_err(|error| crashed(&error))?;
+    authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
+}

@@ -1,0 +1,578 @@
+//! The book of what happened: every actor, message and notice is entered where it happens, and what breaks a promise at that moment is
+//! noted. It belongs to nobody in the world, so no crash takes it away.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use playhouse::rt;
+use playhouse_actors::prelude::*;
+
+use super::plan::{NAMES, PLACES};
+use super::player::Player;
+use super::{ACCOUNT, ANSWERED, BOUNDED, NOTICE, ONCE, ONE_LIFE, ORDER, ORDERLY};
+
+/// A supervisor that has given up has stopped its children after this.
+const DISTURBANCE: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
+}
+
+/// Opens an empty book.
+pub(super) fn open(bounds: [usize; NAMES.len()]) {
+    BOOK.set(Some(Book { bounds, ..Book::default() }));
+}
+
+/// Takes the book away: what is entered after this is ignored.
+pub(super) fn close() -> Option<Book> {
+    BOOK.take()
+}
+
+/// Writes into the book. Gives nothing when there is none any more.
+pub(super) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
+    // When the thread ends, late drops find no book; and a drop within a write enters nothing.
+    BOOK.try_with(|book| book.try_borrow_mut().ok()?.as_mut().map(write)).ok().flatten()
+}
+
+/// Where something stands in a list of the book.
+pub(super) type Index = usize;
+
+#[derive(Default)]
+pub(super) struct Book {
+    bounds: [usize; NAMES.len()],
+    /// Actors make work.
+    pub(super) load: bool,
+    pub(super) breach: Option<(&'static str, String)>,
+    pub(super) nodes: Vec<NodeLife>,
+    pub(super) cells: Vec<CellEntry>,
+    pub(super) lives: Vec<LifeEntry>,
+    pub(super) streams: Vec<Stream>,
+    pub(super) notes: Vec<NoteEntry>,
+    pub(super) asks: Vec<AskEntry>,
+    pub(super) watches: Vec<WatchEntry>,
+    pub(super) ties: Vec<Tie>,
+    /// Supervisors' lives: when each built a child.
+    pub(super) births: BTreeMap<Index, Vec<(Instant, usize)>>,
+    pub(super) supervisors: usize,
+    /// The load is over.
+    pub(super) calm: bool,
+    /// All must become well now.
+    pub(super) healing: bool,
+    /// Until when parts cannot be built: place and name.
+    pub(super) outages: BTreeMap<(usize, usize), Instant>,
+    /// Who was asked to stop, place and name, and until when that may still be the reason of an end.
+    asked_to_stop: BTreeMap<(usize, usize), Instant>,
+    /// Who heard that a node was lost: its place, the other's, when and why.
+    pub(super) losses: Vec<(usize, usize, Instant, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NodeState {
+    Up,
+    Stopping,
+    Stopped,
+    Crashed,
+}
+
+/// A life of a node.
+pub(super) struct NodeLife {
+    pub(super) place: usize,
+    pub(super) state: NodeState,
+    pub(super) over_at: Option<Instant>,
+    /// Its actors are there, and its peers were connected.
+    pub(super) ready: bool,
+    /// Why it has not healed; empty when it has.
+    pub(super) open: Option<String>,
+    /// Notes that became dead letters, by whom they were for and which node they came from.
+    pub(super) letters: BTreeMap<(usize, Option<usize>), u64>,
+    /// Dead letters of all kinds that waited when an actor ended.
+    pub(super) lost: u64,
+    /// What the system says of itself after its stop: lost messages, living actors.
+    pub(super) counted: Option<(u64, u64)>,
+    pub(super) began_top: u32,
+    /// When something last happened that makes supervisors stop children by themselves.
+    disturbed: Option<Instant>,
+    stops_at: Option<Instant>,
+    /// The last ends of lives since the stop began that nobody but the stop can have caused: where they stood, in order.
+    pub(super) ends: Vec<[u32; 3]>,
+}
+
+/// An actor, from its start to its end for good: one mailbox.
+pub(super) struct CellEntry {
+    pub(super) node: Index,
+    pub(super) name: usize,
+    pub(super) me: Ref<Player>,
+    pub(super) living: Option<Index>,
+    /// Notes of this node in its mailbox.
+    inside: i64,
+}
+
+/// A life of an actor: one value of its type.
+pub(super) struct LifeEntry {
+    pub(super) node: Index,
+    pub(super) name: usize,
+    pub(super) cell: Option<Index>,
+    /// Its place in the tree: the later in the order of starting, the higher.
+    rank: [u32; 3],
+    pub(super) over: bool,
+    /// It will end by its own deed.
+    doomed: bool,
+}
+
+/// All that one life of an actor tells through one reference with one priority, one way.
+pub(super) struct Stream {
+    pub(super) from: Index,
+    pub(super) place: usize,
+    pub(super) name: usize,
+    /// If it lives on the same node.
+    pub(super) cell: Option<Index>,
+    next: u64,
+    last: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Its sender is waiting, or has ended while it was.
+    Pending,
+    Ok,
+    Refused,
+}
+
+pub(super) struct NoteEntry {
+    pub(super) stream: Index,
+    pub(super) told: Told,
+    pub(super) arrived: u32,
+    pub(super) handled: u32,
+    pub(super) dropped: u32,
+}
+
+pub(super) struct AskEntry {
+    pub(super) node: Index,
+    pub(super) until: Instant,
+    /// The stream that it is part of, and its number there.
+    way: Option<(Index, u64)>,
+    handled: u32,
+    /// It was said not to have been handled.
+    refused: bool,
+    pub(super) done: bool,
+}
+
+/// A link between two actors.
+pub(super) struct Tie {
+    pub(super) cell: Index,
+    pub(super) whom: Whom,
+    /// The life of the other one's node at that time.
+    pub(super) there: Option<Index>,
+}
+
+/// Whom a watch is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whom {
+    Here(Index),
+    There { place: usize, name: usize },
+}
+
+pub(super) struct WatchEntry {
+    pub(super) owner: Index,
+    pub(super) whom: Whom,
+    /// The life of the watched actor's node at that time.
+    pub(super) node: Option<Index>,
+    pub(super) cancelled: bool,
+    pub(super) downs: u32,
+}
+
+impl Book {
+    /// The first broken promise counts.
+    pub(super) fn breach(&mut self, promise: &'static str, seen: impl FnOnce(&Book) -> String) {
+        if self.breach.is_none() {
+            let seen = seen(self);
+            rt::ledger::record("breach", || seen.clone());
+            self.breach = Some((promise, seen));
+        }
+    }
+
+    fn check(&mut self, promise: &'static str, holds: bool, seen: impl FnOnce(&Book) -> String) {
+        if !holds {
+            self.breach(promise, seen);
+        }
+    }
+
+    pub(super) fn is(&self, node: Index, state: NodeState) -> bool {
+        self.nodes[node].state == state
+    }
+
+    fn gone(&self, node: Index) -> bool {
+        matches!(self.nodes[node].state, NodeState::Stopped | NodeState::Crashed)
+    }
+
+    /// The present life of a place's node.
+    pub(super) fn node_at(&self, place: usize) -> Option<Index> {
+        self.nodes.iter().rposition(|node| node.place == place)
+    }
+
+    pub(super) fn title(&self, node: Index, name: usize) -> String {
+        format!("{}@{}#{node}", NAMES[name], PLACES[self.nodes[node].place])
+    }
+
+    // Nodes.
+
+    pub(super) fn node_begins(&mut self, place: usize) -> Index {
+        self.nodes.push(NodeLife {
+            place,
+            state: NodeState::Up,
+            over_at: None,
+            ready: false,
+            open: None,
+            letters: BTreeMap::new(),
+            lost: 0,
+            counted: None,
+            began_top: 0,
+            disturbed: None,
+            stops_at: None,
+            ends: Vec::new(),
+        });
+        self.nodes.len() - 1
+    }
+
+    /// A number for what is started at the top of a node: each higher than the former.
+    pub(super) fn top(&mut self, node: Index) -> u32 {
+        self.nodes[node].began_top += 1;
+        self.nodes[node].began_top
+    }
+
+    pub(super) fn node_stops(&mut self, node: Index) {
+        self.nodes[node].state = NodeState::Stopping;
+        self.nodes[node].stops_at = Some(rt::now());
+    }
+
+    /// Something that makes supervisors act by themselves.
+    pub(super) fn disturb(&mut self, node: Index) {
+        self.nodes[node].disturbed = Some(rt::now());
+    }
+
+    /// An actor is asked to stop, from anywhere.
+    pub(super) fn asked_to_stop(&mut self, place: usize, name: usize) {
+        self.asked_to_stop.insert((place, name), rt::now() + DISTURBANCE);
+    }
+
+    pub(super) fn node_ends(&mut self, node: Index, state: NodeState) {
+        self.nodes[node].state = state;
+        self.nodes[node].over_at = Some(rt::now());
+        if state != NodeState::Stopped {
+            return;
+        }
+        if let Some(name) = self.lives.iter().find(|life| life.node == node && !life.over).map(|life| life.name) {
+            self.breach(ORDERLY, |book| format!("{} lives after its system has stopped", book.title(node, name)));
+        }
+        let ends = std::mem::take(&mut self.nodes[node].ends);
+        let NodeLife { disturbed, stops_at, .. } = self.nodes[node];
+        // A supervisor that gives up at the same time stops its children before it is their turn: then only siblings have an order.
+        let calm = disturbed.zip(stops_at).is_none_or(|(disturbed, stops)| disturbed + DISTURBANCE < stops);
+        let parent = |rank: &[u32; 3]| (rank[0], if rank[2] == 0 { 0 } else { rank[1] });
+        for (at, first) in ends.iter().enumerate() {
+            let later = ends[at..].iter().filter(|later| calm || parent(first) == parent(later));
+            if let Some(later) = later.into_iter().find(|later| first < *later) {
+                self.breach(ORDERLY, |_| format!("{first:?} stopped before {later:?}, which was started later: {ends:?}"));
+            }
+        }
+    }
+
+    // Actors.
+
+    /// A value of an actor is made.
+    pub(super) fn born(&mut self, node: Index, name: usize, rank: [u32; 3], supervisor: Option<Index>) -> Index {
+        let other = self.lives.iter().any(|life| life.node == node && life.name == name && !life.over);
+        self.check(ONE_LIFE, !other, |book| {
+            format!("{} was built while an earlier life of it had not ended", book.title(node, name))
+        });
+        self.check_running(node, |book| format!("{} was built", book.title(node, name)));
+        if let Some(supervisor) = supervisor {
+            self.births.entry(supervisor).or_default().push((rt::now(), name));
+        }
+        self.nodes[node].ends.retain(|other| *other != rank);
+        self.lives.push(LifeEntry { node, name, cell: None, rank, over: false, doomed: false });
+        self.lives.len() - 1
+    }
+
+    /// It could not be made.
+    pub(super) fn failed_birth(&mut self, node: Index, supervisor: Index, name: usize) {
+        self.births.entry(supervisor).or_default().push((rt::now(), name));
+        self.disturb(node);
+    }
+
+    /// Whether a part cannot live now; it ends by itself then.
+    pub(super) fn is_out(&mut self, life: Index) -> bool {
+        let place = self.nodes[self.lives[life].node].place;
+        let out = self.outages.get(&(place, self.lives[life].name)).is_some_and(|until| rt::now() < *until);
+        self.lives[life].doomed |= out;
+        out
+    }
+
+    /// It has its context.
+    pub(super) fn begins(&mut self, life: Index, me: &Ref<Player>) {
+        let cell = self.cell(self.lives[life].node, self.lives[life].name, me);
+        self.lives[life].cell = Some(cell);
+        self.cells[cell].living = Some(life);
+        let broken = self.watches.iter().any(|watch| watch.downs > 0 && matches!(watch.whom, Whom::Here(c) if c == cell));
+        self.check(NOTICE, !broken, |book| {
+            format!(
+                "{} begins another life after its end was announced",
+                book.title(book.cells[cell].node, book.cells[cell].name)
+            )
+        });
+    }
+
+    /// The actor behind a reference of its own node.
+    pub(super) fn cell(&mut self, node: Index, name: usize, me: &Ref<Player>) -> Index {
+        let known = self.cells.iter().position(|cell| cell.node == node && cell.me == *me);
+        known.unwrap_or_else(|| {
+            self.cells.push(CellEntry { node, name, me: me.clone(), living: None, inside: 0 });
+            self.cells.len() - 1
+        })
+    }
+
+    pub(super) fn doom(&mut self, life: Index) {
+        self.lives[life].doomed = true;
+    }
+
+    pub(super) fn dies(&mut self, life: Index) {
+        let LifeEntry { node, name, rank, cell, doomed, .. } = self.lives[life];
+        let doomed = doomed || self.asked_to_stop.get(&(self.nodes[node].place, name)).is_some_and(|until| rt::now() < *until);
+        self.lives[life].over = true;
+        if let Some(cell) = cell {
+            self.cells[cell].living = None;
+        }
+        if doomed {
+            self.disturb(node);
+        } else if self.is(node, NodeState::Stopping) {
+            self.nodes[node].ends.push(rank);
+        }
+    }
+
+    fn check_running(&mut self, node: Index, what: impl FnOnce(&Book) -> String) {
+        let gone = self.gone(node);
+        self.check(ORDERLY, !gone, |book| format!("after the end of its system: {}", what(book)));
+    }
+
+    pub(super) fn ticks(&mut self, life: Index) {
+        let LifeEntry { node, name, .. } = self.lives[life];
+        self.check_running(node, |book| format!("a timer of {} fires", book.title(node, name)));
+    }
+
+    /// How many messages wait, as somebody saw it.
+    pub(super) fn depth(&mut self, node: Index, name: usize, depth: usize) {
+        let bound = self.bounds[name];
+        self.check(BOUNDED, depth <= bound, |book| {
+            format!("{depth} messages in the mailbox of {}, which holds {bound}", book.title(node, name))
+        });
+    }
+
+    // Notes: messages that are told.
+
+    pub(super) fn stream(&mut self, from: Index, place: usize, name: usize, here: Option<&Ref<Player>>) -> Index {
+        let node = self.lives[from].node;
+        let cell = here.map(|me| self.cell(node, name, me));
+        self.streams.push(Stream { from, place, name, cell, next: 0, last: None });
+        self.streams.len() - 1
+    }
+
+    pub(super) fn note(&mut self, stream: Index) -> (u64, u64) {
+        self.notes.push(NoteEntry { stream, told: Told::Pending, arrived: 0, handled: 0, dropped: 0 });
+        (self.notes.len() as u64 - 1, self.number(stream))
+    }
+
+    /// The next number of a stream.
+    fn number(&mut self, stream: Index) -> u64 {
+        let next = &mut self.streams[stream].next;
+        *next += 1;
+        *next
+    }
+
+    /// A number of a stream is handled; gives the highest that was before.
+    fn comes(&mut self, stream: Index, seq: u64) -> Option<u64> {
+        let last = self.streams[stream].last;
+        self.streams[stream].last = last.max(Some(seq));
+        last
+    }
+
+    fn describe(&self, id: u64) -> String {
+        let stream = &self.streams[self.notes[id as usize].stream];
+        let from = &self.lives[stream.from];
+        format!("note {id} of {} to {}@{}", self.title(from.node, from.name), NAMES[stream.name], PLACES[stream.place])
+    }
+
+    pub(super) fn told(&mut self, id: u64, told: Told) {
+        let note = &mut self.notes[id as usize];
+        note.told = told;
+        let (touched, waits) = (note.arrived + note.handled + note.dropped > 0, note.handled + note.dropped == 0);
+        if told == Told::Refused && touched {
+            self.breach(ACCOUNT, |book| format!("{} came back to its sender, and was delivered", book.describe(id)));
+        }
+        if told == Told::Ok && waits {
+            self.step_inside(id, 1);
+        }
+    }
+
+    fn step_inside(&mut self, id: u64, step: i64) {
+        let stream = &self.streams[self.notes[id as usize].stream];
+        let Some(cell) = stream.cell else { return };
+        self.cells[cell].inside += step;
+        let CellEntry { node, name, inside, .. } = self.cells[cell];
+        self.depth(node, name, inside.max(0) as usize);
+    }
+
+    pub(super) fn arrived(&mut self, id: u64) {
+        self.notes[id as usize].arrived += 1;
+        let note = &self.notes[id as usize];
+        let (twice, refused) = (note.arrived > 1, note.told == Told::Refused);
+        self.check(ONCE, !twice, |book| format!("{} arrives for the second time", book.describe(id)));
+        self.check(ACCOUNT, !refused, |book| format!("{} came back to its sender, and arrives", book.describe(id)));
+    }
+
+    pub(super) fn dropped(&mut self, id: u64) {
+        self.notes[id as usize].dropped += 1;
+        if self.notes[id as usize].told == Told::Ok {
+            self.step_inside(id, -1);
+        }
+    }
+
+    pub(super) fn handled(&mut self, id: u64, seq: u64, life: Index) {
+        let note = &mut self.notes[id as usize];
+        note.handled += 1;
+        let (twice, told, stream) = (note.handled > 1, note.told, note.stream);
+        let last = self.comes(stream, seq);
+        let LifeEntry { node, over, .. } = self.lives[life];
+        self.check(ONCE, !twice, |book| format!("{} is handled for the second time", book.describe(id)));
+        self.check(ORDER, last.is_none_or(|last| last < seq), |book| {
+            format!("{}, number {seq}, comes after number {last:?}", book.describe(id))
+        });
+        self.check(ACCOUNT, told != Told::Refused, |book| {
+            format!("{} came back to its sender, and is handled", book.describe(id))
+        });
+        self.check(ONE_LIFE, !over, |book| format!("{} is handled by a life that has ended", book.describe(id)));
+        self.check_running(node, |book| format!("{} is handled", book.describe(id)));
+        if told == Told::Ok {
+            self.step_inside(id, -1);
+        }
+    }
+
+    // Asks.
+
+    pub(super) fn asks(&mut self, node: Index, stream: Option<Index>, within: Duration) -> u64 {
+        let until = rt::now() + within;
+        let way = stream.map(|stream| (stream, self.number(stream)));
+        self.asks.push(AskEntry { node, until, way, handled: 0, refused: false, done: false });
+        self.asks.len() as u64 - 1
+    }
+
+    pub(super) fn asked(&mut self, id: u64, life: Index) {
+        let ask = &mut self.asks[id as usize];
+        ask.handled += 1;
+        let (twice, refused, way) = (ask.handled > 1, ask.refused, ask.way);
+        let last = way.and_then(|(stream, seq)| self.comes(stream, seq));
+        let in_order = way.is_none_or(|(_, seq)| last.is_none_or(|last| last < seq));
+        self.check(ORDER, in_order, |_| format!("ask {id}, {way:?}, comes after number {last:?} of the same stream"));
+        self.check(ONCE, !twice, |_| format!("ask {id} is handled for the second time"));
+        self.check(ANSWERED, !refused, |_| format!("ask {id} is handled, after its asker was told that it was not"));
+        let node = self.lives[life].node;
+        self.check_running(node, |_| format!("ask {id} is handled"));
+    }
+
+    pub(super) fn answered(&mut self, id: u64, answer: &Result<u64, AskError>) {
+        use AskError::{Full, NoActor, NotInProtocol, NotUnderstood, Undecodable, Unreachable, Unsendable};
+        let ask = &mut self.asks[id as usize];
+        ask.done = true;
+        ask.refused = matches!(answer, Err(Full | NoActor(_) | Unreachable(_)));
+        let (late, handled, refused) = (rt::now() > ask.until + super::ANSWER_SLACK, ask.handled > 0, ask.refused);
+        let wrong = matches!(answer, Err(NotUnderstood(_) | NotInProtocol(_) | Undecodable(_) | Unsendable(_)));
+        self.check(ANSWERED, !late, |_| format!("ask {id} ends after its deadline"));
+        self.check(ANSWERED, !(refused && handled), |_| format!("ask {id} was handled, and its asker is told: {answer:?}"));
+        self.check(ANSWERED, answer.as_ref().map_or(!wrong, |n| *n == id && handled), |_| {
+            format!("ask {id} is answered {answer:?}")
+        });
+    }
+
+    // Watches.
+
+    pub(super) fn whom(&mut self, node: Index, (place, name): (usize, usize), here: Option<&Ref<Player>>) -> Whom {
+        match here {
+            Some(me) => Whom::Here(self.cell(node, name, me)),
+            None => Whom::There { place, name },
+        }
+    }
+
+    /// An actor ties itself to another one.
+    pub(super) fn links(&mut self, owner: Index, whom: Whom) {
+        let LifeEntry { node, name, cell, .. } = self.lives[owner];
+        let Some(cell) = cell else { return };
+        let other = match whom {
+            Whom::Here(other) => (self.nodes[node].place, self.cells[other].name),
+            Whom::There { place, name } => (place, name),
+        };
+        // From now on either may end by the other, at any time.
+        for end in [(self.nodes[node].place, name), other] {
+            self.asked_to_stop.insert(end, rt::now() + Duration::from_secs(3600));
+        }
+        let there = self.node_at(other.0);
+        self.ties.push(Tie { cell, whom, there });
+    }
+
+    pub(super) fn watches(&mut self, owner: Index, whom: Whom) -> Index {
+        let node = match whom {
+            Whom::Here(cell) => Some(self.cells[cell].node),
+            Whom::There { place, .. } => self.node_at(place),
+        };
+        self.watches.push(WatchEntry { owner, whom, node, cancelled: false, downs: 0 });
+        self.watches.len() - 1
+    }
+
+    pub(super) fn down(&mut self, watch: Index, exit: &Exit) {
+        self.watches[watch].downs += 1;
+        let WatchEntry { owner, whom, cancelled, downs, .. } = self.watches[watch];
+        let LifeEntry { node, name, over, .. } = self.lives[owner];
+        self.check(NOTICE, downs == 1, |book| format!("watch {watch} of {} is noticed {downs} times", book.title(node, name)));
+        self.check(NOTICE, !cancelled, |book| {
+            format!("watch {watch} of {} is noticed after it was cancelled", book.title(node, name))
+        });
+        self.check(NOTICE, !over, |book| {
+            format!("watch {watch} of {} is noticed after the watcher's end", book.title(node, name))
+        });
+        self.check_running(node, |book| format!("{} hears of an end", book.title(node, name)));
+        match whom {
+            Whom::Here(cell) => {
+                let lives = self.cells[cell].living.is_some();
+                self.check(NOTICE, !lives, |book| {
+                    format!(
+                        "{} hears that {} has ended ({exit}), and it lives",
+                        book.title(node, name),
+                        book.title(node, book.cells[cell].name)
+                    )
+                });
+            }
+            Whom::There { place, name } => self.down_there(watch, place, name, exit),
+        }
+    }
+
+    fn down_there(&mut self, watch: Index, place: usize, name: usize, exit: &Exit) {
+        if matches!(exit, Exit::NodeLost(_)) {
+            // Held against the troubles at the end, when it is known what they were.
+            let from = self.nodes[self.lives[self.watches[watch].owner].node].place;
+            self.losses.push((from, place, rt::now(), exit.to_string()));
+            return;
+        }
+        let over = |book: &Book, node: Index| book.nodes[node].state != NodeState::Up;
+        let present = self.cells.iter().rev().find(|cell| self.nodes[cell.node].place == place && cell.name == name);
+        let one_has_ended = match present {
+            None => true,
+            Some(last) => {
+                let node = last.node;
+                let others = self.cells.iter().filter(|cell| cell.node == node && cell.name == name).count();
+                over(self, node) || last.living.is_none() || others > 1
+            }
+        };
+        self.check(NOTICE, one_has_ended, |_| {
+            format!("watch {watch} hears that {}@{} has ended ({exit}), and it never did", NAMES[name], PLACES[place])
+        });
+    }
+}
