@@ -11,25 +11,33 @@ mod coordinator;
 pub mod demo;
 mod finder;
 mod ground;
+mod inspect;
 mod job;
 pub mod limits;
 mod messages;
+mod metrics;
 mod network;
 mod node;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod report;
 mod shard;
 mod shell;
 mod status;
 mod tasks;
+mod tree;
 mod worker;
 
 pub use client::{Client, ClientError, JobHandle};
 pub use coordinator::Coordinator;
+pub use inspect::{Inspect, Inspection, Sort};
 pub use job::{Job, Value};
 pub use messages::{ClusterStatus, Replan, Traffic};
+pub use metrics::{ActorFigures, Histogram, KindFigures, LaneFigures, Metrics, OTHER_KINDS, PeerFigures};
 pub use node::{Coordinate, Node, NodeConfig, StartError};
 pub use status::PeerStatus;
 pub use tasks::{Function, TaskCx, TaskError, Tasks};
+pub use tree::Tree;
 
 pub use playhouse_actors::supervise;
 pub use playhouse_actors::{

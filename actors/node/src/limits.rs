@@ -6,6 +6,10 @@ use std::time::Duration;
 /// `Full`.
 pub const INBOUND_ASKS: usize = 4096;
 
+/// Bytes of the requests of asks and streams of one other node that are open here at once. Beyond it, one more is answered with `Full`
+/// before it is decoded; so there are no more than this and one message.
+pub const INBOUND_ASK_BYTES: usize = 64 * 1024 * 1024;
+
 /// The longest deadline that an ask of another node gets here; a longer one is shortened to it.
 pub const INBOUND_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -25,12 +29,8 @@ pub const OUTBOUND_WATCHES: usize = 65_536;
 /// Actors of this node that one other node watches or links to. Some more than it may, as with [`INBOUND_STREAMS`].
 pub const INBOUND_WATCHES: usize = 2 * OUTBOUND_WATCHES;
 
-/// Bytes of tells of one other node that wait for room in mailboxes here. Beyond it, the lane that brought them is not read on. Each
-/// actor's share is bounded by [`playhouse_wire::limits::TELL_WINDOW`].
-pub const INBOUND_WAITING: usize = 32 * 1024 * 1024;
-
-/// Bytes of small packets (refusals, cancellations, credit, ends of what was watched) that wait for room in a lane. A peer that lets more
-/// pile up does not read, and its connection ends.
+/// Bytes of small packets (refusals, cancellations, credit, ends of what was watched) that wait for room in the lanes of one connection.
+/// A peer that lets more pile up does not read, and its connection ends.
 pub const OUTBOX: usize = 32 * 1024 * 1024;
 
 /// How long a node that stops waits for the last answers of its actors to be on their way.
@@ -57,6 +57,47 @@ pub const WATCH_DEADLINE: Duration = Duration::from_secs(10);
 /// Clients that wait for the progress of jobs at one coordinator; one more is answered at once.
 pub const WATCHERS: usize = 4096;
 
+/// Questions that wait for a node's inspector; one more is refused.
+pub const INSPECT_MAILBOX: usize = 64;
+
+/// Actors that one look at a node goes through, the oldest first.
+pub const ACTORS_LOOKED_AT: usize = 10_000;
+
+/// Actors that the answer to one question names.
+pub const ACTORS_SHOWN: usize = 256;
+
+/// Kinds of actors that a node counts by their names; all others together are one more.
+pub const KINDS: usize = 64;
+
+/// Connections that one look at a node describes.
+pub const PEERS_SHOWN: usize = 256;
+
+/// The last dead letters that a watched node keeps, and the characters of each.
+pub const LETTERS_SHOWN: usize = 16;
+/// See [`LETTERS_SHOWN`].
+pub const LETTER_TEXT: usize = 200;
+
+/// After so long without a question, a node does no more for those who watch it: it takes no times and keeps no dead letters.
+pub const WATCHED_FOR: Duration = Duration::from_secs(5);
+
+/// The span over which rates are counted, at least.
+pub const RATES_OVER: Duration = Duration::from_millis(500);
+
+/// Two looks that are further apart give no rate.
+pub const RATES_STALE: Duration = Duration::from_secs(10);
+
+/// Supervisors that the tree of a node shows on top.
+pub const TREE_SUPERVISORS: usize = 256;
+
+/// Actors under no supervisor that the tree of a node shows.
+pub const TREE_ACTORS: usize = 1000;
+
+/// How long the supervisors of a node may take together to report for its tree.
+pub const TREE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The longest text of a tree in an answer, in bytes.
+pub const TREE_TEXT: usize = 64 * 1024;
+
 const _: () = assert!(INBOUND_WATCHES * 128 < OUTBOX, "all watches may end at once");
-const _: () = assert!(INBOUND_WAITING > playhouse_wire::limits::TELL_WINDOW);
 const _: () = assert!(REPORT_BACKOFF.0.as_nanos() < REPORT_BACKOFF.1.as_nanos());
+const _: () = assert!(RATES_OVER.as_nanos() < WATCHED_FOR.as_nanos() && WATCHED_FOR.as_nanos() <= RATES_STALE.as_nanos());

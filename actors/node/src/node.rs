@@ -20,10 +20,13 @@ use crate::client::Client;
 use crate::coordinator::{COORDINATOR, Coordinator, PlaneHands, link_down};
 use crate::finder::Finder;
 use crate::ground::{Ground, Roster};
+use crate::inspect::{INSPECT, Inspect, Inspection, Inspector, Watchtower};
 use crate::limits::{PLANE_MAILBOX, SETTLE_MAX};
+use crate::metrics::Metrics;
 use crate::network::{Inbox, Roads, Way};
 use crate::status::PeerStatus;
 use crate::tasks::Tasks;
+use crate::tree::Tree;
 
 /// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
 const JOBS_PER_MS: u64 = 1000;
@@ -51,6 +54,8 @@ pub struct NodeConfig {
     pub beat_every: Duration,
     /// Threads for actors; 0: one per core.
     pub threads: usize,
+    /// Only dials out: whoever dials this node is refused.
+    pub dial_only: bool,
 }
 
 /// What a coordinator coordinates with.
@@ -79,6 +84,7 @@ impl NodeConfig {
             checkpoints: None,
             beat_every: MonitorConfig::default().beat_every,
             threads: 0,
+            dial_only: false,
         }
     }
 }
@@ -109,6 +115,7 @@ pub struct Node(Arc<Inner>);
 
 struct Inner {
     finder: Finder,
+    watchtower: Watchtower,
     incarnation: Incarnation,
     coordinator: Option<NodeName>,
     coordinates: Option<Ref<Coordinator>>,
@@ -139,12 +146,14 @@ impl Node {
 
         let system = System::of_life(name.clone(), incarnation, config.threads)?;
         let inbox = Arc::new(Inbox::new(system.clone()));
-        let endpoint = Endpoint::bind(&host, Config::new(config.listen, config.identity, incarnation), inbox.clone())?;
+        let endpoint = Config { dial_only: config.dial_only, ..Config::new(config.listen, config.identity, incarnation) };
+        let endpoint = Endpoint::bind(&host, endpoint, inbox.clone())?;
         let roads = Arc::new(Roads { endpoint: endpoint.clone(), inbox: inbox.clone() });
         // Weakly: the roads lead to the system again, and a node that was dropped must not live on by a circle.
         let of_system = Arc::downgrade(&roads);
         system.set_routes(move |node| Arc::new(Way::new(node.clone(), of_system.upgrade())));
         let finder = Finder { system: system.clone(), roads, host: host.clone() };
+        let watchtower = Watchtower::raise(finder.clone(), incarnation)?;
 
         let (mut coordinates, mut offers) = (None, None);
         if let Some(mut coordinate) = config.coordinate {
@@ -202,7 +211,8 @@ impl Node {
         for (peer, address) in config.peers {
             endpoint.connect(peer, address);
         }
-        Ok(Node(Arc::new(Inner { finder, incarnation, coordinator: config.coordinator, coordinates, agent: offers })))
+        let coordinator = config.coordinator;
+        Ok(Node(Arc::new(Inner { finder, watchtower, incarnation, coordinator, coordinates, agent: offers })))
     }
 
     /// Its name.
@@ -296,6 +306,33 @@ impl Node {
     /// What happened to its actors.
     pub fn counters(&self) -> Counters {
         self.0.finder.system.counters()
+    }
+
+    /// What it has counted, and how its actors and connections are now.
+    pub fn metrics(&self) -> Metrics {
+        self.0.watchtower.observer.metrics()
+    }
+
+    /// Takes the time that messages wait and are handled, from now on or no more. Without it, times are taken while somebody inspects the
+    /// node. In place of [`playhouse_actors::System::take_times`], which an inspection would undo.
+    pub fn keep_times(&self, yes: bool) {
+        self.0.watchtower.observer.keep_times(yes);
+    }
+
+    /// Its supervisors with all below them, and the actors that nobody supervises.
+    pub async fn tree(&self) -> Tree {
+        self.0.watchtower.observer.tree().await
+    }
+
+    /// Asks `node`, which may be this one, how it is. Needs a connection to it. Every node of the cluster answers every other one.
+    ///
+    /// # Errors
+    /// As with every ask.
+    pub async fn inspect(&self, node: &NodeName, what: Inspect, within: Duration) -> Result<Inspection, AskError> {
+        let gone = || AskError::Gone("its node is gone".into());
+        let inspector = self.actor::<Inspector>(node, INSPECT).ok_or_else(gone)?;
+        let seen = inspector.ask_within(what, within).await?;
+        seen.map(|seen| *seen).ok_or_else(gone)
     }
 
     /// Waits until the node can no longer do what it was started for, and says why: its coordinator panicked, or the cluster counts

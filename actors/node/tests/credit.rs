@@ -12,7 +12,7 @@ use playhouse::prelude::*;
 use playhouse::rt;
 use playhouse::rt::sync::{Semaphore, mpsc};
 use playhouse_net::{Config, Endpoint, Peer, Receiver};
-use playhouse_wire::limits::{STREAM_ITEMS, TELL_WEIGHT, TELL_WINDOW};
+use playhouse_wire::limits::{STREAM_ITEMS, TELL_TOTAL, TELL_WEIGHT, TELL_WINDOW};
 use playhouse_wire::{CallId, Incarnation, Packet, Parcel};
 use serde::{Deserialize, Serialize};
 
@@ -155,28 +155,29 @@ fn several_senders_to_one_slow_actor_all_come_to_their_end() {
 
 #[test]
 #[cfg(not(madsim))]
-fn what_waits_for_all_actors_together_is_bounded_and_the_system_lane_is_not_held_up() {
-    use playhouse::limits::INBOUND_WAITING;
+fn what_waits_for_all_actors_together_is_bounded_and_no_lane_is_held_up() {
     run(|world| async move {
         let (a, b) = world.two().await;
         const SINKS: usize = 48;
         let length = 60_000;
         let count = TELL_WINDOW / length + 40;
         let sinks: Vec<_> = (0..SINKS).map(|n| sink(&b, &format!("s{n}"), 0)).collect();
+        let (_gate, quick) = sink(&b, "quick", Semaphore::MAX_PERMITS);
         let sources: Vec<_> =
             (0..SINKS).map(|n| rt::spawn(tell_all(a.actor(b.name(), &format!("s{n}")).unwrap(), count as u64, length))).collect();
         let bounded = || {
-            let waiting = b.peers()[0].waiting;
-            assert!(waiting <= INBOUND_WAITING + 2 * length, "{waiting}");
-            waiting > INBOUND_WAITING
+            let (told, waiting) = (a.peers()[0].told, b.peers()[0].waiting);
+            assert!(told <= TELL_TOTAL + 2 * length && waiting <= TELL_TOTAL + 2 * length, "{told} {waiting}");
+            waiting > TELL_TOTAL / 2 && told >= TELL_TOTAL
         };
         until(bounded).await;
-        // The end of an actor is heard all the same.
-        let (_gate, mortal) = sink(&b, "mortal", 0);
-        let far = a.actor::<Slow>(b.name(), "mortal").unwrap();
+        // A question and its answer pass on the same lane. So does the end of an actor.
+        let far = a.actor::<Slow>(b.name(), "quick").unwrap();
+        assert_eq!(far.ask_within(Got, LONG).await, Ok(vec![]));
+        assert!(matches!(far.tell(Put(0, Bytes::new())), Err(TellError::Full(_))));
         let ended = rt::spawn(async move { far.ended().await });
         until(|| b.peers()[0].served == 1).await;
-        mortal.stop();
+        quick.stop();
         assert_eq!(ended.await.unwrap(), Exit::Stopped);
         assert!(bounded());
         for (gate, _) in &sinks {
@@ -187,6 +188,95 @@ fn what_waits_for_all_actors_together_is_bounded_and_the_system_lane_is_not_held
         }
         for (_, sink) in &sinks {
             assert_eq!(all(sink, count).await, (0..count as u64).collect::<Vec<_>>());
+        }
+    });
+}
+
+#[test]
+#[cfg(not(madsim))]
+fn a_little_for_each_of_many_actors_does_not_use_up_what_all_have() {
+    run(|world| async move {
+        let (a, b) = world.two().await;
+        let length = TELL_WINDOW / 5;
+        // Less for each than a step of granting anew, and more in all than may be under way.
+        let count = TELL_TOTAL / length + 20;
+        for n in 0..count {
+            let (_gate, there) = sink(&b, &format!("s{n}"), Semaphore::MAX_PERMITS);
+            tell_all(a.actor(b.name(), &format!("s{n}")).unwrap(), 1, length).await;
+            assert_eq!(all(&there, 1).await, [0]);
+        }
+        assert!(a.peers()[0].told < TELL_TOTAL / 2);
+    });
+}
+
+/// Asks another one before it goes on.
+struct Asking {
+    gate: Arc<Semaphore>,
+    other: Ref<Slow>,
+    answers: Vec<u64>,
+}
+
+impl Actor for Asking {
+    type Context = Ctx<Self>;
+}
+
+impl Handler<Put> for Asking {
+    type Result = Exclusive<Self, ()>;
+    fn handle(&mut self, put: Put, _: &mut Ctx<Self>) -> Exclusive<Self, ()> {
+        Exclusive::new(async move |me: &mut Asking, _: &mut Ctx<Asking>| {
+            let _open = me.gate.acquire().await.unwrap();
+            me.other.ask_within(Got, LONG).await.unwrap();
+            me.answers.push(put.0);
+        })
+    }
+}
+
+impl Handler<Got> for Asking {
+    type Result = MessageResult<Got>;
+    fn handle(&mut self, _: Got, _: &mut Ctx<Self>) -> MessageResult<Got> {
+        MessageResult(self.answers.clone())
+    }
+}
+
+impl Remote for Asking {
+    fn protocol(protocol: &mut Protocol<Self>) {
+        protocol.message::<Put>(1).message::<Got>(2);
+    }
+}
+
+#[test]
+#[cfg(not(madsim))]
+fn actors_that_ask_their_teller_before_they_go_on_all_come_to_their_end() {
+    run(|world| async move {
+        let (a, b) = world.two().await;
+        const ACTORS: u64 = 48;
+        const EACH: u64 = 20;
+        let gate = Arc::new(Semaphore::new(0));
+        let asked = || Slow { gate: Arc::new(Semaphore::new(0)), got: vec![7] };
+        a.system().spawn_remote(actor_name("asked"), SpawnOptions::default(), asked).unwrap();
+        let mut there = Vec::new();
+        let mut sources = Vec::new();
+        for n in 0..ACTORS {
+            let (gate, other) = (gate.clone(), b.actor::<Slow>(a.name(), "asked").unwrap());
+            let actor = move || Asking { gate: gate.clone(), other: other.clone(), answers: Vec::new() };
+            let options = SpawnOptions { mailbox: 4, ..SpawnOptions::default() };
+            there.push(b.system().spawn_remote(actor_name(&format!("s{n}")), options, actor).unwrap());
+            let far = a.actor::<Asking>(b.name(), &format!("s{n}")).unwrap();
+            sources.push(rt::spawn(async move {
+                for n in 0..EACH {
+                    far.tell_when_ready(Put(n, vec![0; 60_000].into())).await.unwrap();
+                }
+            }));
+        }
+        // Their answers would lie behind all that waits.
+        until(|| a.peers()[0].told >= TELL_TOTAL).await;
+        gate.add_permits(Semaphore::MAX_PERMITS >> 1);
+        for source in sources {
+            source.await.unwrap();
+        }
+        for actor in there {
+            until(|| actor.depth() == 0).await;
+            assert_eq!(actor.ask_within(Got, LONG).await.unwrap().len() as u64, EACH);
         }
     });
 }

@@ -207,3 +207,72 @@ fn the_producer_hears_that_nobody_reads_and_the_reader_that_nobody_sends() {
         until(|| producer.ended.load(SeqCst)).await;
     });
 }
+
+/// Its answers cannot all be encoded.
+struct Awkward;
+
+impl Actor for Awkward {
+    type Context = Ctx<Self>;
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Answer(u64);
+
+impl Serialize for Answer {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert!(self.0 != 2, "there is no two");
+        serializer.serialize_u64(self.0)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Count;
+impl Message for Count {
+    type Result = Streaming<Answer>;
+}
+impl Handler<Count> for Awkward {
+    type Result = Streamed<Answer>;
+    fn handle(&mut self, _: Count, _: &mut Ctx<Self>) -> Streamed<Answer> {
+        Streamed::new(async |mut sink: Sink<Answer>| {
+            for n in 1..9 {
+                if sink.send(Answer(n)).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Say(u64);
+impl Message for Say {
+    type Result = Answer;
+}
+impl Handler<Say> for Awkward {
+    type Result = MessageResult<Say>;
+    fn handle(&mut self, say: Say, _: &mut Ctx<Self>) -> MessageResult<Say> {
+        MessageResult(Answer(say.0))
+    }
+}
+
+impl Remote for Awkward {
+    fn protocol(protocol: &mut Protocol<Self>) {
+        protocol.stream::<Count, Answer>(1).message::<Say>(2);
+    }
+}
+
+#[test]
+fn a_panic_in_what_encodes_an_answer_is_an_error_for_who_asked() {
+    run(|world| async move {
+        let (a, b) = world.two().await;
+        b.system().spawn_remote(actor_name("awkward"), SpawnOptions::default(), || Awkward).unwrap();
+        let awkward = a.actor::<Awkward>(b.name(), "awkward").unwrap();
+        let mut stream = awkward.ask(Count).await.unwrap();
+        assert_eq!(stream.next().await, Ok(Some(Answer(1))));
+        assert!(matches!(stream.next().await, Err(AskError::AnswerLost(_) | AskError::Panicked(_))));
+        assert_eq!(stream.next().await, Ok(None));
+        assert!(matches!(awkward.ask(Say(2)).await, Err(AskError::AnswerLost(_) | AskError::Panicked(_))));
+        assert_eq!(awkward.ask(Say(3)).await, Ok(Answer(3)));
+        until(|| b.peers()[0].served == 0 && a.peers()[0].calls == 0).await;
+    });
+}

@@ -37,6 +37,11 @@ pub const TELL_WEIGHT: usize = 64;
 /// more than a quarter of it is under way, one message of any length may follow. Granted anew in steps of a quarter at least.
 pub const TELL_WINDOW: usize = 1024 * 1024;
 
+/// Bytes of tells that a node may send to all actors of another node together, on both lanes, before their mailboxes have taken them.
+/// While it is not reached, one message of any length may follow. Tells that nobody takes then cost the other node no more than this and
+/// one message, and no lane must stop for them: the answers on it pass.
+pub const TELL_TOTAL: usize = 32 * 1024 * 1024;
+
 /// Actors of another node, on one lane, to which tells may be under way from one node at the same time.
 pub const TELL_FLOWS: usize = 4096;
 
@@ -55,4 +60,5 @@ const _: () = assert!(FRAME_MAX <= MESSAGE_MAX);
 const _: () = assert!(SYSTEM_MESSAGE_MAX <= FRAME_MAX, "a system message is one frame, so nothing can split it");
 const _: () = assert!(NAME_MAX + 64 < ENVELOPE_MAX);
 const _: () = assert!(ERROR_TEXT_MAX + ENVELOPE_MAX < SYSTEM_MESSAGE_MAX);
+const _: () = assert!(TELL_WINDOW < TELL_TOTAL / 4, "one actor must not use up what all have, nor a step of granting it anew");
 const _: () = assert!(TELL_WINDOW / TELL_WEIGHT >= 1024, "a window of empty messages fills an ordinary mailbox");

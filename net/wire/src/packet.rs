@@ -65,6 +65,7 @@ impl fmt::Display for MessageId {
 }
 
 /// How urgent a message is to its receiver: a mailbox gives out the more urgent first, and keeps the order within one priority.
+/// Senders choose it, those on other nodes too: a protocol that must not let them keeps what is urgent in another actor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Priority {
     /// Handled when nothing else waits.

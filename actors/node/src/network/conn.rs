@@ -29,12 +29,15 @@ pub(crate) struct Conn {
     pub(crate) flows: Flows,
     /// What is told from there.
     pub(crate) inflows: Inflows,
-    /// Small packets that must arrive and found no room: those of the system lane, and the others. Grants are among the first, so they
-    /// must not wait behind the second.
-    outboxes: [Outbox; 2],
+    /// Small packets that must arrive and found no room in their lane: no lane waits for another.
+    outboxes: [Outbox; 4],
+    /// Bytes that wait in all of them, each packet with its [`MESSAGE_WEIGHT`].
+    boxed: AtomicUsize,
     lanes: [Gate; 4],
     /// Credit came.
     granted: Notify,
+    /// Who waits until anything may be told at all.
+    turn: Semaphore,
     over: OnceLock<String>,
     ended: Notify,
 }
@@ -49,15 +52,8 @@ struct Gate {
 
 #[derive(Default)]
 struct Outbox {
-    state: Mutex<Waiting>,
+    packets: Mutex<VecDeque<Bytes>>,
     filled: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    packets: VecDeque<(Lane, Bytes)>,
-    /// Each with its [`MESSAGE_WEIGHT`].
-    bytes: usize,
 }
 
 impl Conn {
@@ -70,8 +66,10 @@ impl Conn {
             flows: Flows::default(),
             inflows: Inflows::default(),
             outboxes: Default::default(),
+            boxed: AtomicUsize::new(0),
             lanes: [(); 4].map(|()| Gate { turn: Semaphore::new(1), refused: AtomicUsize::new(0) }),
             granted: Notify::new(),
+            turn: Semaphore::new(1),
             over: OnceLock::new(),
             ended: Notify::new(),
         }
@@ -79,8 +77,8 @@ impl Conn {
 
     /// Starts what works beside the receiver. Once, within the runtime.
     pub(crate) fn start(self: &Arc<Conn>) {
-        for which in 0..self.outboxes.len() {
-            playhouse_rt::spawn(empty(self.clone(), which));
+        for lane in Lane::ALL {
+            playhouse_rt::spawn(empty(self.clone(), lane));
         }
     }
 
@@ -159,13 +157,24 @@ impl Conn {
         }
     }
 
+    /// Waits until something may be told to some actor, or the connection has ended.
+    pub(crate) async fn credit(&self) {
+        if self.flows.are_full() {
+            // One after the other: each may use up what came.
+            let _turn = self.turn.acquire().await;
+            while self.flows.are_full() && !self.is_over() {
+                self.grant(|| self.flows.are_full()).await;
+            }
+        }
+    }
+
     /// Puts a small packet on its way, now or as soon as its lane has room. False when the connection has ended.
     pub(crate) fn post(&self, lane: Lane, packet: &Packet<'_>) -> bool {
-        let outbox = &self.outboxes[usize::from(lane != Lane::System)];
-        let mut waiting = lock(&outbox.state);
+        let outbox = &self.outboxes[lane as usize];
+        let mut packets = lock(&outbox.packets);
         let mut message = Bytes::from(packet.encode());
         // Order holds: nothing overtakes what waits.
-        if waiting.packets.is_empty() {
+        if packets.is_empty() {
             match self.peer.try_send(lane, message) {
                 Ok(()) => return true,
                 Err(SendError::Full(back)) => message = back,
@@ -173,14 +182,14 @@ impl Conn {
                 Err(SendError::TooLong(_)) => unreachable!("what is posted is small"),
             }
         }
-        let bytes = waiting.bytes + message.len() + MESSAGE_WEIGHT;
-        if bytes > OUTBOX {
+        let weight = message.len() + MESSAGE_WEIGHT;
+        let count = |boxed| Some(boxed + weight).filter(|boxed| *boxed <= OUTBOX);
+        if self.boxed.fetch_update(Relaxed, Relaxed, count).is_err() {
             self.peer.close("the peer does not read what it asked for");
             return false;
         }
-        waiting.bytes = bytes;
-        waiting.packets.push_back((lane, message));
-        drop(waiting);
+        packets.push_back(message);
+        drop(packets);
         outbox.filled.notify_one();
         true
     }
@@ -194,21 +203,20 @@ impl Conn {
     }
 }
 
-/// Sends what waits in an outbox, until the connection ends.
-async fn empty(conn: Arc<Conn>, which: usize) {
-    let outbox = &conn.outboxes[which];
+/// Sends what waits in the outbox of a lane, until the connection ends.
+async fn empty(conn: Arc<Conn>, lane: Lane) {
+    let outbox = &conn.outboxes[lane as usize];
     loop {
         // It stays in the box until it is sent, so that nothing overtakes it.
-        let next = lock(&outbox.state).packets.front().cloned();
+        let next = lock(&outbox.packets).front().cloned();
         match next {
-            Some((lane, message)) => {
+            Some(message) => {
                 let weight = message.len() + MESSAGE_WEIGHT;
                 if conn.peer.send(lane, message).await.is_err() {
                     return;
                 }
-                let mut waiting = lock(&outbox.state);
-                waiting.packets.pop_front();
-                waiting.bytes -= weight;
+                lock(&outbox.packets).pop_front();
+                conn.boxed.fetch_sub(weight, Relaxed);
             }
             None if conn.is_over() => return,
             None => outbox.filled.notified().await,

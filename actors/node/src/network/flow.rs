@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use playhouse_wire::limits::{TELL_FLOWS, TELL_WINDOW};
+use playhouse_wire::limits::{TELL_FLOWS, TELL_TOTAL, TELL_WINDOW};
 use playhouse_wire::{ActorName, Lane};
 
 use super::{BadPeer, lock, wake};
@@ -24,6 +25,8 @@ pub(crate) struct Flow {
     pub(crate) to: ActorName,
     pub(crate) lane: Lane,
     state: Mutex<State>,
+    /// Of all flows of the connection together.
+    total: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -33,7 +36,7 @@ struct State {
     /// What the last tell that found no credit would have used.
     refused: usize,
     waiting: VecDeque<Arc<Waiter>>,
-    /// Who waited longest may send as much now, before the others who wait.
+    /// Those who waited longest may send as much now, before the others who wait.
     pass: usize,
     /// It is no longer what counts: the connection ended, or it was forgotten while it was idle.
     dead: bool,
@@ -66,26 +69,24 @@ impl State {
 }
 
 impl Flow {
-    fn new(to: ActorName, lane: Lane) -> Flow {
-        Flow { to, lane, state: Mutex::default() }
+    fn new(to: ActorName, lane: Lane, total: Arc<AtomicUsize>) -> Flow {
+        Flow { to, lane, state: Mutex::default(), total }
     }
 
     /// Takes credit for one message. Nobody overtakes those who wait.
     pub(crate) fn take(&self, weight: usize) -> Result<(), NoCredit> {
-        let waker = {
-            let mut state = lock(&self.state);
-            if state.dead {
-                return Err(NoCredit::Dead);
-            }
-            if !fits(state.used, weight) || (!state.waiting.is_empty() && weight > state.pass) {
-                state.refused = weight;
-                return Err(NoCredit::Full);
-            }
-            state.used += weight;
-            state.pass = 0;
-            state.next()
-        };
-        wake(waker);
+        let mut state = lock(&self.state);
+        if state.dead {
+            return Err(NoCredit::Dead);
+        }
+        let may = fits(state.used, weight) && (state.waiting.is_empty() || weight <= state.pass);
+        let count = |total| (total < TELL_TOTAL).then_some(total + weight);
+        if !may || self.total.fetch_update(SeqCst, SeqCst, count).is_err() {
+            state.refused = weight;
+            return Err(NoCredit::Full);
+        }
+        state.used += weight;
+        state.pass = if state.waiting.is_empty() { 0 } else { state.pass.saturating_sub(weight) };
         Ok(())
     }
 
@@ -100,6 +101,7 @@ impl Flow {
             let mut state = lock(&self.state);
             let left = state.used.checked_sub(bytes);
             state.used = left.ok_or(BadPeer("more was granted than was used"))?;
+            self.total.fetch_sub(bytes, SeqCst);
             state.next()
         };
         wake(waker);
@@ -150,9 +152,12 @@ impl Future for Ready<'_> {
         let is_first = state.waiting.front().is_some_and(|first| Arc::ptr_eq(first, &waiter));
         if is_first && fits(state.used, waiter.wants) {
             state.waiting.pop_front();
-            state.pass = waiter.wants;
+            state.pass += waiter.wants;
+            // Now, and not when it has sent: it may be given up before it does.
+            let next = state.next();
             drop(state);
             self.waiter = None;
+            wake(next);
             return Poll::Ready(());
         }
         *lock(&waiter.waker) = Some(cx.waker().clone());
@@ -176,7 +181,11 @@ impl Drop for Ready<'_> {
 
 /// The flows of one connection.
 #[derive(Default)]
-pub(crate) struct Flows(Mutex<Table>);
+pub(crate) struct Flows {
+    table: Mutex<Table>,
+    /// Bytes that were told and not granted back.
+    total: Arc<AtomicUsize>,
+}
 
 #[derive(Default)]
 struct Table {
@@ -187,7 +196,7 @@ struct Table {
 impl Flows {
     /// The flow to an actor; `None` when too many others have something under way, or the connection has ended.
     pub(crate) fn find(&self, lane: Lane, to: &ActorName) -> Option<Arc<Flow>> {
-        let mut table = lock(&self.0);
+        let mut table = lock(&self.table);
         if table.over {
             return None;
         }
@@ -205,31 +214,119 @@ impl Flows {
                 return None;
             }
         }
-        let flow = Arc::new(Flow::new(to.clone(), lane));
+        let flow = Arc::new(Flow::new(to.clone(), lane, self.total.clone()));
         flows.insert(to.clone(), flow.clone());
         Some(flow)
     }
 
     /// The other node grants more for an actor.
     pub(crate) fn grant(&self, lane: Lane, to: &str, bytes: u64) -> Result<(), BadPeer> {
-        let flow = needs_credit(lane).and_then(|lane| lock(&self.0).by_lane[lane].get(to).cloned());
+        let flow = needs_credit(lane).and_then(|lane| lock(&self.table).by_lane[lane].get(to).cloned());
         let flow = flow.ok_or(BadPeer("credit came for an actor that was told nothing"))?;
         flow.grant(bytes.try_into().unwrap_or(usize::MAX))
     }
 
     /// Bytes that were told and not granted back.
     pub(crate) fn used(&self) -> usize {
-        lock(&self.0).by_lane.iter().flat_map(BTreeMap::values).map(|flow| lock(&flow.state).used).sum()
+        self.total.load(SeqCst)
+    }
+
+    /// Whether nothing may be told to any actor now.
+    pub(crate) fn are_full(&self) -> bool {
+        self.used() >= TELL_TOTAL
     }
 
     pub(crate) fn end(&self) {
         let flows = {
-            let mut table = lock(&self.0);
+            let mut table = lock(&self.table);
             table.over = true;
             std::mem::take(&mut table.by_lane)
         };
         for flow in flows.iter().flat_map(BTreeMap::values) {
             flow.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Counts how often a task is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn flows() -> (Flows, [Arc<Flow>; 2]) {
+        let flows = Flows::default();
+        let flow = |name| flows.find(Lane::Data, &ActorName::new(name).unwrap()).unwrap();
+        let two = [flow("one"), flow("two")];
+        (flows, two)
+    }
+
+    fn poll(ready: &mut Ready<'_>, woken: &Arc<Woken>) -> bool {
+        Pin::new(ready).poll(&mut Context::from_waker(&Waker::from(woken.clone()))).is_ready()
+    }
+
+    #[test]
+    fn who_may_go_on_and_does_not_stops_nobody() {
+        let (_flows, [flow, _]) = flows();
+        flow.take(TELL_WINDOW).unwrap();
+        let woken = [(); 3].map(|()| Arc::new(Woken::default()));
+        let mut waiting = [(); 3].map(|()| {
+            assert_eq!(flow.take(1_000), Err(NoCredit::Full));
+            flow.ready()
+        });
+        for (ready, woken) in waiting.iter_mut().zip(&woken) {
+            assert!(!poll(ready, woken));
+        }
+        flow.grant(TELL_WINDOW).unwrap();
+        // The first goes on, and is given up before it sends: it is not its credit that the next one waits for.
+        for (n, ready) in waiting.iter_mut().enumerate() {
+            assert_eq!(woken[n].0.load(SeqCst), 1, "{n}");
+            assert!(poll(ready, &woken[n]));
+        }
+    }
+
+    #[test]
+    fn who_waited_goes_before_those_who_come() {
+        let (_flows, [flow, _]) = flows();
+        flow.take(TELL_WINDOW).unwrap();
+        let woken = Arc::new(Woken::default());
+        let mut waiting = [10, 20].map(|weight| {
+            assert_eq!(flow.take(weight), Err(NoCredit::Full));
+            let mut ready = flow.ready();
+            assert!(!poll(&mut ready, &woken));
+            ready
+        });
+        flow.grant(TELL_WINDOW).unwrap();
+        assert!(poll(&mut waiting[0], &woken));
+        assert_eq!(flow.take(1_000), Err(NoCredit::Full), "another one waits");
+        flow.take(10).unwrap();
+        assert_eq!(flow.take(1), Err(NoCredit::Full), "the pass was used");
+        assert!(poll(&mut waiting[1], &woken));
+        flow.take(1_000).unwrap();
+    }
+
+    #[test]
+    fn all_flows_together_are_bounded() {
+        let (flows, [one, two]) = flows();
+        one.take(TELL_TOTAL - 1).unwrap();
+        assert!(!flows.are_full());
+        two.take(1_000).unwrap();
+        assert!(flows.are_full());
+        assert_eq!(two.take(1), Err(NoCredit::Full));
+        assert_eq!(flows.used(), TELL_TOTAL + 999);
+        flows.grant(Lane::Data, "one", TELL_WINDOW as u64).unwrap();
+        two.take(1).unwrap();
+        one.give_back(TELL_TOTAL - 1 - TELL_WINDOW);
+        assert_eq!(flows.used(), 1_001);
     }
 }

@@ -7,14 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use playhouse_actors::{System, Taken};
-use playhouse_rt::sync::Notify;
-use playhouse_wire::limits::{TELL_FLOWS, TELL_WEIGHT, TELL_WINDOW};
+use playhouse_wire::limits::{MESSAGE_MAX, TELL_FLOWS, TELL_TOTAL, TELL_WEIGHT, TELL_WINDOW};
 use playhouse_wire::{ActorName, Lane, Packet, Parcel, RemoteError};
 
 use super::conn::Conn;
 use super::flow::{fits, needs_credit};
 use super::{BadPeer, Opened, arrival, lock};
-use crate::limits::INBOUND_WAITING;
 
 /// Tells to one actor on one lane through one connection.
 pub(crate) struct Inflow {
@@ -23,6 +21,7 @@ pub(crate) struct Inflow {
     /// Some wait, so later ones do too. Set by the lane's reader only.
     waits: AtomicBool,
     state: Mutex<State>,
+    total: Arc<Total>,
 }
 
 #[derive(Default)]
@@ -32,6 +31,15 @@ struct State {
     /// Of that, what no longer waits.
     done: usize,
     waiting: VecDeque<Waiting>,
+    /// The connection ended while some waited: nothing that comes later may go past them.
+    over: bool,
+}
+
+/// As in [`State`], of all actors together.
+#[derive(Default)]
+struct Total {
+    used: AtomicUsize,
+    done: AtomicUsize,
 }
 
 struct Waiting {
@@ -48,8 +56,28 @@ impl Inflow {
         if !fits(state.used, weight) {
             return Err(BadPeer("more was told than was granted"));
         }
+        // The other node stops at the bound, perhaps with a long message on the other lane that came before this one.
+        if self.total.used.fetch_add(weight, SeqCst) + weight > TELL_TOTAL + MESSAGE_MAX + TELL_WEIGHT {
+            return Err(BadPeer("more was told than was granted for all actors together"));
+        }
         state.used += weight;
-        Ok(if done { state.done(weight) } else { 0 })
+        Ok(if done { self.done(&mut state, weight) } else { 0 })
+    }
+
+    /// One no longer waits. Gives what is to be granted now.
+    fn done(&self, state: &mut State, weight: usize) -> usize {
+        state.done += weight;
+        self.total.done.fetch_add(weight, SeqCst);
+        if state.done < TELL_WINDOW / 4 { 0 } else { self.settle(state) }
+    }
+
+    /// Gives all that may be granted.
+    fn settle(&self, state: &mut State) -> usize {
+        let done = std::mem::take(&mut state.done);
+        state.used -= done;
+        self.total.done.fetch_sub(done, SeqCst);
+        self.total.used.fetch_sub(done, SeqCst);
+        done
     }
 
     fn grant(&self, conn: &Conn, bytes: usize) {
@@ -60,17 +88,19 @@ impl Inflow {
 }
 
 impl State {
-    fn done(&mut self, weight: usize) -> usize {
-        self.done += weight;
-        if self.done < TELL_WINDOW / 4 {
-            return 0;
+    /// Gives the message back when nothing will come of it.
+    fn wait(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+        if self.over {
+            return Err(waiting);
         }
-        self.settle()
+        self.waiting.push_back(waiting);
+        Ok(())
     }
 
-    fn settle(&mut self) -> usize {
-        self.used -= self.done;
-        std::mem::take(&mut self.done)
+    /// The connection ended. Gives those who waited.
+    fn end(&mut self) -> VecDeque<Waiting> {
+        self.over = true;
+        std::mem::take(&mut self.waiting)
     }
 }
 
@@ -84,7 +114,7 @@ pub(crate) struct Inflows {
     by_lane: [Mutex<BTreeMap<ActorName, Arc<Inflow>>>; 2],
     /// Bytes that wait.
     waiting: AtomicUsize,
-    eased: Notify,
+    total: Arc<Total>,
 }
 
 impl Inflows {
@@ -99,7 +129,7 @@ impl Inflows {
         if inflows.len() >= TELL_FLOWS / 2 {
             inflows.retain(|_, inflow| {
                 let mut state = lock(&inflow.state);
-                let grant = state.settle();
+                let grant = inflow.settle(&mut state);
                 inflow.grant(conn, grant);
                 state.used > 0
             });
@@ -108,8 +138,13 @@ impl Inflows {
             }
         }
         let name = ActorName::new(to).map_err(|_| BadPeer("a message was for what is no name"))?;
-        let inflow = Inflow { to: name.clone(), lane, waits: AtomicBool::new(false), state: Mutex::default() };
-        let inflow = Arc::new(inflow);
+        let inflow = Arc::new(Inflow {
+            to: name.clone(),
+            lane,
+            waits: AtomicBool::new(false),
+            state: Mutex::default(),
+            total: self.total.clone(),
+        });
         inflows.insert(name, inflow.clone());
         Ok(Some(inflow))
     }
@@ -124,21 +159,15 @@ impl Inflows {
         self.waiting.load(SeqCst)
     }
 
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.waiting() > INBOUND_WAITING
-    }
-
-    /// Waits until fewer tells wait, or the connection has ended.
-    pub(crate) async fn eased(&self, conn: &Conn) {
-        loop {
-            let mut eased = std::pin::pin!(self.eased.notified());
-            eased.as_mut().enable();
-            if !self.is_crowded() {
-                return;
-            }
-            playhouse_rt::select! {
-                () = eased => {}
-                () = conn.over() => return,
+    /// Grants what is done, of all actors, before so much of it is held back in small parts that the other node may tell nothing.
+    fn settle(&self, conn: &Conn) {
+        if self.total.done.load(SeqCst) < TELL_TOTAL / 4 {
+            return;
+        }
+        for inflows in &self.by_lane {
+            for inflow in lock(inflows).values() {
+                let grant = inflow.settle(&mut lock(&inflow.state));
+                inflow.grant(conn, grant);
             }
         }
     }
@@ -169,7 +198,9 @@ pub(crate) fn take(
         let waiting = Waiting { message: message.clone(), door: door.clone() };
         let mut state = lock(&inflow.state);
         if inflow.waits.load(SeqCst) {
-            state.waiting.push_back(waiting);
+            if state.wait(waiting).is_err() {
+                system.undelivered(parcel.to, &arrived, &ended());
+            }
             return Ok(());
         }
         // Meanwhile the last of them found its place.
@@ -187,17 +218,25 @@ pub(crate) fn take(
             start(conn, system, inflow, place, Waiting { message: message.clone(), door: door.clone() }, weight);
         }
         // Also what could not be delivered is done; the system has noted it.
-        _ => inflow.grant(conn, inflow.came(weight, true)?),
+        _ => {
+            inflow.grant(conn, inflow.came(weight, true)?);
+            conn.inflows.settle(conn);
+        }
     }
     Ok(())
 }
 
+/// Why one that waited was not delivered.
+fn ended() -> RemoteError {
+    RemoteError::Gone("the connection ended while it waited for room in the mailbox".into())
+}
+
 /// One that waited does so no more.
 fn finish(conn: &Conn, inflow: &Inflow, weight: usize) {
-    let grant = lock(&inflow.state).done(weight);
+    let grant = inflow.done(&mut lock(&inflow.state), weight);
     inflow.grant(conn, grant);
     conn.inflows.waiting.fetch_sub(weight, SeqCst);
-    conn.inflows.eased.notify_waiters();
+    conn.inflows.settle(conn);
 }
 
 fn start(conn: &Arc<Conn>, system: &System, inflow: &Arc<Inflow>, place: Place, first: Waiting, weight: usize) {
@@ -213,10 +252,11 @@ async fn drain(conn: Arc<Conn>, system: System, inflow: Arc<Inflow>, mut place: 
             system.undelivered(parcel.to, &arrival(&conn.origin, inflow.lane, &parcel), error);
         }
     };
+    let mut over = std::pin::pin!(conn.over());
     loop {
         let placed = playhouse_rt::select! {
             placed = &mut place => placed,
-            () = conn.over() => break,
+            () = &mut over => break,
         };
         if let Err(error) = placed {
             dead(&now, &error);
@@ -242,8 +282,55 @@ async fn drain(conn: Arc<Conn>, system: System, inflow: Arc<Inflow>, mut place: 
             }
         }
     }
-    let lost = std::mem::take(&mut lock(&inflow.state).waiting);
+    let lost = lock(&inflow.state).end();
     for waiting in std::iter::once(now).chain(lost) {
-        dead(&waiting, &RemoteError::Gone("the connection ended while it waited for room in the mailbox".into()));
+        dead(&waiting, &ended());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inflow(total: &Arc<Total>) -> Inflow {
+        let to = ActorName::new("any").unwrap();
+        Inflow { to, lane: Lane::Data, waits: AtomicBool::new(false), state: Mutex::default(), total: total.clone() }
+    }
+
+    #[test]
+    fn what_comes_after_the_end_of_the_connection_does_not_wait() {
+        let waiting = || Waiting { message: Bytes::new(), door: Err(RemoteError::UnknownActor) };
+        let mut state = State::default();
+        assert!(state.wait(waiting()).is_ok() && state.wait(waiting()).is_ok());
+        assert_eq!(state.end().len(), 2);
+        assert!(state.wait(waiting()).is_err());
+        assert_eq!(state.end().len(), 0);
+    }
+
+    #[test]
+    fn all_tells_together_are_bounded() {
+        let total = Arc::default();
+        // One long message may follow what fills the bound, and come before it.
+        inflow(&total).came(MESSAGE_MAX + TELL_WEIGHT, false).unwrap();
+        let flows = TELL_TOTAL / TELL_WINDOW;
+        for _ in 0..flows {
+            assert_eq!(inflow(&total).came(TELL_WINDOW, false), Ok(0));
+        }
+        assert!(inflow(&total).came(1, false).is_err());
+    }
+
+    #[test]
+    fn what_is_done_is_counted_until_it_is_granted() {
+        let total: Arc<Total> = Arc::default();
+        let (one, two) = (inflow(&total), inflow(&total));
+        assert_eq!(one.came(TELL_WINDOW / 4 - 1, true), Ok(0));
+        assert_eq!(two.came(1_000, false), Ok(0));
+        let counted = || (total.used.load(SeqCst), total.done.load(SeqCst));
+        assert_eq!(counted(), (TELL_WINDOW / 4 + 999, TELL_WINDOW / 4 - 1));
+        assert_eq!(one.came(1, true), Ok(TELL_WINDOW / 4));
+        assert_eq!(counted(), (1_000, 0));
+        assert_eq!(two.done(&mut lock(&two.state), 1_000), 0);
+        assert_eq!(two.settle(&mut lock(&two.state)), 1_000);
+        assert_eq!(counted(), (0, 0));
     }
 }

@@ -1,7 +1,7 @@
 //! Between connections and actors: packets in, packets out.
 //!
-//! Nothing waits here without a bound. A tell waits for room in a mailbox within the credit that its sender was granted for that actor;
-//! a stream's items wait at its reader within the room that the reader granted; asks, streams and watches are counted.
+//! Nothing waits here without a bound. A tell waits for room in a mailbox within the credit that its sender was granted for that actor,
+//! and that its node has for all of them, so no lane is ever held up; a stream's items wait at its reader within the room that the reader granted; asks, streams and watches are counted.
 
 mod calls;
 mod conn;
@@ -176,18 +176,16 @@ impl Inbox {
         self.conns().into_iter().map(status).collect()
     }
 
-    /// Takes messages until there are no more, or too much waits already: then there are some left.
-    fn receive_some(&self, conn: &Arc<Conn>, lane: Lane, batch: &mut std::vec::IntoIter<Bytes>) {
+    fn receive_all(&self, conn: &Arc<Conn>, lane: Lane, batch: Vec<Bytes>) {
         // Within one batch only: between batches an actor may have ended and another may have its name.
         let mut last = None;
         let _reading = self.system.reading();
-        while flow::needs_credit(lane).is_none() || !conn.inflows.is_crowded() {
-            let Some(message) = batch.next() else { return };
+        for message in batch {
             if let Err(BadPeer(why)) = self.receive(conn, lane, &message, &mut last) {
                 tracing::warn!(peer = %conn.origin.node, why, "the peer breaks the rules");
                 conn.peer.close(why);
                 // Nothing that it says counts any more.
-                batch.by_ref().for_each(drop);
+                return;
             }
         }
     }
@@ -268,22 +266,11 @@ impl Receiver for Inbox {
     }
 
     fn messages<'a>(&'a self, peer: &'a Peer, lane: Lane, batch: Vec<Bytes>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let mut batch = batch.into_iter();
-        let Some(conn) = self.conn(peer, || true) else { return Box::pin(std::future::ready(())) };
-        self.receive_some(&conn, lane, &mut batch);
-        if batch.len() == 0 {
-            return Box::pin(std::future::ready(()));
+        // A lane is always read on: behind what cannot be taken now may lie the answer that lets it be taken.
+        if let Some(conn) = self.conn(peer, || true) {
+            self.receive_all(&conn, lane, batch);
         }
-        // So much waits for mailboxes that this lane is not read on.
-        Box::pin(async move {
-            while batch.len() > 0 {
-                conn.inflows.eased(&conn).await;
-                if conn.is_over() {
-                    return;
-                }
-                self.receive_some(&conn, lane, &mut batch);
-            }
-        })
+        Box::pin(std::future::ready(()))
     }
 }
 

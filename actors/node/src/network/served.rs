@@ -1,18 +1,21 @@
 //! What another node asked of the actors here, watches here or reads from here.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::Duration;
 
 use playhouse_actors::{Arrival, Exit, System};
 use playhouse_net::SendError;
 use playhouse_rt::sync::{Notify, oneshot};
 use playhouse_wire::limits::{STREAM_BYTES, STREAM_ITEMS, TELL_WEIGHT};
+use playhouse_wire::packet::error_text;
 use playhouse_wire::{ActorName, CallId, Lane, Packet, RemoteError};
 
 use super::conn::Conn;
 use super::{BadPeer, Opened, Refused, lock, short};
-use crate::limits::{INBOUND_ASKS, INBOUND_STREAMS, INBOUND_WATCHES};
+use crate::limits::{INBOUND_ASK_BYTES, INBOUND_ASKS, INBOUND_STREAMS, INBOUND_WATCHES};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -35,7 +38,34 @@ pub(crate) struct Served {
 struct State {
     open: BTreeMap<CallId, Entry>,
     counts: [usize; 3],
+    /// Of their requests.
+    bytes: usize,
     over: bool,
+}
+
+impl State {
+    fn open(&mut self, call: CallId, kind: Kind, bytes: usize, room: Option<Arc<Room>>) -> Result<Cancelled, Refused> {
+        if self.over {
+            return Err(Refused::Over);
+        }
+        if self.counts[kind as usize] >= MOST[kind as usize] || (bytes > 0 && self.bytes >= INBOUND_ASK_BYTES) {
+            return Err(Refused::Full);
+        }
+        if self.open.contains_key(&call) {
+            return Err(Refused::Twice);
+        }
+        let (cancel, cancelled) = oneshot::channel();
+        self.open.insert(call, Entry { cancel: Some(cancel), room });
+        self.counts[kind as usize] += 1;
+        self.bytes += bytes;
+        Ok(cancelled)
+    }
+
+    fn close(&mut self, call: CallId, kind: Kind, bytes: usize) {
+        self.open.remove(&call);
+        self.counts[kind as usize] -= 1;
+        self.bytes -= bytes;
+    }
 }
 
 struct Entry {
@@ -49,14 +79,12 @@ struct Place {
     conn: Arc<Conn>,
     call: CallId,
     kind: Kind,
+    bytes: usize,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.conn.served.lock();
-        state.open.remove(&self.call);
-        state.counts[self.kind as usize] -= 1;
-        drop(state);
+        self.conn.served.lock().close(self.call, self.kind, self.bytes);
         self.conn.served.eased.notify_waiters();
     }
 }
@@ -109,33 +137,17 @@ impl Served {
     }
 }
 
-fn open(conn: &Arc<Conn>, call: CallId, kind: Kind, room: Option<Arc<Room>>) -> Result<(Place, Cancelled), Refused> {
-    let mut state = conn.served.lock();
-    if state.over {
-        return Err(Refused::Over);
-    }
-    if state.counts[kind as usize] >= MOST[kind as usize] {
-        return Err(Refused::Full);
-    }
-    if state.open.contains_key(&call) {
-        return Err(Refused::Twice);
-    }
-    let (cancel, cancelled) = oneshot::channel();
-    state.open.insert(call, Entry { cancel: Some(cancel), room });
-    state.counts[kind as usize] += 1;
-    Ok((Place { conn: conn.clone(), call, kind }, cancelled))
-}
-
-/// Opens a call, or refuses it.
+/// Opens a call whose request has so many bytes, or refuses it.
 fn admit(
     conn: &Arc<Conn>,
     call: CallId,
-    kind: Kind,
+    (kind, bytes): (Kind, usize),
     room: Option<Arc<Room>>,
     full: impl FnOnce(),
 ) -> Result<Option<(Place, Cancelled)>, BadPeer> {
-    match open(conn, call, kind, room) {
-        Ok(opened) => Ok(Some(opened)),
+    let opened = conn.served.lock().open(call, kind, bytes, room);
+    match opened {
+        Ok(cancelled) => Ok(Some((Place { conn: conn.clone(), call, kind, bytes }, cancelled))),
         Err(Refused::Over) => Ok(None),
         Err(Refused::Twice) => Err(BadPeer("two open calls had one number")),
         Err(Refused::Full) => {
@@ -149,6 +161,18 @@ fn fail(conn: &Conn, lane: Lane, call: CallId, error: RemoteError) {
     conn.post(lane, &Packet::Failed { call, error });
 }
 
+fn request(arrival: &Arrival<'_>) -> usize {
+    arrival.payload.len() + TELL_WEIGHT
+}
+
+/// Polls what encodes an answer. If that panics, who asked hears it: a reader would wait for ever.
+fn guarded<T>(poll: impl FnOnce() -> Poll<T>, lost: impl FnOnce(RemoteError) -> T) -> Poll<T> {
+    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+        let text = format!("a panic when it was encoded: {}", playhouse_rt::panic_text(&*panic));
+        Poll::Ready(lost(RemoteError::Unsendable(error_text(text))))
+    })
+}
+
 pub(crate) fn ask(
     conn: &Arc<Conn>,
     system: &System,
@@ -159,8 +183,8 @@ pub(crate) fn ask(
 ) -> Result<(), BadPeer> {
     let lane = arrival.lane;
     let full = || fail(conn, lane, call, RemoteError::Full);
-    let Some((place, cancelled)) = admit(conn, call, Kind::Ask, None, full)? else { return Ok(()) };
-    let answer = match system.receive_ask(door, arrival, within) {
+    let Some((place, cancelled)) = admit(conn, call, (Kind::Ask, request(arrival)), None, full)? else { return Ok(()) };
+    let mut answer = match system.receive_ask(door, arrival, within) {
         Ok(answer) => answer,
         Err(error) => {
             fail(conn, lane, call, error);
@@ -170,7 +194,7 @@ pub(crate) fn ask(
     let conn = conn.clone();
     playhouse_rt::spawn(async move {
         let answering = async {
-            let packet = match answer.await {
+            let packet = match std::future::poll_fn(|cx| guarded(|| answer.as_mut().poll(cx), Err)).await {
                 Ok(payload) => Packet::Reply { call, payload: &payload }.encode(),
                 Err(error) => Packet::Failed { call, error }.encode(),
             };
@@ -210,7 +234,7 @@ pub(crate) fn watch(conn: &Arc<Conn>, door: Opened, call: CallId, to: &str, link
     let full = || {
         ended(conn, Exit::NodeLost(format!("{INBOUND_WATCHES} actors of the node are watched from here already: {to} is not")));
     };
-    let Some((place, cancelled)) = admit(conn, call, Kind::Watch, None, full)? else { return Ok(()) };
+    let Some((place, cancelled)) = admit(conn, call, (Kind::Watch, 0), None, full)? else { return Ok(()) };
     let conn = conn.clone();
     playhouse_rt::spawn(async move {
         let end = door.ended();
@@ -283,7 +307,9 @@ pub(crate) fn stream(
     let lane = arrival.lane;
     let room = Arc::new(Room::new(window));
     let full = || fail(conn, lane, call, RemoteError::Full);
-    let Some((place, cancelled)) = admit(conn, call, Kind::Stream, Some(room.clone()), full)? else { return Ok(()) };
+    let Some((place, cancelled)) = admit(conn, call, (Kind::Stream, request(arrival)), Some(room.clone()), full)? else {
+        return Ok(());
+    };
     let mut answers = match system.receive_open(door, arrival, within) {
         Ok(answers) => answers,
         Err(error) => {
@@ -300,22 +326,23 @@ pub(crate) fn stream(
                 if !std::mem::take(&mut first) {
                     room.wait(TELL_WEIGHT).await;
                 }
-                let packet = match std::future::poll_fn(|cx| answers.as_mut().poll_next(cx)).await {
-                    Some(Ok(item)) => {
-                        let weight = item.len() + TELL_WEIGHT;
-                        room.wait(weight).await;
-                        room.take(weight);
-                        Packet::Item { call, payload: &item }.encode()
-                    }
-                    Some(Err(error)) => {
-                        drop(conn.peer.send(lane, Packet::Failed { call, error }.encode().into()).await);
-                        return;
-                    }
-                    None => {
-                        drop(conn.peer.send(lane, Packet::Done { call }.encode().into()).await);
-                        return;
-                    }
-                };
+                let packet =
+                    match std::future::poll_fn(|cx| guarded(|| answers.as_mut().poll_next(cx), |error| Some(Err(error)))).await {
+                        Some(Ok(item)) => {
+                            let weight = item.len() + TELL_WEIGHT;
+                            room.wait(weight).await;
+                            room.take(weight);
+                            Packet::Item { call, payload: &item }.encode()
+                        }
+                        Some(Err(error)) => {
+                            drop(conn.peer.send(lane, Packet::Failed { call, error }.encode().into()).await);
+                            return;
+                        }
+                        None => {
+                            drop(conn.peer.send(lane, Packet::Done { call }.encode().into()).await);
+                            return;
+                        }
+                    };
                 if !send_or_say(&conn, lane, call, packet).await {
                     return;
                 }
@@ -330,4 +357,24 @@ pub(crate) fn stream(
         drop(place);
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_bounded_in_bytes_too() {
+        let mut state = State::default();
+        let mut open = |call, kind, bytes| state.open(CallId(call), kind, bytes, None).map(drop);
+        assert_eq!(open(1, Kind::Ask, INBOUND_ASK_BYTES - 1), Ok(()));
+        assert_eq!(open(1, Kind::Ask, 1), Err(Refused::Twice));
+        assert_eq!(open(2, Kind::Stream, 1_000), Ok(()), "one message more");
+        assert_eq!(open(3, Kind::Ask, 1), Err(Refused::Full));
+        assert_eq!(open(3, Kind::Stream, 1), Err(Refused::Full));
+        assert_eq!(open(3, Kind::Watch, 0), Ok(()), "it holds nothing");
+        state.close(CallId(1), Kind::Ask, INBOUND_ASK_BYTES - 1);
+        assert_eq!(state.open(CallId(4), Kind::Ask, 1, None).map(drop), Ok(()));
+        assert_eq!((state.bytes, state.counts), (1_001, [1, 1, 1]));
+    }
 }

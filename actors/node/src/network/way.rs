@@ -47,9 +47,10 @@ struct Last {
 const SHORT: usize = 2 * 1024;
 
 /// The credit of a message that was not sent.
-fn give_back(sent: &Result<(), RouteError>, flow: Option<&Flow>, weight: usize) {
+fn give_back(sent: &Result<(), RouteError>, conn: &Conn, flow: Option<&Flow>, weight: usize) {
     if let (Err(_), Some(flow)) = (sent, flow) {
         flow.give_back(weight);
+        conn.granted();
     }
 }
 
@@ -150,10 +151,10 @@ impl Route for Way {
                 let (conn, flow) = (conn.clone(), flow.clone());
                 drop(last);
                 let sent = conn.send(lane, &packet);
-                give_back(&sent, flow.as_deref(), weight);
+                give_back(&sent, &conn, flow.as_deref(), weight);
                 return sent;
             };
-            give_back(&sent, flow.as_deref(), weight);
+            give_back(&sent, conn, flow.as_deref(), weight);
             return sent;
         }
     }
@@ -170,6 +171,9 @@ impl Route for Way {
             let Some(conn) = conn else { return };
             // First the lane: who has waited for credit goes on at once, or those behind wait for nothing.
             conn.room(lane).await;
+            if needs_credit(lane).is_some() {
+                conn.credit().await;
+            }
             if let Some(flow) = &flow {
                 flow.ready().await;
             } else if needs_credit(lane).is_some() {
