@@ -4,7 +4,9 @@ mod ca;
 mod cluster;
 mod demo;
 mod node;
+mod serve;
 mod text;
+mod top;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,7 @@ enum Command {
     Demo(demo::Args),
     Node(node::Args),
     Ca(ca::Args),
+    Top(top::Args),
 }
 
 /// Something went wrong that one line can tell.
@@ -46,7 +49,12 @@ impl Trouble {
 
     /// The user, or the system, wants an end.
     pub(crate) fn interrupted(signal: i32) -> Trouble {
-        Trouble { line: "interrupted; everything was stopped and removed".into(), code: 128 + signal as u8 }
+        Trouble { line: "interrupted; everything was stopped and removed".into(), ..Trouble::signalled(signal) }
+    }
+
+    /// The same, where there was nothing to remove.
+    pub(crate) fn signalled(signal: i32) -> Trouble {
+        Trouble { line: "interrupted".into(), code: 128 + signal as u8 }
     }
 }
 
@@ -55,6 +63,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Node(args) => node::run(args),
         Command::Ca(args) => ca::run(args),
+        Command::Top(args) => top::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

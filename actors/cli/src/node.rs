@@ -10,6 +10,7 @@ use playhouse::{Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig, R
 
 use crate::Trouble;
 use crate::ca::authorities;
+use crate::serve::Served;
 use crate::text::{err, sentence};
 
 /// Runs one node of a cluster until SIGTERM or SIGINT.
@@ -44,12 +45,15 @@ pub(crate) struct Args {
     /// Folder for checkpoints, the same for all nodes that offer workers
     #[arg(long, value_name = "DIR")]
     checkpoints: Option<PathBuf>,
+    /// Serve metrics for Prometheus there, at /metrics: without TLS and to everybody who can connect, so keep it to this machine
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Also stop when standard input ends, and then remove this folder
     #[arg(long, value_name = "DIR", hide = true)]
     until_stdin_ends: Option<PathBuf>,
 }
 
-fn peer(text: &str) -> Result<(NodeName, SocketAddr), String> {
+pub(crate) fn peer(text: &str) -> Result<(NodeName, SocketAddr), String> {
     let (name, address) = text.split_once('=').ok_or("it must look like NAME=ADDRESS")?;
     Ok((name.parse().map_err(|e| format!("{e}"))?, address.parse().map_err(|e| format!("{address}: {e}"))?))
 }
@@ -100,10 +104,19 @@ async fn main(args: Args) -> Result<u8, Trouble> {
     let mut stdin_ended = std::pin::pin!(stdin_ended);
     let mut listen = config.listen;
     let mut first = true;
+    let served = Served::default();
+    if let Some(address) = args.metrics {
+        let address = served.listen(address).map_err(|error| Trouble::new(format!("no metrics at {address}: {error}")))?;
+        err(&format!("playhouse: metrics at http://{address}/metrics"));
+    }
     // One for all lives, so that no signal falls between two of them.
     let mut signals = Signals::new().map_err(Trouble::new)?;
     loop {
         let node = Node::start(Host::os(), NodeConfig { listen, ..config.clone() }).await.map_err(not_started)?;
+        if args.metrics.is_some() {
+            node.keep_times(true);
+            served.set(Some(node.clone()));
+        }
         for (peer, address) in &args.peer {
             rt::spawn(say_if_unreachable(node.clone(), peer.clone(), *address));
         }
@@ -123,6 +136,7 @@ async fn main(args: Args) -> Result<u8, Trouble> {
                 why = node.failed() => break Some(why),
             }
         };
+        served.set(None);
         let late = node.stop(STOP_WITHIN).await.late;
         match failed {
             None if late.is_empty() => return Ok(0),

@@ -76,7 +76,9 @@ impl Default for SpawnOptions {
 /// What a system could not do before it stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shutdown {
-    /// Actors that had not ended in time; they still run.
+    /// Actors that had not ended in time and were cut off: what they were doing is undone, and who asked for it was told.
+    pub cut_off: Vec<ActorName>,
+    /// Those of them that not even that ended, for they block their thread; they still run.
     pub late: Vec<ActorName>,
     /// Messages that waited in mailboxes and were not handled. Who asked was told; each is a dead letter.
     pub lost: u64,
@@ -478,6 +480,7 @@ impl System {
         }
         // There is no more time: all that is left at once, and one wait for all.
         let left: Vec<_> = self.directory().alive.values().filter(|life| life.shared().parent.is_none()).cloned().collect();
+        let cut_off = left.iter().map(|life| life.shared().name().clone()).collect();
         for life in &left {
             life.shared().stop(Manner::Now, Exit::NodeStopped);
         }
@@ -490,7 +493,7 @@ impl System {
             }
         }
         self.0.common.doors.set_routes(None);
-        Shutdown { late, lost: self.counters().lost - lost_before }
+        Shutdown { cut_off, late, lost: self.counters().lost - lost_before }
     }
 
     /// The youngest of those that nobody supervises and that were not told to stop yet: children are their supervisor's business.

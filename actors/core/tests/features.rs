@@ -423,6 +423,7 @@ fn a_shutdown_handles_what_waits_and_says_what_was_lost() {
         let put = stuck.ask(Put(1));
         let shutdown = own.stop(Duration::from_millis(5)).await;
         assert_eq!((shutdown.late, shutdown.lost), (vec![], 1));
+        assert_eq!(shutdown.cut_off, [stuck.name().clone()]);
         assert!(hold.await.is_err() && put.await.is_err());
         assert_eq!(letters.next().await.unwrap().message, Letter::Type("Put"));
         drop(system);

@@ -394,8 +394,8 @@ mod tests {
 
     #[test]
     fn kinds_are_bounded() {
-        let mut state = State::default();
-        state.handled = (0..KINDS).map(|n| (format!("K{n}"), 0)).collect();
+        let handled = (0..KINDS).map(|n| (format!("K{n}"), 0)).collect();
+        let mut state = State { handled, ..State::default() };
         let kinds = state.kinds(&[actor("a", "Late", 5), actor("b", "Later", 6)]);
         assert_eq!(kinds.len(), KINDS + 1);
         let other = kinds.iter().find(|kind| kind.kind == OTHER_KINDS).unwrap();

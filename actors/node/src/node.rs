@@ -246,6 +246,11 @@ impl Node {
         self.0.finder.roads.endpoint.connect(peer, address);
     }
 
+    /// Dials a peer no more. A live connection stays.
+    pub fn forget(&self, peer: &NodeName) {
+        self.0.finder.roads.endpoint.forget(peer);
+    }
+
     /// Keeps a connection to a peer, from now on, and waits for the first try to succeed or fail. Cancel-safe.
     ///
     /// # Errors
