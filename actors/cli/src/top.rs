@@ -114,6 +114,9 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(900);
 /// How long the first dials may take before the first look.
 const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
+/// The same, for nodes that were found, with --once.
+const REACH_WITHIN: Duration = Duration::from_millis(500);
+
 /// Nodes that are asked; those found beyond them are not.
 const NODES_MAX: usize = 64;
 
@@ -167,6 +170,8 @@ async fn look(args: &Args, looker: &mut Looker, once: bool) -> Result<u8, Troubl
     looker.begin(&args.peer).await;
     let mut what = Inspect { actors: args.actors.max(1), sort: args.sort.sort(), tree: args.tree };
     if once {
+        looker.round(what).await;
+        looker.reach().await;
         looker.round(what).await;
         rt::sleep(EVERY).await;
         looker.round(what).await;
@@ -227,6 +232,19 @@ impl Looker {
         }
         for dial in dials {
             // Why one failed is said when it is asked.
+            let _ = dial.await;
+        }
+    }
+
+    /// Waits a little for those that were just found.
+    async fn reach(&self) {
+        let found = self.nodes.iter().filter(|(_, seen)| !seen.given && seen.latest.is_none());
+        let dials: Vec<_> = found
+            .filter_map(|(name, seen)| Some((self.node.clone(), name.clone(), seen.address?)))
+            .map(|(node, name, address)| rt::spawn(async move { rt::timeout(REACH_WITHIN, node.dial(name, address)).await }))
+            .collect();
+        for dial in dials {
+            // One that was not reached is not shown.
             let _ = dial.await;
         }
     }

@@ -61,7 +61,8 @@ impl View<'_> {
         let alive = answered().map(|latest| latest.metrics.alive).sum();
         let keys = if height.is_some() { "   (q quits, s sorts, t tree)" } else { "" };
         let of = if answered().count() == self.nodes.len() { String::new() } else { format!(" of {}", self.nodes.len()) };
-        let title = format!("{}{of} nodes, {} actors, most {} first{keys}", answered().count(), number(alive), self.by);
+        let nodes = if self.nodes.len() == 1 { "node" } else { "nodes" };
+        let title = format!("{}{of} {nodes}, {} actors, sorted by {}{keys}", answered().count(), number(alive), self.by);
         let mut lines = vec![Line { text: cut(&title, width), look: Look::Head }, blank()];
         lines.extend(table(width, &NODE, self.nodes.iter().map(|(name, seen)| node_row(name, seen)).collect()));
 
