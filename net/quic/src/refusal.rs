@@ -2,7 +2,7 @@
 
 use playhouse_wire::limits::WIRE_VERSION;
 use playhouse_wire::{FrameError, Incarnation, Lane, NodeName};
-use quinn::{ConnectionError, VarInt};
+use quinn::{ConnectionError, TransportErrorCode, VarInt};
 
 use crate::limits::{DATAGRAM_BURST, DATAGRAM_MAX, HELLO_TIMEOUT, REASON_MAX};
 
@@ -152,8 +152,14 @@ pub(crate) fn why(error: &ConnectionError) -> String {
             let reason = cut(&String::from_utf8_lossy(&close.reason));
             if close.error_code.into_inner() < 16 { reason } else { format!("refused by the peer: {reason}") }
         }
+        // QUIC's own word for an endpoint that takes no connections: one that is about to stop, or only dials.
+        ConnectionError::ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => {
+            "the peer takes no connections: it stops, or only dials out".into()
+        }
         ConnectionError::ConnectionClosed(close) => {
-            cut(&format!("the peer ended the connection ({}): {}", close.error_code, String::from_utf8_lossy(&close.reason)))
+            let reason = String::from_utf8_lossy(&close.reason);
+            let colon = if reason.is_empty() { "" } else { ": " };
+            cut(&format!("the peer ended the connection ({}){colon}{reason}", close.error_code))
         }
         ConnectionError::TimedOut => "no sign of life from the peer".into(),
         ConnectionError::Reset => "the peer does not know this connection; it may have started anew".into(),
