@@ -5,7 +5,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use playhouse::{Node, prometheus};
+use playhouse::{Node, prometheus, rt};
+
+/// The pause after the system has refused to accept: it cannot be waited for.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Requests that are answered at once; further ones wait in the listener's queue.
 const AT_ONCE: usize = 4;
@@ -38,7 +41,7 @@ impl Served {
                         // Whoever asked and went away needs no answer.
                         Ok((stream, _)) => drop(served.answer(stream)),
                         // Out of file descriptors, mostly: it passes.
-                        Err(_) => std::thread::sleep(Duration::from_millis(100)),
+                        Err(_) => rt::pause(ACCEPT_AGAIN),
                     }
                 }
             })?;

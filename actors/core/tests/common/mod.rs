@@ -1,5 +1,4 @@
-//! One body for both worlds. Each test binary uses what it needs of it.
-#![allow(dead_code)]
+//! One body for both worlds.
 
 use playhouse_actors::prelude::*;
 
@@ -24,6 +23,7 @@ pub(crate) fn run<F: Future<Output = ()>>(body: impl Fn(System) -> F) {
     }
 }
 
+#[allow(dead_code, reason = "each test binary compiles this file, and some have nothing to wait for")]
 /// Waits for `what`, which another task brings about.
 pub(crate) async fn until(mut what: impl FnMut() -> bool) {
     while !what() {
