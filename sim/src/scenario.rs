@@ -6,6 +6,7 @@ mod demo;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
+use crate::plan::Plan;
 use crate::verdict::Verdict;
 
 /// What actors of scenarios panic with, when they are to: all other panics are bugs.
@@ -62,7 +63,7 @@ pub struct Outcome {
     pub faults: BTreeMap<&'static str, u64>,
 }
 
-type Run = fn(u64, Bugs) -> Pin<Box<dyn Future<Output = Outcome>>>;
+type Run = fn(Plan, Bugs) -> Pin<Box<dyn Future<Output = Outcome>>>;
 
 /// Something that can be rehearsed.
 pub struct Scenario {
@@ -76,6 +77,8 @@ pub struct Scenario {
     pub faults: &'static [&'static str],
     /// Kinds of ledger lines that every range of seeds should have reached: what the faults are there to provoke.
     pub reaches: &'static [&'static str],
+    /// Draws from a seed all that befalls it.
+    pub draw: fn(u64) -> Plan,
     /// Runs it, within [`playhouse_rt::sim::run`].
     pub run: Run,
 }
@@ -84,11 +87,12 @@ pub struct Scenario {
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "demo",
-        about: "the job of `playhouse demo`; one worker node loses its power and comes back, the other may be cut off for a while",
+        about: "the job of `playhouse demo`; worker nodes lose their power and come back, or are cut off for a while",
         promises: demo::PROMISES,
         faults: &["crash", "loss", "duplication", "reordering"],
         reaches: &["cut", "replan", "restore", "stale", "failed"],
-        run: |seed, bugs| Box::pin(demo::run(seed, bugs.plane, false)),
+        draw: |seed| demo::draw(seed, false),
+        run: |plan, bugs| Box::pin(demo::run(plan, bugs.plane)),
     },
     Scenario {
         name: "amnesia",
@@ -96,7 +100,8 @@ pub const ALL: &[Scenario] = &[
         promises: demo::PROMISES,
         faults: &["crash", "loss", "duplication", "reordering"],
         reaches: &["forgotten"],
-        run: |seed, bugs| Box::pin(demo::run(seed, bugs.plane, true)),
+        draw: |seed| demo::draw(seed, true),
+        run: |plan, bugs| Box::pin(demo::run(plan, bugs.plane)),
     },
     Scenario {
         name: "actors",
@@ -104,7 +109,8 @@ pub const ALL: &[Scenario] = &[
         promises: actors::PROMISES,
         faults: &["crash", "loss", "duplication", "reordering"],
         reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter"],
-        run: |seed, bugs| Box::pin(actors::run(seed, bugs.actors)),
+        draw: actors::draw,
+        run: |plan, bugs| Box::pin(actors::run(plan, bugs.actors)),
     },
 ];
 

@@ -8,33 +8,7 @@ use std::time::Duration;
 use playhouse_rt::Random;
 use playhouse_rt::sim::{Flight, Links};
 
-/// How a network behaves. Drawn from the seed; then every datagram's fate is drawn from a stream of its own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Climate {
-    /// The least time that a datagram takes.
-    pub latency: Duration,
-    /// What may come on top, evenly; datagrams overtake each other by it.
-    pub jitter: Duration,
-    /// How likely a datagram is lost.
-    pub loss: f64,
-    /// How likely it arrives twice.
-    pub duplication: f64,
-    /// How likely it is held back for another ten times the latency, so that many overtake it.
-    pub straggle: f64,
-}
-
-impl Climate {
-    /// A climate between calm and rough.
-    pub fn draw(random: &mut Random) -> Climate {
-        Climate {
-            latency: Duration::from_micros(random.between(200, 10_000)),
-            jitter: Duration::from_micros(random.between(0, 10_000)),
-            loss: random.below(50) as f64 / 1000.0,
-            duplication: random.below(30) as f64 / 1000.0,
-            straggle: random.below(20) as f64 / 1000.0,
-        }
-    }
-}
+use crate::plan::Climate;
 
 /// The network's policy, shared with whoever cuts its links.
 #[derive(Clone)]
@@ -56,35 +30,34 @@ impl Weather {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cuts the way between two hosts, both directions. What is under way does not arrive.
+    /// Cuts the way from one host to another, not back. What is under way does not arrive.
     pub fn cut(&self, a: IpAddr, b: IpAddr) {
-        playhouse_rt::ledger::record("cut", || format!("{a} and {b}"));
-        self.state().cut.extend([(a, b), (b, a)]);
+        playhouse_rt::ledger::record("cut", || format!("{a} to {b}"));
+        self.state().cut.insert((a, b));
     }
 
     /// Mends it.
     pub fn mend(&self, a: IpAddr, b: IpAddr) {
-        playhouse_rt::ledger::record("mend", || format!("{a} and {b}"));
-        let mut state = self.state();
-        state.cut.remove(&(a, b));
-        state.cut.remove(&(b, a));
+        playhouse_rt::ledger::record("mend", || format!("{a} to {b}"));
+        self.state().cut.remove(&(a, b));
     }
 }
 
 impl Links for Weather {
     fn send(&mut self, flight: &Flight) -> Vec<Duration> {
         let state = &mut *self.state();
-        let Climate { latency, jitter, loss, duplication, straggle } = state.climate.clone();
+        let climate = state.climate;
         let random = &mut state.random;
         // Always the same number of draws, so that one datagram's fate does not shift the next one's.
-        let (lost, twice, late) = (random.chance(loss), random.chance(duplication), random.chance(straggle));
-        let delays = [random.below(jitter.as_micros() as u64 + 1), random.below(jitter.as_micros() as u64 + 1)];
+        let mut chance = |ppm: u64| random.below(1_000_000) < ppm;
+        let (lost, twice, late) = (chance(climate.loss_ppm), chance(climate.duplication_ppm), chance(climate.straggle_ppm));
+        let delays = [random.below(climate.jitter_us + 1), random.below(climate.jitter_us + 1)];
         if lost || state.cut.contains(&(flight.from.ip(), flight.to.ip())) {
             return Vec::new();
         }
-        let base = if late { latency * 11 } else { latency };
+        let base = if late { climate.latency_us * 11 } else { climate.latency_us };
         let copies = if twice { 2 } else { 1 };
-        delays[..copies].iter().map(|delay| base + Duration::from_micros(*delay)).collect()
+        delays[..copies].iter().map(|delay| Duration::from_micros(base + delay)).collect()
     }
 
     fn arrives(&mut self, flight: &Flight) -> bool {

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use playhouse_rt::sim::{Life, Network, NetworkStats, Storage};
 use playhouse_rt::{Disk, Host, Random};
 
-use crate::weather::{Climate, Weather};
+use crate::plan::Plan;
+use crate::weather::Weather;
 
 /// A world, made from a seed. Make it within [`playhouse_rt::sim::run`].
 pub struct World {
@@ -26,11 +27,11 @@ struct Place {
 }
 
 impl World {
-    /// A world whose every chance comes from `seed`, with a climate drawn from it.
-    pub fn new(seed: u64) -> World {
-        let climate = Climate::draw(&mut Random::new(seed, "climate"));
-        playhouse_rt::ledger::record("climate", || format!("{climate:?}"));
-        let weather = Weather::new(climate, Random::new(seed, "datagrams"));
+    /// The world that a plan asks for: its climate, and every chance from its dice.
+    pub fn new(plan: &Plan) -> World {
+        let seed = plan.dice;
+        playhouse_rt::ledger::record("climate", || plan.climate.to_string());
+        let weather = Weather::new(plan.climate, Random::new(seed, "datagrams"));
         let network = Network::new(Box::new(weather.clone()));
         World { seed, network, weather, storage: Storage::default(), places: BTreeMap::new(), counts: BTreeMap::new() }
     }
@@ -55,6 +56,11 @@ impl World {
     pub fn ip(&mut self, name: &'static str) -> IpAddr {
         let next = u8::try_from(self.places.len() + 1).expect("a world has at most 255 places");
         self.places.entry(name).or_insert_with(|| Place { ip: Ipv4Addr::new(10, 0, 0, next).into(), life: 0, running: None }).ip
+    }
+
+    /// Whether there is a life at a place.
+    pub fn lives(&self, name: &str) -> bool {
+        self.places.get(name).is_some_and(|place| place.running.is_some())
     }
 
     /// Begins a life at a place.
@@ -94,6 +100,11 @@ impl World {
             self.network.detach(place.ip);
             running.kill().await;
         }
+    }
+
+    /// One more fault of this kind.
+    pub fn count(&mut self, kind: &'static str) {
+        *self.counts.entry(kind).or_default() += 1;
     }
 
     /// What the network did.

@@ -18,9 +18,12 @@ use playhouse::{Authority, Identity, NodeConfig, NodeName};
 use playhouse_actors::Planted;
 
 use self::book::{NodeState, enter};
-use self::plan::{Cast, LOAD, PLACES, Trouble, Troubles};
+pub(super) use self::plan::draw;
+use self::plan::{Cast, OUTAGE, PLACES, Troubles};
 use self::stage::{Script, live};
 use super::Outcome;
+use crate::director::{Cue, Director};
+use crate::plan::Plan;
 use crate::verdict::Verdict;
 use crate::world::World;
 
@@ -59,9 +62,9 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 const PORT: u16 = 4433;
 
-pub(super) async fn run(seed: u64, planted: Planted) -> Outcome {
-    let mut world = World::new(seed);
-    let verdict = match rehearse(&mut world, seed, planted).await {
+pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
+    let mut world = World::new(&plan);
+    let verdict = match rehearse(&mut world, &plan, planted).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
@@ -71,11 +74,9 @@ pub(super) async fn run(seed: u64, planted: Planted) -> Outcome {
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &mut World, seed: u64, planted: Planted) -> Result<(), Verdict> {
-    let cast = Arc::new(Cast::draw(&mut world.random("cast")));
-    let troubles = Troubles::draw(&mut world.random("troubles"));
-    rt::ledger::record("cast", || format!("{cast:?}"));
-    rt::ledger::record("troubles", || format!("{troubles:?}"));
+async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+    let cast = Arc::new(Cast::of(plan));
+    let troubles = Troubles::of(plan);
     book::open(cast.parts.map(|part| part.bound));
 
     let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
@@ -87,7 +88,7 @@ async fn rehearse(world: &mut World, seed: u64, planted: Planted) -> Result<(), 
         let peers = PLACES.iter().zip(addresses).filter(|(name, _)| **name != PLACES[place]);
         config.peers = peers.map(|(name, address)| (NodeName::new(name).expect("a name"), address)).collect();
         let stop = Arc::new(Notify::new());
-        scripts.push(Script { config, place, cast: cast.clone(), seed, planted, stop });
+        scripts.push(Script { config, place, cast: cast.clone(), seed: plan.dice, planted, stop });
     }
     for script in &scripts {
         begin(world, script);
@@ -98,10 +99,26 @@ async fn rehearse(world: &mut World, seed: u64, planted: Planted) -> Result<(), 
     if !troubles.hasty {
         rt::sleep(DIALLED_AFTER).await;
     }
+    let mut director = Director::new(plan, PLACES);
+    let mut rest = std::pin::pin!(rt::sleep(Duration::from_millis(plan.dial("load-ms"))));
     enter(|book| book.load = true);
-    load(world, &scripts, &troubles).await;
+    loop {
+        let cue = rt::select! {
+            cue = director.next(world) => cue,
+            () = rest.as_mut() => break,
+        };
+        match cue {
+            Some(cue) => follow(cue, world, &scripts).await?,
+            None => {
+                rest.as_mut().await;
+                break;
+            }
+        }
+    }
     enter(|book| (book.load, book.calm) = (false, true));
-    end_troubles(world, &scripts, &troubles).await?;
+    while let Some(cue) = director.next(world).await {
+        follow(cue, world, &scripts).await?;
+    }
 
     enter(|book| book.healing = true);
     let well = |open: &Option<String>| open.as_ref().is_some_and(String::is_empty);
@@ -131,55 +148,26 @@ fn begin(world: &mut World, script: &Script) {
     world.start(PLACES[script.place], |host| live(host, script));
 }
 
-/// The load, and what befalls the nodes meanwhile.
-async fn load(world: &mut World, scripts: &[Script], troubles: &Troubles) {
-    let began = rt::now();
-    for (at, trouble) in &troubles.list {
-        rt::sleep((began + *at).saturating_duration_since(rt::now())).await;
-        match *trouble {
-            Trouble::Cut { one, other, lasts } => {
-                let (weather, one, other) = (world.weather().clone(), world.ip(PLACES[one]), world.ip(PLACES[other]));
-                rt::spawn(async move {
-                    weather.cut(one, other);
-                    rt::sleep(lasts).await;
-                    weather.mend(one, other);
-                });
-            }
-            Trouble::Outage { place, part, lasts } => {
-                enter(|book| book.outages.insert((place, part), rt::now() + lasts));
-            }
-            Trouble::Crash { place, .. } => {
-                enter(|book| book.node_at(place).map(|node| book.node_ends(node, NodeState::Crashed)));
-                world.crash(PLACES[place]).await;
-            }
-            Trouble::Stop { place, .. } => scripts[place].stop.notify_one(),
+/// Does what the plan cannot do by itself.
+async fn follow(cue: Cue, world: &mut World, scripts: &[Script]) -> Result<(), Verdict> {
+    let at = |node: &str| PLACES.iter().position(|place| *place == node).unwrap_or_default();
+    match cue {
+        Cue::Crash { node, .. } => {
+            enter(|book| book.node_at(at(node)).map(|node| book.node_ends(node, NodeState::Crashed)));
+            world.crash(node).await;
         }
-    }
-    rt::sleep((began + LOAD).saturating_duration_since(rt::now())).await;
-}
-
-/// Waits for the ends of all troubles, and brings back who comes back.
-async fn end_troubles(world: &mut World, scripts: &[Script], troubles: &Troubles) -> Result<(), Verdict> {
-    let cuts = troubles.list.iter().filter_map(|(_, trouble)| match trouble {
-        Trouble::Cut { lasts, .. } => Some(*lasts),
-        _ => None,
-    });
-    rt::sleep(cuts.max().unwrap_or_default()).await;
-    for (_, trouble) in &troubles.list {
-        let (place, back_after) = match *trouble {
-            Trouble::Crash { place, back_after } => (place, back_after),
-            Trouble::Stop { place, back_after } => {
-                stopped().await?;
-                world.end(PLACES[place]).await;
-                (place, back_after)
-            }
-            _ => continue,
-        };
-        if let Some(wait) = back_after {
-            rt::sleep(wait).await;
-            begin(world, &scripts[place]);
-            let ready = || enter(|book| book.node_at(place).is_some_and(|node| book.nodes[node].ready)) == Some(true);
-            until(READY_WITHIN, ready).await.map_err(|()| Verdict::Stuck(format!("{} does not come back", PLACES[place])))?;
+        Cue::Stop(node) => scripts[at(node)].stop.notify_one(),
+        Cue::Back(node) => {
+            stopped().await?;
+            world.end(node).await;
+            begin(world, &scripts[at(node)]);
+            let ready = || enter(|book| book.node_at(at(node)).is_some_and(|node| book.nodes[node].ready)) == Some(true);
+            until(READY_WITHIN, ready).await.map_err(|()| Verdict::Stuck(format!("{node} does not come back")))?;
+        }
+        Cue::Own { name, numbers, lasts } => {
+            assert_eq!((&*name, numbers.len()), (OUTAGE, 2), "the plan names a fault that this scenario does not know");
+            let place = (numbers[0] as usize, numbers[1] as usize);
+            enter(|book| book.outages.insert(place, rt::now() + lasts));
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! The demo's job, with a worker node that loses its power at a drawn moment and comes back at another. With half of
-//! the seeds the other worker node is also cut off for a while. Or (`amnesia`) with a coordinator that loses its power, and with it all that
-//! it knew: the client learns that its job is forgotten and submits another one.
+//! The demo's job, with worker nodes that lose their power at drawn moments and come back at others, or are cut off for a while. Or
+//! (`amnesia`) with a coordinator that loses its power, and with it all that it knew: the client learns that its job is forgotten and submits
+//! another one.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use playhouse::{
 };
 
 use super::Outcome;
+use crate::director::{Cue, Director};
+use crate::plan::{Draw, Fault, Offer, Plan};
 use crate::verdict::Verdict;
 use crate::world::World;
 
@@ -36,43 +38,45 @@ const WORKERS: u32 = 4;
 const INPUT: &str = "/input";
 const PORT: u16 = 4433;
 
-/// What befalls the cluster.
-#[derive(Debug)]
-struct Plan {
-    victim: &'static str,
-    /// After the submission.
-    crash_at: Duration,
-    back_after: Duration,
-    cut: Option<Cut>,
-}
+/// The worker nodes.
+const NODES: [&str; 2] = ["a", "b"];
 
-/// The other worker node cannot reach the coordinator for a while: what it says arrives late, or when it is counted as lost already.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    node: &'static str,
-    at: Duration,
-    lasts: Duration,
-}
+/// All places that a fault may befall.
+const PLACES: &[&str] = &["head", "a", "b"];
 
-impl Plan {
-    fn draw(random: &mut Random, amnesia: bool) -> Plan {
-        if amnesia {
-            let crash_at = Duration::from_millis(random.between(1, 300));
-            return Plan { victim: "head", crash_at, back_after: Duration::from_millis(random.between(2, 1_500)), cut: None };
-        }
-        let (victim, other) = if random.chance(0.5) { ("a", "b") } else { ("b", "a") };
-        let cut = Cut {
-            node: other,
-            at: Duration::from_millis(random.between(1, 400)),
-            lasts: Duration::from_millis(random.between(200, 6_000)),
-        };
-        Plan {
-            victim,
-            crash_at: Duration::from_millis(random.between(1, 500)),
-            back_after: Duration::from_millis(random.between(2, 5_000)),
-            cut: random.chance(0.5).then_some(cut),
-        }
+/// When the faults begin, after the submission.
+const TROUBLED_MS: u64 = 500;
+
+/// What befalls the cluster. The worker nodes may lose their power, reach nobody for a while, or not be heard by the coordinator: what
+/// they say arrives late, or when they are counted as lost already. With `amnesia` the coordinator loses its power, too.
+pub(super) fn draw(seed: u64, amnesia: bool) -> Plan {
+    let mut draw = Draw::new(seed);
+    draw.dial("files", 8, (150, 300));
+    draw.dial("words", 4, (60, 120));
+    if amnesia {
+        let mut random = draw.random("amnesia");
+        let (at_ms, down_ms) = (random.between(1, 300), Some(random.between(2, 1_500)));
+        draw.fault(at_ms, Fault::Crash { node: "head".into(), down_ms, lose_disk: true });
     }
+    let node = |random: &mut Random| NODES[random.below(2) as usize].to_string();
+    let crash = |random: &mut Random| {
+        let (node, down_ms) = (node(random), Some(random.between(2, 5_000)));
+        Fault::Crash { node, down_ms, lose_disk: random.chance(0.2) }
+    };
+    let cut = |one_way: bool| {
+        move |random: &mut Random| {
+            let (node, ms) = (node(random), random.between(200, 6_000));
+            let (from, to) = if one_way && random.chance(0.5) { ("head".into(), node) } else { (node, "head".into()) };
+            Fault::Cut { from, to, one_way, ms }
+        }
+    };
+    let isolate = |random: &mut Random| Fault::Isolate { node: node(random), ms: random.between(200, 6_000) };
+    let often = if amnesia { 30 } else { 85 };
+    draw.swarm(
+        TROUBLED_MS,
+        &[Offer::new(often, 2, crash), Offer::new(50, 2, cut(false)), Offer::new(25, 2, cut(true)), Offer::new(15, 2, isolate)],
+    );
+    draw.finish()
 }
 
 /// What the client saw.
@@ -85,17 +89,17 @@ struct Seen {
     cluster: ClusterStatus,
 }
 
-pub(super) async fn run(seed: u64, planted: Planted, amnesia: bool) -> Outcome {
-    let mut world = World::new(seed);
-    let verdict = match rehearse(&mut world, planted, amnesia).await {
+pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
+    let mut world = World::new(&plan);
+    let verdict = match rehearse(&mut world, &plan, planted).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &mut World, planted: Planted, amnesia: bool) -> Result<(), Verdict> {
-    write_input(world);
+async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+    write_input(world, plan);
     let disk = Disk::simulated(world.storage(), u64::MAX);
     let manifest = demo::scan(&disk, Path::new(INPUT)).map_err(|error| Verdict::Crashed(error.to_string()))?;
     // Two jobs that differ in everything: the second is submitted when the first is forgotten.
@@ -107,7 +111,7 @@ async fn rehearse(world: &mut World, planted: Planted, amnesia: bool) -> Result<
     let head = SocketAddr::new(world.ip("head"), PORT);
     let config = head_config(&authority, head, planted)?;
     world.start("head", |host| live(host, config));
-    for name in ["a", "b"] {
+    for name in NODES {
         let config = worker_config(&authority, name, world, head)?;
         world.start(name, |host| live(host, config));
     }
@@ -120,26 +124,22 @@ async fn rehearse(world: &mut World, planted: Planted, amnesia: bool) -> Result<
         std::future::pending().await
     });
 
-    let plan = Plan::draw(&mut world.random("plan"), amnesia);
-    rt::ledger::record("plan", || format!("{plan:?}"));
     let _ = rt::timeout(DONE_WITHIN, on_submit).await;
-    if let Some(cut) = plan.cut {
-        let (weather, from) = (world.weather().clone(), world.ip(cut.node));
-        rt::spawn(async move {
-            rt::sleep(cut.at).await;
-            weather.cut(from, head.ip());
-            rt::sleep(cut.lasts).await;
-            weather.mend(from, head.ip());
-        });
+    let mut director = Director::new(plan, PLACES);
+    while let Some(cue) = director.next(world).await {
+        match cue {
+            Cue::Crash { node, .. } => world.crash(node).await,
+            Cue::Back("head") if !world.lives("head") => {
+                let config = head_config(&authority, head, planted)?;
+                world.start("head", |host| live(host, config));
+            }
+            Cue::Back(node) if !world.lives(node) => {
+                let config = worker_config(&authority, node, world, head)?;
+                world.start(node, |host| live(host, config));
+            }
+            _ => {}
+        }
     }
-    rt::sleep(plan.crash_at).await;
-    world.crash(plan.victim).await;
-    rt::sleep(plan.back_after).await;
-    let config = match plan.victim {
-        "head" => head_config(&authority, head, planted)?,
-        victim => worker_config(&authority, victim, world, head)?,
-    };
-    world.start(plan.victim, |host| live(host, config));
 
     let seen = rt::timeout(DONE_WITHIN, on_answer).await;
     let seen = seen.map_err(|_| Verdict::Stuck(format!("the job was not done within {DONE_WITHIN:?} of virtual time")))?;
@@ -294,14 +294,15 @@ fn client_config(authority: &Authority, world: &mut World, head: SocketAddr) -> 
 }
 
 /// Files of drawn words, some of them odd.
-fn write_input(world: &World) {
+fn write_input(world: &World, plan: &Plan) {
     const WORDS: [&str; 12] =
         ["stage", "Actor", "cue", "prompt", "curtain", "Ärger", "42", "scene-two", "exit", "läuft", "東京", "the"];
     const EXTENSIONS: [&str; 4] = ["rs", "md", "txt", "toml"];
-    let mut random = world.random("input");
-    for n in 0..random.between(150, 300) {
+    for n in 0..plan.dial("files") {
+        // A stream for each, so that fewer files leave the others as they are.
+        let mut random = world.random(&format!("input {n}"));
         let mut text = String::new();
-        for _ in 0..random.between(0, 120) {
+        for _ in 0..random.between(0, plan.dial("words")) {
             text.push_str(WORDS[random.below(WORDS.len() as u64) as usize]);
             text.push_str(["\n", " ", ", ", "\t"][random.below(4) as usize]);
         }

@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use playhouse_rt::sim::ledger::Line;
+use playhouse_sim::plan::PlanFile;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
 use crate::one;
+use crate::plans::{self, Case};
 use crate::pool::{self, Request};
+use crate::shrink::{self, Order};
 use crate::table::{Progress, out, print};
 
 /// Wrong arguments.
-const BAD_USAGE: u8 = 4;
+pub(crate) const BAD_USAGE: u8 = 4;
 
 /// Rehearses the whole cluster: the real code over a simulated network, disk, clock and dice.
 #[derive(Debug, Parser)]
@@ -24,8 +28,10 @@ const BAD_USAGE: u8 = 4;
     max_term_width = 100,
     after_help = "Examples:
   cargo sim run demo --seeds 0..50
+  cargo sim run actors --seeds 0..100000 --budget 5m
   cargo sim replay demo --seed 7
   cargo sim twice demo --seed 7
+  cargo sim shrink demo --seed 7 --bug late-watermark
 
 Exit codes: 0 all held, 1 a broken promise, 2 stuck, 3 a crash in the product, 4 wrong arguments."
 )]
@@ -48,6 +54,9 @@ enum Command {
         /// Runs at once; as many as there are cores, if not given
         #[arg(long)]
         jobs: Option<usize>,
+        /// Start no more runs after this time, such as 90s, 5m or 2h
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        budget: Option<Duration>,
         /// Print one JSON object as the last line
         #[arg(long)]
         json: bool,
@@ -55,18 +64,45 @@ enum Command {
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
     },
-    /// Run one seed and print what happened, in order
-    Replay {
+    /// Print the plan that a seed draws: all that befalls its run
+    Plan {
         #[arg(value_parser = scenario)]
         scenario: &'static str,
         #[arg(long)]
         seed: u64,
+    },
+    /// Run every saved plan of a folder: those with a bug must find it, the others hold
+    Plans {
+        #[arg(default_value = "sim/plans")]
+        folder: PathBuf,
+        /// Print one JSON object as the last line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find the smallest plan with which the same promise breaks
+    Shrink {
+        #[command(flatten)]
+        what: What,
+        /// Runs at once; as many as there are cores, if not given
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// End with what there is after this time
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2m")]
+        budget: Duration,
+        /// Where the plan goes
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print one JSON object as the last line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one seed, or a saved plan, and print what happened, in order
+    Replay {
+        #[command(flatten)]
+        what: What,
         /// Print every datagram, timer and task as well
         #[arg(long)]
         all: bool,
-        /// Put a bug in on purpose
-        #[arg(long, value_parser = bug)]
-        bug: Option<&'static str>,
     },
     /// Run a seed in two fresh processes and compare their ledgers
     Twice {
@@ -98,10 +134,64 @@ enum Command {
         #[arg(long)]
         seed: u64,
         #[arg(long)]
+        plan_from_stdin: bool,
+        #[arg(long)]
         ledger: bool,
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
     },
+}
+
+/// What a command is about: a seed of a scenario, or a saved plan.
+#[derive(Debug, clap::Args)]
+struct What {
+    #[arg(value_parser = scenario, required_unless_present = "plan", conflicts_with = "plan")]
+    scenario: Option<&'static str>,
+    #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
+    seed: Option<u64>,
+    /// A saved plan: it names its scenario, and needs no seed
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Put a bug in on purpose
+    #[arg(long, value_parser = bug, conflicts_with = "plan")]
+    bug: Option<&'static str>,
+}
+
+impl What {
+    fn case(&self) -> Result<Case, String> {
+        match (&self.plan, self.scenario.and_then(find), self.seed) {
+            (Some(path), ..) => Case::read(path),
+            (None, Some(scenario), Some(seed)) => Ok(Case::drawn(scenario, seed, self.bug)),
+            _ => unreachable!("the parser asks for both or for a plan"),
+        }
+    }
+}
+
+/// Does `work` with what the command is about, or says why there is no such thing.
+fn with(what: &What, work: impl FnOnce(Case) -> u8) -> u8 {
+    match what.case() {
+        Ok(case) => work(case),
+        Err(error) => {
+            eprintln!("{error}");
+            BAD_USAGE
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err("it must look like 90s, 5m or 2h".into()),
+    };
+    let number: u64 = digits.parse().map_err(|error| format!("{digits:?}: {error}"))?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 
 fn scenario(text: &str) -> Result<&'static str, String> {
@@ -135,14 +225,26 @@ pub(crate) fn main() -> ExitCode {
     let named = |name: &str| find(name).expect("the parser checked it");
     let code = match args.command {
         Command::List => list(),
-        Command::Run { scenario, seeds, jobs, json, bug } => run(named(scenario), seeds, jobs, json, bug),
-        Command::Replay { scenario, seed, all, bug } => replay(named(scenario), seed, all, bug),
+        Command::Run { scenario, seeds, jobs, budget, json, bug } => {
+            run(named(scenario), seeds, jobs.unwrap_or_else(cores), budget, json, bug)
+        }
+        Command::Plan { scenario, seed } => {
+            out(Case::drawn(named(scenario), seed, None).plan().to_string().trim_end());
+            0
+        }
+        Command::Plans { folder, json } => plans::all(&folder, json),
+        Command::Shrink { what, jobs, budget, out, json } => {
+            with(&what, |case| shrink::run(&Order { case, jobs: jobs.unwrap_or_else(cores), budget, file: out, json }))
+        }
+        Command::Replay { what, all } => with(&what, |case| replay(&case, all)),
         Command::Twice { scenario, seed, seeds, json } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
             twice(scenario, seeds, json)
         }
         Command::Planted { seeds, json } => planted(seeds, json),
-        Command::One { scenario, seed, ledger, bug } => in_this_process(named(scenario), seed, bug, ledger),
+        Command::One { scenario, seed, plan_from_stdin, ledger, bug } => {
+            in_this_process(named(scenario), seed, plan_from_stdin, bug, ledger)
+        }
     };
     ExitCode::from(code)
 }
@@ -157,19 +259,33 @@ fn list() -> u8 {
     0
 }
 
-fn in_this_process(scenario: &Scenario, seed: u64, bug: Option<&str>, ledger: bool) -> u8 {
+fn in_this_process(scenario: &Scenario, seed: u64, from_stdin: bool, bug: Option<&str>, ledger: bool) -> u8 {
+    let plan = match from_stdin.then(|| serde_json::from_reader(std::io::stdin())) {
+        None => (scenario.draw)(seed),
+        Some(Ok(plan)) => plan,
+        Some(Err(error)) => {
+            eprintln!("standard input is no plan: {error}");
+            return BAD_USAGE;
+        }
+    };
     let (verdict, report) =
-        if ledger { one::run(scenario, seed, bug, one::to_stdout()) } else { one::run(scenario, seed, bug, |_| {}) };
+        if ledger { one::run(scenario, plan, bug, one::to_stdout()) } else { one::run(scenario, plan, bug, |_| {}) };
     out(&report.to_string());
     verdict.exit_code()
 }
 
-fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, json: bool, bug: Option<&'static str>) -> u8 {
-    let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+fn run(
+    scenario: &'static Scenario,
+    seeds: std::ops::Range<u64>,
+    jobs: usize,
+    budget: Option<Duration>,
+    json: bool,
+    bug: Option<&'static str>,
+) -> u8 {
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
-    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ledger: false });
-    let (mut passed, mut virtual_s, mut events) = (0u64, 0.0, 0u64);
+    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ..Request::default() });
+    let (mut ran, mut passed, mut virtual_s, mut events) = (0u64, 0u64, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
     let mut failures = Vec::new();
@@ -187,13 +303,16 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
             None => passed += 1,
             Some(_) => failures.push(report),
         }
-        true
+        ran += 1;
+        budget.is_none_or(|budget| began.elapsed() < budget)
     });
     drop(progress);
     failures.sort_by_key(|report| report.seed);
     let wall_s = began.elapsed().as_secs_f64();
-    let total = seeds.end - seeds.start;
-    out(&format!("{}: {passed} of {total} seeds held", scenario.name));
+    out(&format!("{}: {passed} of {ran} seeds held", scenario.name));
+    if ran < seeds.end - seeds.start {
+        out(&format!("  the time was up after {ran} of {} seeds", seeds.end - seeds.start));
+    }
     out(&format!(
         "  {virtual_s:.0} virtual seconds in {wall_s:.1} s ({:.0} times real time), {events} events",
         virtual_s / wall_s
@@ -208,7 +327,7 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
     for fault in scenario.faults.iter().filter(|fault| faults.get(**fault).is_none_or(|count| *count == 0)) {
         out(&format!("  no seed of this range exercised: {fault}"));
     }
-    for report in &failures {
+    for report in failures.iter().take(SHOWN_FAILURES) {
         let verdict = &report.value["verdict"];
         let promise = verdict["promise"].as_str().map(|promise| format!(" {promise}:")).unwrap_or_default();
         out(&format!(
@@ -217,8 +336,19 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
             verdict["kind"].as_str().unwrap_or("?"),
             verdict["seen"].as_str().unwrap_or("?")
         ));
+        let case = Case::drawn(scenario, report.seed, bug);
+        let file = PlanFile { verdict: verdict.clone(), ..case.file(case.plan()) };
+        let path = plans::folder().join(format!("{}.json", case.slug()));
+        match plans::write(&path, &file) {
+            Ok(()) => out(&format!("    plan: {}", path.display())),
+            Err(error) => out(&format!("    its plan could not be saved as {}: {error}", path.display())),
+        }
         let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
         out(&format!("    cargo sim replay {} --seed {}{bug}", scenario.name, report.seed));
+        out(&format!("    cargo sim shrink {} --seed {}{bug}", scenario.name, report.seed));
+    }
+    if failures.len() > SHOWN_FAILURES {
+        out(&format!("  and {} more", failures.len() - SHOWN_FAILURES));
     }
     if json {
         let failed: Vec<_> = failures
@@ -231,18 +361,23 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
             .collect();
         out(&format!(
             "{}",
-            json!({ "scenario": scenario.name, "seeds": total, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults, "reached": reached })
+            json!({ "scenario": scenario.name, "seeds": ran, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults, "reached": reached })
         ));
     }
     failures.iter().map(pool::Report::exit_code).max().unwrap_or(0)
 }
 
+/// More failures of one range than this are counted, and not shown: the first ones say enough.
+const SHOWN_FAILURES: usize = 10;
+
 /// Kinds of lines that are left out unless all are wanted: there are thousands of them.
 const FINE: [&str; 4] = ["send", "arrive", "timer", "task"];
 
-fn replay(scenario: &Scenario, seed: u64, all: bool, bug: Option<&str>) -> u8 {
+fn replay(case: &Case, all: bool) -> u8 {
+    let plan = case.plan();
+    out(plan.to_string().trim_end());
     let mut out = std::io::BufWriter::new(std::io::stdout());
-    let (verdict, report) = one::run(scenario, seed, bug, move |line: &Line<'_>| {
+    let (verdict, report) = one::run(case.scenario(), plan, case.bug(), move |line: &Line<'_>| {
         if all || !FINE.contains(&line.kind) || line.detail.starts_with(|c: char| c.is_ascii_digit()) && line.kind == "task" {
             // A closed pipe (`| head`) is no reason to stop the run half-way.
             let _ = writeln!(out, "{line}");
@@ -255,8 +390,8 @@ fn replay(scenario: &Scenario, seed: u64, all: bool, bug: Option<&str>) -> u8 {
     };
     let _ = writeln!(
         std::io::stdout(),
-        "\n{} seed {seed}: {text}\n{} events, ledger {}, {:.1} virtual seconds",
-        scenario.name,
+        "\n{}: {text}\n{} events, ledger {}, {:.1} virtual seconds",
+        case.title(),
         report["events"],
         report["hash"].as_str().unwrap_or("?"),
         report["virtual_s"].as_f64().unwrap_or(0.0)
@@ -268,7 +403,7 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> 
     let mut code = 0;
     let mut last = json!(null);
     for seed in seeds {
-        let requests = (0..2).map(|_| Request { scenario, seed, bug: None, ledger: true });
+        let requests = (0..2).map(|_| Request { scenario, seed, ledger: true, ..Request::default() });
         let mut reports = Vec::new();
         pool::run_all(requests, 2, |report| {
             reports.push(report);
@@ -315,7 +450,7 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
     let mut found = 0;
     for bug in BUGS {
         let (mut tried, mut cpu_s, mut how) = (0u64, 0.0, None);
-        let requests = (0..seeds).map(|seed| Request { scenario: bug.scenario, seed, bug: Some(bug.name), ledger: false });
+        let requests = (0..seeds).map(|seed| Request { scenario: bug.scenario, seed, bug: Some(bug.name), ..Request::default() });
         // One after the other, so that what is counted does not depend on the machine.
         pool::run_all(requests, 1, |report| {
             tried += 1;

@@ -5,7 +5,11 @@ mod command;
 #[cfg(madsim)]
 mod one;
 #[cfg(madsim)]
+mod plans;
+#[cfg(madsim)]
 mod pool;
+#[cfg(madsim)]
+mod shrink;
 #[cfg(madsim)]
 mod table;
 

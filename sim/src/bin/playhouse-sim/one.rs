@@ -8,14 +8,15 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use playhouse_rt::sim::{self, ledger};
+use playhouse_sim::plan::Plan;
 use playhouse_sim::scenario::{BUGS, Bugs, Outcome, Scenario, WANTED};
 use playhouse_sim::verdict::Verdict;
 use serde_json::{Value, json};
 
-/// Runs `scenario` with `seed`; each line of the ledger goes to `sink`. Gives what the parent reads.
+/// Runs `scenario` with `plan`; each line of the ledger goes to `sink`. Gives what the parent reads.
 pub(crate) fn run(
     scenario: &Scenario,
-    seed: u64,
+    plan: Plan,
     bug: Option<&str>,
     mut sink: impl FnMut(&ledger::Line<'_>) + 'static,
 ) -> (Verdict, Value) {
@@ -23,6 +24,7 @@ pub(crate) fn run(
     if let Some(bug) = BUGS.iter().find(|known| Some(known.name) == bug) {
         (bug.plant)(&mut bugs);
     }
+    let dice = plan.dice;
     let panics = remember_panics();
     let began = Instant::now();
     let virtual_time = Rc::new(RefCell::new(std::time::Duration::ZERO));
@@ -33,8 +35,8 @@ pub(crate) fn run(
         sink(line);
     });
     let result = catch_unwind(AssertUnwindSafe(|| {
-        sim::run(seed, async {
-            let outcome = (scenario.run)(seed, bugs).await;
+        sim::run(dice, async {
+            let outcome = (scenario.run)(plan, bugs).await;
             *virtual_time.borrow_mut() = sim::elapsed();
             outcome
         })
@@ -57,7 +59,6 @@ pub(crate) fn run(
     };
     let report = json!({
         "scenario": scenario.name,
-        "seed": seed,
         "verdict": verdict.json(),
         "virtual_s": virtual_time.borrow().as_secs_f64(),
         "wall_s": began.elapsed().as_secs_f64(),

@@ -1,11 +1,12 @@
 //! Runs in processes of their own: one seed is one process.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use playhouse_sim::plan::Plan;
 use serde_json::{Value, json};
 
 /// A run that takes longer is stuck: a task never yields, or virtual time does not pass.
@@ -16,6 +17,8 @@ const WALL_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Request {
     pub(crate) scenario: &'static str,
     pub(crate) seed: u64,
+    /// What befalls the run; drawn from the seed, if not given.
+    pub(crate) plan: Option<Plan>,
     pub(crate) bug: Option<&'static str>,
     /// Also give the ledger's lines.
     pub(crate) ledger: bool,
@@ -82,6 +85,9 @@ pub(crate) fn run(request: &Request) -> Report {
 fn spawn(request: &Request) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("one").arg(request.scenario).arg("--seed").arg(request.seed.to_string());
+    if request.plan.is_some() {
+        command.arg("--plan-from-stdin");
+    }
     if let Some(bug) = request.bug {
         command.arg("--bug").arg(bug);
     }
@@ -90,7 +96,13 @@ fn spawn(request: &Request) -> std::io::Result<Child> {
     }
     // Nothing of the caller's surroundings may reach a history.
     command.env_remove("RUST_LOG").env_remove("MADSIM_TEST_SEED").env_remove("MADSIM_TEST_NUM");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    let stdin = if request.plan.is_some() { Stdio::piped() } else { Stdio::null() };
+    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    if let (Some(plan), Some(mut stdin)) = (&request.plan, child.stdin.take()) {
+        // The child reads all of it before it writes anything.
+        stdin.write_all(&serde_json::to_vec(plan)?)?;
+    }
+    Ok(child)
 }
 
 fn wait(mut child: Child, request: &Request) -> std::io::Result<(Value, String)> {

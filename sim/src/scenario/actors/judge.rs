@@ -8,7 +8,7 @@ use playhouse_actors::Exit;
 use playhouse_actors::supervise::{Intensity, Strategy};
 
 use super::book::{Book, Index, NodeState, Tie, Told, Whom};
-use super::plan::{Cast, NAMES, PLACES, SHORT_CUT, Trouble, Troubles};
+use super::plan::{Cast, NAMES, PLACES, Troubles};
 use super::{ACCOUNT, ANSWERED, INTENSITY, LINKED, NOTICE};
 
 /// When the load is long over and nothing has been stopped yet: who should have heard of an end has.
@@ -79,7 +79,7 @@ fn ties(book: &mut Book, troubles: &Troubles) {
                     // Whichever of them it was tied to: none has ended as it should.
                     Some(node) if up(node) && book.node_at(place) == Some(node) => {
                         !has_ended(book, *cell) && others(node).count() > 0 && others(node).all(|(other, _)| failed(other))
-                            || is_calm(book.nodes[here].place, place, troubles)
+                            || troubles.spare(book.nodes[here].place, place)
                                 && failed(*cell)
                                 && others(node).count() == 1
                                 && others(node).all(|(other, _)| !has_ended(book, other))
@@ -141,7 +141,7 @@ pub(super) fn stopped(book: &mut Book, troubles: &Troubles) {
     for ((node, name, origin), [told, handled]) in &told {
         let letters = book.nodes[*node].letters.get(&(*name, *origin)).copied().unwrap_or_default();
         let place = book.nodes[*node].place;
-        let all_known = origin.is_none_or(|from| lives(book, from) == 1 && is_calm(from, place, troubles));
+        let all_known = origin.is_none_or(|from| lives(book, from) == 1 && troubles.spare(from, place));
         let balanced = if all_known { handled + letters == *told } else { handled + letters <= *told };
         if !balanced {
             let from = origin.map_or("itself", |from| PLACES[from]);
@@ -163,21 +163,9 @@ fn lives(book: &Book, place: usize) -> usize {
     book.nodes.iter().filter(|node| node.place == place).count()
 }
 
-/// Whether nothing befell these two nodes or the link between them that ends a connection.
-fn is_calm(from: usize, to: usize, troubles: &Troubles) -> bool {
-    !troubles.hasty
-        && troubles.list.iter().all(|(_, trouble)| match *trouble {
-            Trouble::Cut { one, other, lasts } => {
-                lasts <= SHORT_CUT || [(one, other), (other, one)].iter().all(|pair| *pair != (from, to))
-            }
-            Trouble::Crash { place, .. } | Trouble::Stop { place, .. } => place != from && place != to,
-            Trouble::Outage { .. } => true,
-        })
-}
-
 /// Nobody hears that a node is lost which was not.
 fn losses(book: &mut Book, troubles: &Troubles) {
-    let false_one = book.losses.iter().find(|(from, to, _, _)| is_calm(*from, *to, troubles)).cloned();
+    let false_one = book.losses.iter().find(|(from, to, _, _)| troubles.spare(*from, *to)).cloned();
     if let Some((from, to, _, why)) = false_one {
         book.breach(NOTICE, |_| format!("on {} it is heard that {} is lost, and it was not: {why}", PLACES[from], PLACES[to]));
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use playhouse::prelude::*;
-use playhouse::rt::Random;
+
+use crate::plan::{Draw, Fault, Offer, Plan};
 
 /// The nodes.
-pub(super) const PLACES: [&str; 3] = ["a", "b", "c"];
+pub(super) const PLACES: &[&str; 3] = &["a", "b", "c"];
 
 /// The actors of each node. The last one has no supervisor.
 pub(super) const NAMES: [&str; 6] = ["stage/p0", "stage/p1", "stage/inner/q0", "stage/inner/q1", "stage/p2", "solo"];
@@ -15,7 +16,14 @@ pub(super) const NAMES: [&str; 6] = ["stage/p0", "stage/p1", "stage/inner/q0", "
 pub(super) const SOLO: usize = 5;
 
 /// How long actors make work for each other.
-pub(super) const LOAD: Duration = Duration::from_millis(1_200);
+const LOAD_MS: u64 = 1_200;
+
+/// The fault that only this scenario knows: a part fails at its next tick, and cannot be built for a while.
+pub(super) const OUTAGE: &str = "outage";
+
+const POLICIES: [Overflow; 4] = [Overflow::Wait, Overflow::Refuse, Overflow::DropOldest, Overflow::DropNewest];
+const STRATEGIES: [Strategy; 4] = [Strategy::OneForOne, Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne];
+const LIFETIMES: [Lifetime; 4] = [Lifetime::Permanent, Lifetime::Permanent, Lifetime::Transient, Lifetime::Temporary];
 
 /// A link that is cut for no longer than this keeps its connection: what was sent arrives.
 pub(super) const SHORT_CUT: Duration = Duration::from_millis(1_000);
@@ -45,87 +53,113 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    pub(super) fn draw(random: &mut Random) -> Cast {
-        let policies = [Overflow::Wait, Overflow::Refuse, Overflow::DropOldest, Overflow::DropNewest];
-        let strategies = [Strategy::OneForOne, Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne];
-        let mut group = |max| {
-            let strategy = strategies[random.below(4) as usize];
-            (strategy, Intensity { max: random.between(2, max) as u32, within: Duration::from_secs(5) })
+    fn draw(draw: &mut Draw) {
+        let mut random = draw.random("cast");
+        for (group, max) in [("top", 8), ("inner", 3)] {
+            draw.set(&format!("{group}.strategy"), 0, random.below(4));
+            draw.set(&format!("{group}.max"), 2, random.between(2, max));
+        }
+        for part in 0..NAMES.len() {
+            draw.set(&format!("part{part}.bound"), 1, random.between(1, 6));
+            draw.set(&format!("part{part}.overflow"), 0, random.below(4));
+            let may_rest = matches!(part, 1 | 3);
+            draw.set(&format!("part{part}.lifetime"), 0, if may_rest { random.below(4) } else { 0 });
+        }
+        draw.set("pause-ms", 10, [10, 25, 60][random.below(3) as usize]);
+        draw.set("heavy", 0, u64::from(random.chance(0.05)));
+        draw.set("links", 0, u64::from(random.chance(0.4)));
+    }
+
+    /// As the plan says.
+    pub(super) fn of(plan: &Plan) -> Cast {
+        let group = |group| {
+            let strategy = STRATEGIES[plan.count(&format!("{group}.strategy"))];
+            let max = u32::try_from(plan.dial(&format!("{group}.max"))).unwrap_or(u32::MAX);
+            (strategy, Intensity { max, within: Duration::from_secs(5) })
         };
-        let (top, inner) = (group(8), group(3));
-        let lifetimes = [Lifetime::Permanent, Lifetime::Permanent, Lifetime::Transient, Lifetime::Temporary];
-        let mut part = |may_rest: bool| Part {
-            bound: random.between(1, 6) as usize,
-            overflow: policies[random.below(4) as usize],
-            lifetime: if may_rest { lifetimes[random.below(4) as usize] } else { Lifetime::Permanent },
+        let part = |part| Part {
+            bound: plan.count(&format!("part{part}.bound")),
+            overflow: POLICIES[plan.count(&format!("part{part}.overflow"))],
+            lifetime: LIFETIMES[plan.count(&format!("part{part}.lifetime"))],
         };
         Cast {
-            parts: [part(false), part(true), part(false), part(true), part(false), part(false)],
-            top,
-            inner,
+            parts: std::array::from_fn(part),
+            top: group("top"),
+            inner: group("inner"),
             backoff: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(100), ..Backoff::default() },
             stop_within: Duration::from_millis(200),
-            pause: Duration::from_millis([10, 25, 60][random.below(3) as usize]),
-            heavy: random.chance(0.05),
-            links: random.chance(0.4),
+            pause: Duration::from_millis(plan.dial("pause-ms")),
+            heavy: plan.dial("heavy") > 0,
+            links: plan.dial("links") > 0,
         }
     }
 }
 
-/// What befalls the nodes, and when: counted from the beginning of the load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    Cut {
-        one: usize,
-        other: usize,
-        lasts: Duration,
-    },
-    Crash {
-        place: usize,
-        back_after: Option<Duration>,
-    },
-    Stop {
-        place: usize,
-        back_after: Option<Duration>,
-    },
-    /// A part fails at its next tick, and cannot be built for a while.
-    Outage {
-        place: usize,
-        part: usize,
-        lasts: Duration,
-    },
+/// All that befalls the nodes, and how large the load is.
+pub(in crate::scenario) fn draw(seed: u64) -> Plan {
+    let mut draw = Draw::new(seed);
+    Cast::draw(&mut draw);
+    draw.set("load-ms", 50, LOAD_MS);
+    let hasty = draw.random("hasty").chance(0.3);
+    draw.set("hasty", 0, u64::from(hasty));
+    let place = |number: u64| PLACES[number as usize % PLACES.len()].to_string();
+    // At most one node goes, so that there is always somebody to speak to; it comes back when all is calm.
+    let mut random = draw.random("who goes");
+    let (node, at_ms) = (place(random.below(3)), random.between(10, 1_100));
+    let down_ms = random.chance(0.8).then(|| LONGEST_CUT_MS + LOAD_MS - at_ms + random.between(2, 3_000));
+    match random.below(4) {
+        0 => draw.fault(at_ms, Fault::Crash { node, down_ms, lose_disk: false }),
+        1 => draw.fault(at_ms, Fault::Stop { node, down_ms }),
+        _ => {}
+    }
+    draw.swarm(
+        1_100,
+        &[
+            Offer::new(67, 2, |random| {
+                let one = random.below(3);
+                let ms = if random.chance(0.5) { random.between(20, 1_000) } else { random.between(1_001, LONGEST_CUT_MS) };
+                Fault::Cut { from: place(one), to: place(one + 1), one_way: random.chance(0.2), ms }
+            }),
+            Offer::new(67, 2, |random| {
+                let numbers = vec![random.below(3), random.below(5)];
+                Fault::Own { name: OUTAGE.into(), numbers, ms: random.between(5, 400) }
+            }),
+        ],
+    );
+    draw.finish()
 }
 
-/// All that befalls them.
+const LONGEST_CUT_MS: u64 = 6_000;
+
+/// What of a plan the promises depend on.
 #[derive(Clone, Debug)]
 pub(super) struct Troubles {
-    pub(super) list: Vec<(Duration, Trouble)>,
+    /// Ways that were cut, and for how long.
+    cuts: Vec<(usize, usize, Duration)>,
+    /// Places that went.
+    gone: Vec<usize>,
     /// The load begins while nodes still dial each other: connections may be replaced by others.
     pub(super) hasty: bool,
 }
 
 impl Troubles {
-    pub(super) fn draw(random: &mut Random) -> Troubles {
-        let mut troubles = Vec::new();
-        let ms = |random: &mut Random, from, to| Duration::from_millis(random.between(from, to));
-        for _ in 0..random.below(3) {
-            let one = random.below(3) as usize;
-            let lasts = if random.chance(0.5) { ms(random, 20, 1_000) } else { ms(random, 1_001, 6_000) };
-            troubles.push((ms(random, 10, 1_100), Trouble::Cut { one, other: (one + 1) % 3, lasts }));
+    pub(super) fn of(plan: &Plan) -> Troubles {
+        let place = |name: &str| PLACES.iter().position(|place| *place == name).unwrap_or_default();
+        let mut troubles = Troubles { cuts: Vec::new(), gone: Vec::new(), hasty: plan.dial("hasty") > 0 };
+        for timed in &plan.faults {
+            match &timed.fault {
+                Fault::Cut { from, to, ms, .. } => troubles.cuts.push((place(from), place(to), Duration::from_millis(*ms))),
+                Fault::Crash { node, .. } | Fault::Stop { node, .. } => troubles.gone.push(place(node)),
+                _ => {}
+            }
         }
-        for _ in 0..random.below(3) {
-            let (place, part, lasts) = (random.below(3) as usize, random.below(5) as usize, ms(random, 5, 400));
-            troubles.push((ms(random, 10, 1_100), Trouble::Outage { place, part, lasts }));
-        }
-        // At most one node goes, so that there is always somebody to speak to.
-        let place = random.below(3) as usize;
-        let back_after = random.chance(0.8).then(|| ms(random, 2, 3_000));
-        match random.below(4) {
-            0 => troubles.push((ms(random, 10, 1_100), Trouble::Crash { place, back_after })),
-            1 => troubles.push((ms(random, 10, 1_100), Trouble::Stop { place, back_after })),
-            _ => {}
-        }
-        troubles.sort_by_key(|(at, _)| *at);
-        Troubles { list: troubles, hasty: random.chance(0.3) }
+        troubles
+    }
+
+    /// Whether nothing befell the connections between two places that could cost a message.
+    pub(super) fn spare(&self, from: usize, to: usize) -> bool {
+        let of_both = |one: usize, other: usize| (one, other) == (from, to) || (other, one) == (from, to);
+        let long: Duration = self.cuts.iter().filter(|(one, other, _)| of_both(*one, *other)).map(|(_, _, lasts)| *lasts).sum();
+        !self.hasty && long <= SHORT_CUT && !self.gone.iter().any(|place| *place == from || *place == to)
     }
 }

@@ -1,0 +1,95 @@
+//! Fault plans: all that befalls a run, as data.
+//!
+//! A seed draws one plan before anything happens. The plan is printed, saved and run again without the draw, so a failure outlives
+//! changes that shift the dice; [`crate::shrink`] takes away from it what a failure does not need.
+
+mod climate;
+mod draw;
+mod fault;
+mod file;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use climate::Climate;
+pub use draw::{Draw, Offer};
+pub(crate) use fault::round;
+pub use fault::{DiskTrouble, Fault};
+pub use file::{Built, FORMAT, FileError, PlanFile};
+
+/// All that befalls a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// What the dice of the run begin with: those of the executor, the datagrams, the application. The plan itself is drawn already.
+    pub dice: u64,
+    /// How the network behaves between its faults.
+    pub climate: Climate,
+    /// How large the run is, by name.
+    pub dials: BTreeMap<String, Dial>,
+    /// The faults, in the order of their beginning.
+    pub faults: Vec<Timed>,
+}
+
+/// A size of the run: a number of files, of nodes, of milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dial {
+    /// The size.
+    pub is: u64,
+    /// The least that makes sense.
+    pub least: u64,
+}
+
+/// A fault and its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timed {
+    /// Virtual milliseconds after the load began.
+    pub at_ms: u64,
+    /// What happens.
+    pub fault: Fault,
+}
+
+impl Plan {
+    /// The size called `name`.
+    ///
+    /// # Panics
+    /// When the plan has none of that name: it is the plan of another scenario, or of an older form of this one.
+    pub fn dial(&self, name: &str) -> u64 {
+        self.dials.get(name).unwrap_or_else(|| panic!("the plan has no size called {name:?}")).is
+    }
+
+    /// The same, as an index or a count.
+    ///
+    /// # Panics
+    /// As [`Plan::dial`].
+    pub fn count(&self, name: &str) -> usize {
+        usize::try_from(self.dial(name)).unwrap_or(usize::MAX)
+    }
+
+    /// How many things go wrong: faults, and ways in which the climate is not calm.
+    pub fn troubles(&self) -> usize {
+        self.faults.len() + self.climate.hazards()
+    }
+
+    /// The last moment, in virtual milliseconds after the load began, at which a fault of the plan is still at work.
+    pub fn last_ms(&self) -> u64 {
+        self.faults.iter().map(|timed| timed.at_ms.saturating_add(timed.fault.lasts_ms().unwrap_or(0))).max().unwrap_or(0)
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.climate)?;
+        let dials: Vec<String> = self.dials.iter().map(|(name, dial)| format!("{name} {}", dial.is)).collect();
+        if !dials.is_empty() {
+            writeln!(f, "sizes: {}", dials.join(", "))?;
+        }
+        for Timed { at_ms, fault } in &self.faults {
+            writeln!(f, "{at_ms:>7} ms  {fault}")?;
+        }
+        Ok(())
+    }
+}

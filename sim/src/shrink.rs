@@ -1,0 +1,241 @@
+//! Takes away from a plan what a failure does not need.
+//!
+//! A change of the plan shifts the dice behind it, so a candidate is tried with a few dice before it is given up. Removal is delta
+//! debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002): halves first, then quarters, down to
+//! single faults; then sizes come down, faults are weakened and moved to rounder times, and all of it again until nothing helps.
+
+use crate::plan::{Dial, Plan, Timed};
+
+/// A way to run many plans and to know whether one of them fails as the first one did.
+pub trait Trial {
+    /// The index of the first of `plans` that breaks the same promise; `None` if none does, or when time is up.
+    fn first_that_fails(&mut self, plans: &[Plan]) -> Option<usize>;
+
+    /// Whether time is up: shrinking ends with what it has.
+    fn is_over(&self) -> bool;
+
+    /// A smaller plan was found.
+    fn found(&mut self, plan: &Plan);
+}
+
+/// Each candidate is tried with so many dice.
+const DICE: u64 = 3;
+
+/// Below this, a size comes down by one, too.
+const SMALL: u64 = 16;
+
+/// Passes over the whole plan: a bound, not an aim. Each pass but the last has made the plan smaller.
+const MAX_PASSES: usize = 50;
+
+/// The smallest plan found that still fails. `plan` itself must fail.
+pub fn shrink(plan: &Plan, trial: &mut impl Trial) -> Plan {
+    let mut best = plan.clone();
+    for _ in 0..MAX_PASSES {
+        let before = best.clone();
+        fewer_faults(&mut best, trial);
+        calmer(&mut best, trial);
+        smaller(&mut best, trial);
+        fewer_faults(&mut best, trial);
+        weaker(&mut best, trial);
+        earlier(&mut best, trial);
+        if best == before || trial.is_over() {
+            break;
+        }
+    }
+    best
+}
+
+/// Puts the first of `candidates` that still fails in `best`'s place.
+fn take(best: &mut Plan, candidates: Vec<Plan>, trial: &mut impl Trial) -> bool {
+    let with_dice: Vec<Plan> = candidates
+        .into_iter()
+        .filter(|candidate| candidate != best)
+        .flat_map(|candidate| (0..DICE).map(move |more| Plan { dice: candidate.dice.wrapping_add(more), ..candidate.clone() }))
+        .collect();
+    if with_dice.is_empty() || trial.is_over() {
+        return false;
+    }
+    let Some(index) = trial.first_that_fails(&with_dice) else { return false };
+    *best = with_dice[index].clone();
+    trial.found(best);
+    true
+}
+
+fn fewer_faults(best: &mut Plan, trial: &mut impl Trial) {
+    let mut size = best.faults.len();
+    while size > 0 {
+        let chunks = best.faults.len().div_ceil(size);
+        let candidates = (0..chunks)
+            .map(|chunk| {
+                let mut plan = best.clone();
+                let end = (chunk * size + size).min(plan.faults.len());
+                plan.faults.drain(chunk * size..end);
+                plan
+            })
+            .collect();
+        if !take(best, candidates, trial) {
+            size /= 2;
+        }
+        size = size.min(best.faults.len());
+    }
+}
+
+fn calmer(best: &mut Plan, trial: &mut impl Trial) {
+    // All at once, if that works; else one after the other.
+    let calm = Plan { climate: best.climate.calm(), ..best.clone() };
+    if !take(best, vec![calm], trial) {
+        let mut part = 0;
+        while let Some(climate) = best.climate.without(part) {
+            take(best, vec![Plan { climate, ..best.clone() }], trial);
+            part += 1;
+        }
+    }
+}
+
+fn smaller(best: &mut Plan, trial: &mut impl Trial) {
+    for name in best.dials.keys().cloned().collect::<Vec<_>>() {
+        // To the least at once; else half-way there, again and again.
+        loop {
+            let Dial { is, least } = best.dials[&name];
+            if is <= least {
+                break;
+            }
+            let part = |of_four: u64| least + (is - least) / 4 * of_four;
+            // The last steps one by one: sizes are small where each of them matters.
+            let sizes = [least, part(1), part(2), part(3), if is < SMALL { is - 1 } else { is }];
+            let mut candidates: Vec<Plan> = Vec::new();
+            for size in sizes {
+                let mut plan = best.clone();
+                plan.dials.insert(name.clone(), Dial { is: size, least });
+                if !candidates.contains(&plan) {
+                    candidates.push(plan);
+                }
+            }
+            if !take(best, candidates, trial) {
+                break;
+            }
+        }
+    }
+}
+
+fn weaker(best: &mut Plan, trial: &mut impl Trial) {
+    for index in 0..best.faults.len() {
+        loop {
+            let forms = best.faults[index].fault.weaker();
+            let candidates = forms.into_iter().map(|fault| with(best, index, |timed| timed.fault = fault.clone())).collect();
+            if !take(best, candidates, trial) {
+                break;
+            }
+        }
+    }
+}
+
+fn earlier(best: &mut Plan, trial: &mut impl Trial) {
+    for index in 0..best.faults.len() {
+        let at_ms = best.faults[index].at_ms;
+        // Rounder, not only earlier: a plan is read by people.
+        let times = [0, crate::plan::round(at_ms / 2), at_ms / 100 * 100, at_ms / 10 * 10];
+        let mut times: Vec<u64> = times.into_iter().filter(|time| *time < at_ms).collect();
+        times.dedup();
+        let candidates = times.into_iter().map(|time| with(best, index, |timed| timed.at_ms = time)).collect();
+        take(best, candidates, trial);
+    }
+    // The order of the list is the order of the times.
+    let mut sorted = best.clone();
+    sorted.faults.sort_by_key(|timed| timed.at_ms);
+    take(best, vec![sorted], trial);
+}
+
+fn with(plan: &Plan, index: usize, change: impl FnOnce(&mut Timed)) -> Plan {
+    let mut plan = plan.clone();
+    change(&mut plan.faults[index]);
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Draw, Fault, Offer};
+
+    /// Fails when a crash of `a` comes before a cut that lasts for at least 70 ms, with 4 files or more.
+    struct Needs {
+        tried: usize,
+        found: usize,
+    }
+
+    impl Needs {
+        fn fails(plan: &Plan) -> bool {
+            let crash = plan.faults.iter().find(|timed| matches!(&timed.fault, Fault::Crash { node, .. } if node == "a"));
+            crash.is_some_and(|crash| {
+                let after = |timed: &&Timed| timed.at_ms >= crash.at_ms;
+                let long = |timed: &Timed| matches!(timed.fault, Fault::Cut { ms, .. } if ms >= 70);
+                plan.faults.iter().filter(after).any(long)
+            }) && plan.dial("files") >= 4
+        }
+    }
+
+    impl Trial for Needs {
+        fn first_that_fails(&mut self, plans: &[Plan]) -> Option<usize> {
+            self.tried += plans.len();
+            plans.iter().position(Needs::fails)
+        }
+        fn is_over(&self) -> bool {
+            false
+        }
+        fn found(&mut self, plan: &Plan) {
+            assert!(Needs::fails(plan));
+            self.found += 1;
+        }
+    }
+
+    fn large(seed: u64) -> Plan {
+        let mut draw = Draw::new(seed);
+        draw.dial("files", 1, (150, 300));
+        let node = |n: u64| ["a", "b"][n as usize].to_string();
+        draw.swarm(
+            500,
+            &[
+                Offer::new(100, 9, |r| Fault::Crash {
+                    node: node(r.below(2)),
+                    down_ms: Some(r.between(1, 900)),
+                    lose_disk: true,
+                }),
+                Offer::new(100, 9, |r| Fault::Cut { from: node(0), to: node(1), one_way: false, ms: r.between(1, 900) }),
+                Offer::new(100, 9, |r| Fault::Pause { node: node(r.below(2)), ms: r.between(1, 900) }),
+            ],
+        );
+        draw.finish()
+    }
+
+    #[test]
+    fn what_remains_is_what_the_failure_needs() {
+        let mut shrunk = 0;
+        for plan in (0..40).map(large).filter(Needs::fails) {
+            let mut trial = Needs { tried: 0, found: 0 };
+            let small = shrink(&plan, &mut trial);
+            assert!(Needs::fails(&small), "{small}");
+            assert_eq!(small.faults.len(), 2, "{small}");
+            assert_eq!((small.climate.hazards(), small.dial("files")), (0, 4), "{small}");
+            assert!(small.faults[1].fault.lasts_ms().is_some_and(|ms| (70..140).contains(&ms)), "{small}");
+            assert!(trial.found > 0 && trial.tried < 2_000, "{} tries", trial.tried);
+            shrunk += 1;
+        }
+        assert!(shrunk > 10, "only {shrunk} plans of 40 fail");
+    }
+
+    #[test]
+    fn a_plan_that_needs_everything_stays_as_it_is() {
+        struct Only(Plan);
+        impl Trial for Only {
+            fn first_that_fails(&mut self, plans: &[Plan]) -> Option<usize> {
+                plans.iter().position(|plan| *plan == self.0)
+            }
+            fn is_over(&self) -> bool {
+                false
+            }
+            fn found(&mut self, _: &Plan) {}
+        }
+        let plan = large(3);
+        assert_eq!(shrink(&plan, &mut Only(plan.clone())), plan);
+    }
+}
