@@ -39,7 +39,7 @@ pub struct Director {
     /// The next one last.
     turns: Vec<Turn>,
     faults: Vec<Fault>,
-    places: &'static [&'static str],
+    places: Vec<&'static str>,
     /// How many faults hold each thing in its state: two cuts of one link end with the later one.
     holds: BTreeMap<String, u32>,
 }
@@ -54,7 +54,7 @@ struct Turn {
 
 impl Director {
     /// The load begins now. `places` are the nodes of the world, by their names.
-    pub fn new(plan: &Plan, places: &'static [&'static str]) -> Director {
+    pub fn new(plan: &Plan, places: &[&'static str]) -> Director {
         let faults: Vec<Fault> = plan.faults.iter().map(|timed| timed.fault.clone()).collect();
         let mut turns = Vec::new();
         for (fault, timed) in plan.faults.iter().enumerate() {
@@ -66,7 +66,7 @@ impl Director {
         }
         turns.sort();
         turns.reverse();
-        Director { began: rt::now(), turns, faults, places, holds: BTreeMap::new() }
+        Director { began: rt::now(), turns, faults, places: places.to_vec(), holds: BTreeMap::new() }
     }
 
     /// The next thing that the scenario has to do; `None` when the plan is done. Cancel-safe: what was carried out is not lost, and what
@@ -114,7 +114,7 @@ impl Director {
             }
             Fault::Isolate { node, .. } => {
                 let node = self.place(node);
-                for other in self.places.iter().filter(|other| **other != node) {
+                for other in self.places.clone().into_iter().filter(|other| *other != node) {
                     self.way(world, node, other, begins);
                     self.way(world, other, node, begins);
                 }

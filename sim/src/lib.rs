@@ -7,13 +7,61 @@
 
 #[cfg(madsim)]
 pub mod director;
+#[cfg(madsim)]
+mod nodes;
 pub mod plan;
+#[cfg(madsim)]
+pub mod rehearse;
 #[cfg(madsim)]
 pub mod scenario;
 pub mod shrink;
+#[cfg(madsim)]
+pub mod test;
 #[cfg(madsim)]
 pub mod verdict;
 #[cfg(madsim)]
 pub mod weather;
 #[cfg(madsim)]
 pub mod world;
+
+#[cfg(madsim)]
+pub use nodes::Gone;
+#[cfg(madsim)]
+pub use world::World;
+
+/// Runs a saved plan of one of our scenarios as a test.
+///
+/// # Panics
+/// When a promise breaks; if the plan puts a bug in: when the promise that it was saved with holds. When `text` is no plan, or for a
+/// scenario or with a bug that does not exist.
+#[cfg(madsim)]
+pub fn pinned(text: &str) {
+    let file = plan::PlanFile::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let wanted = file.bug.is_some().then(|| file.verdict["promise"].clone()).unwrap_or_default();
+    let ended = scenario::run_file(file).unwrap_or_else(|error| panic!("{error}"));
+    let verdict = ended.outcome.verdict.json();
+    assert_eq!(verdict["promise"], wanted, "{verdict}");
+}
+
+/// What tests of an application need, beside its own prelude.
+#[cfg(madsim)]
+pub mod prelude {
+    pub use crate::plan::{DiskTrouble, Fault, Offer, Plan};
+    pub use crate::{Gone, World};
+}
+
+/// What stands here exists only in the simulated world.
+#[cfg(madsim)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __simulated {
+    ($($tokens:tt)*) => { $($tokens)* };
+}
+
+/// What stands here exists only in the simulated world, and this is not it.
+#[cfg(not(madsim))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __simulated {
+    ($($tokens:tt)*) => {};
+}

@@ -6,7 +6,10 @@ mod demo;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use crate::plan::Plan;
+use playhouse_rt::sim::ledger::Line;
+
+use crate::plan::{Plan, PlanFile};
+use crate::rehearse::{Ended, rehearse};
 use crate::verdict::Verdict;
 
 /// What actors of scenarios panic with, when they are to: all other panics are bugs.
@@ -117,4 +120,33 @@ pub const ALL: &[Scenario] = &[
 /// The scenario of that name.
 pub fn find(name: &str) -> Option<&'static Scenario> {
     ALL.iter().find(|scenario| scenario.name == name)
+}
+
+/// Runs a scenario, with a bug if one is named; each line of the ledger goes to `sink`.
+pub fn run(scenario: &Scenario, plan: Plan, bug: Option<&Bug>, sink: impl FnMut(&Line<'_>) + 'static) -> Ended {
+    let mut bugs = Bugs::default();
+    if let Some(bug) = bug {
+        (bug.plant)(&mut bugs);
+    }
+    let mut ended = rehearse(plan.dice, || (scenario.run)(plan, bugs), sink);
+    // A panic that no scenario asked for is a bug of ours, also when an actor's supervision caught it.
+    if let (Verdict::Held, Some(place)) = (&ended.outcome.verdict, ended.panics.first()) {
+        ended.outcome.verdict = Verdict::Crashed(format!("an actor panicked at {place}"));
+    }
+    ended
+}
+
+/// The bug of that name.
+pub fn find_bug(name: &str) -> Option<&'static Bug> {
+    BUGS.iter().find(|bug| bug.name == name)
+}
+
+/// Runs what a file says.
+///
+/// # Errors
+/// When there is no such scenario, or no such bug.
+pub fn run_file(file: PlanFile) -> Result<Ended, String> {
+    let scenario = find(&file.scenario).ok_or_else(|| format!("there is no scenario {:?}", file.scenario))?;
+    let bug = file.bug.map(|name| find_bug(&name).ok_or_else(|| format!("there is no bug {name:?} to put in"))).transpose()?;
+    Ok(run(scenario, file.plan, bug, |_| {}))
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use playhouse_rt::sim::{Life, Network, NetworkStats, Storage};
 use playhouse_rt::{Disk, Host, Random};
 
+use crate::nodes::Nodes;
 use crate::plan::Plan;
 use crate::weather::Weather;
 
@@ -16,7 +18,15 @@ pub struct World {
     weather: Weather,
     storage: Storage,
     places: BTreeMap<&'static str, Place>,
-    counts: BTreeMap<&'static str, u64>,
+    counts: Counts,
+    nodes: Nodes,
+}
+
+/// How often each kind of fault happened.
+type Counts = Arc<Mutex<BTreeMap<&'static str, u64>>>;
+
+fn lock(counts: &Counts) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Place {
@@ -33,7 +43,24 @@ impl World {
         playhouse_rt::ledger::record("climate", || plan.climate.to_string());
         let weather = Weather::new(plan.climate, Random::new(seed, "datagrams"));
         let network = Network::new(Box::new(weather.clone()));
-        World { seed, network, weather, storage: Storage::default(), places: BTreeMap::new(), counts: BTreeMap::new() }
+        World {
+            seed,
+            network,
+            weather,
+            storage: Storage::default(),
+            places: BTreeMap::new(),
+            counts: Counts::default(),
+            nodes: Nodes::default(),
+        }
+    }
+
+    pub(crate) fn nodes(&mut self) -> &mut Nodes {
+        &mut self.nodes
+    }
+
+    /// What every chance of the world comes from.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// A stream of chance of its own.
@@ -78,7 +105,6 @@ impl World {
         place.life = life;
         let host = Host::simulated(&self.network, ip, Disk::simulated(&self.storage, life), self.seed ^ life << 32);
         place.running = Some(Life::start(&format!("{name}#{life}"), main(host)));
-        *self.counts.entry("start").or_default() += 1;
     }
 
     /// Takes the power from a place: no task of it runs again, its sockets are gone, and what it did not make durable is lost, torn or
@@ -90,7 +116,7 @@ impl World {
         self.network.detach(place.ip);
         running.kill().await;
         self.storage.crash(place.life, &mut Random::new(self.seed ^ place.life, "crash"));
-        *self.counts.entry("crash").or_default() += 1;
+        self.count("crash");
     }
 
     /// Ends a life whose work is done, for good or for another one: nothing is lost but its sockets.
@@ -104,7 +130,7 @@ impl World {
 
     /// One more fault of this kind.
     pub fn count(&mut self, kind: &'static str) {
-        *self.counts.entry(kind).or_default() += 1;
+        *lock(&self.counts).entry(kind).or_default() += 1;
     }
 
     /// What the network did.
@@ -114,15 +140,22 @@ impl World {
 
     /// How often each kind of fault happened.
     pub fn faults(&self) -> BTreeMap<&'static str, u64> {
-        let stats = self.network();
-        let mut faults = self.counts.clone();
-        faults.remove("start");
-        faults.extend([
-            ("loss", stats.lost),
-            ("duplication", stats.duplicated),
-            ("reordering", stats.reordered),
-            ("dropped", stats.dropped),
-        ]);
-        faults
+        self.tally()()
+    }
+
+    /// What [`World::faults`] says, also when the world is no more.
+    pub(crate) fn tally(&self) -> impl Fn() -> BTreeMap<&'static str, u64> + use<> {
+        let (counts, network) = (self.counts.clone(), self.network.clone());
+        move || {
+            let stats = network.stats();
+            let mut faults = lock(&counts).clone();
+            faults.extend([
+                ("loss", stats.lost),
+                ("duplication", stats.duplicated),
+                ("reordering", stats.reordered),
+                ("dropped", stats.dropped),
+            ]);
+            faults
+        }
     }
 }

@@ -44,7 +44,7 @@ pub use playhouse_actors::{
     ActorStatus, Ask, AskError, BuildError, Counters, DeadLetter, DeadLetters, Distribution, Exit, Group, GroupFull, Letter,
     Membership, Origin, Shutdown, System, Told, Topic, TreeError,
 };
-pub use playhouse_macros::actor;
+pub use playhouse_macros::{actor, sim};
 pub use playhouse_net::{
     Authority, CertError, Certificate, FileError, FileWarning, Identity, IdentityPem, Loaded, RenewError, Stats, Utc,
 };

@@ -119,7 +119,17 @@ pub(super) const CLOCKS: Check = Check {
         let rule = Rule {
             names: &["Instant::now", "SystemTime::now", "UNIX_EPOCH", "thread::spawn", "thread::sleep", "thread::Builder"],
             // The simulator's command measures real runs and starts their processes.
-            rooms: Rooms::Outside(&["net/rt/", "actors/cli/", "sim/src/bin/", "tests/", "benches/", "fuzz/"]),
+            // Who starts a simulation stands outside of it.
+            rooms: Rooms::Outside(&[
+                "net/rt/",
+                "actors/cli/",
+                "sim/src/bin/",
+                "sim/src/rehearse.rs",
+                "sim/src/test.rs",
+                "tests/",
+                "benches/",
+                "fuzz/",
+            ]),
             instead: "outside net/rt; use playhouse_rt (now, sleep, spawn, Blocking, Locals, Host::wall_clock), so that it is simulated",
         };
         apply(house, &rule, Code::shipped)
@@ -147,7 +157,7 @@ pub(super) const LEFTOVERS: Check = Check {
         };
         let prints = Rule {
             names: &["println!", "eprintln!", "print!", "eprint!"],
-            rooms: Rooms::Outside(&["actors/cli/", "sim/src/bin/", "sim/src/cli", "tests/", "benches/", "fuzz/"]),
+            rooms: Rooms::Outside(&["actors/cli/", "sim/src/bin/", "sim/src/cli", "sim/build.rs", "tests/", "benches/", "fuzz/"]),
             instead: "in a library; return the text, or record it with tracing",
         };
         let mut findings = apply(house, &unfinished, Code::of);

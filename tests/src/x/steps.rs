@@ -118,6 +118,34 @@ pub const STEPS: &[Step] = &[
         command: &["sim", "planted", "--json"],
         judge: planted,
     },
+    Step {
+        name: "plans",
+        about: "each saved plan ends as it did when it was saved",
+        simulated: true,
+        command: &["sim", "plans", "--json"],
+        judge: plans,
+    },
+    Step {
+        name: "outside",
+        about: "an application outside of the workspace rehearses its own actors",
+        simulated: true,
+        command: &[
+            "run",
+            "-q",
+            "-p",
+            "playhouse-sim",
+            "--bin",
+            "cargo-playhouse",
+            "--",
+            "sim",
+            "--manifest-path",
+            "tests/outside/Cargo.toml",
+            "--target-dir",
+            "target/sim",
+            "--json",
+        ],
+        judge: outside,
+    },
     Step { name: "release", about: "the release build", simulated: false, command: &["build", "--release"], judge: nothing },
     Step {
         name: "demo",
@@ -186,6 +214,26 @@ fn seeds(stdout: &str) -> Result<String, String> {
         return Err(format!("{passed} of {seeds} seeds passed"));
     }
     Ok(format!("{seeds} seeds, {:.0} s simulated", value["virtual_s"].as_f64().unwrap_or(0.0)))
+}
+
+fn plans(stdout: &str) -> Result<String, String> {
+    let value = last_line(stdout)?;
+    let (plans, right) = (number(&value, "plans")?, number(&value, "right")?);
+    if plans == 0 || right != plans {
+        Err(format!("{right} of {plans} plans ended as they should"))
+    } else {
+        Ok(format!("{plans} plans"))
+    }
+}
+
+fn outside(stdout: &str) -> Result<String, String> {
+    let value = last_line(stdout)?;
+    let (tests, seeds) = (number(&value, "tests")?, number(&value, "seeds")?);
+    let none = |key: &str| value[key].as_array().is_some_and(Vec::is_empty);
+    if tests < 2 || seeds == 0 || !none("failed") || !none("blind") {
+        return Err(format!("its tests failed, or its canary lives: {value}"));
+    }
+    Ok(format!("{tests} tests, {seeds} runs"))
 }
 
 fn planted(stdout: &str) -> Result<String, String> {
@@ -304,6 +352,14 @@ mod tests {
         assert!(seeds(&lines(json!({ "seeds": 50, "passed": 50, "virtual_s": 812.4 }))).is_ok());
         assert!(seeds(&lines(json!({ "seeds": 50, "passed": 49 }))).is_err());
         assert!(seeds(&lines(json!({ "seeds": 0, "passed": 0 }))).is_err());
+        assert!(plans(&lines(json!({ "plans": 2, "right": 2 }))).is_ok());
+        assert!(
+            plans(&lines(json!({ "plans": 2, "right": 1 }))).is_err()
+                && plans(&lines(json!({ "plans": 0, "right": 0 }))).is_err()
+        );
+        assert!(outside(&lines(json!({ "tests": 2, "seeds": 60, "failed": [], "blind": [] }))).is_ok());
+        assert!(outside(&lines(json!({ "tests": 2, "seeds": 60, "failed": [], "blind": ["canary"] }))).is_err());
+        assert!(outside(&lines(json!({ "tests": 2, "seeds": 60, "failed": [{}], "blind": [] }))).is_err());
         assert!(planted(&lines(json!({ "planted": 20, "found": 19 }))).is_ok());
         assert!(planted(&lines(json!({ "planted": 20, "found": 0 }))).is_err());
         assert!(demo(&lines(json!({ "result_ok": true, "windows_ok": true, "mtls": true }))).is_ok());

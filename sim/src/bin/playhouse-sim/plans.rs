@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use playhouse_sim::plan::{Built, FORMAT, Plan, PlanFile};
-use playhouse_sim::scenario::{BUGS, Scenario, find};
+use playhouse_sim::scenario::{Scenario, find, find_bug};
 use serde_json::{Value, json};
 
 use crate::pool::{self, Request};
@@ -32,7 +32,7 @@ impl Case {
         let bug = match &file.bug {
             None => None,
             Some(name) => {
-                let known = BUGS.iter().map(|bug| bug.name).find(|known| known == name);
+                let known = find_bug(name).map(|bug| bug.name);
                 Some(known.ok_or_else(|| format!("{}: there is no bug {name:?} to put in", path.display()))?)
             }
         };

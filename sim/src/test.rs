@@ -1,0 +1,135 @@
+//! Tests of an application's own actors: what `#[playhouse::sim]` writes calls this.
+//!
+//! `cargo playhouse sim` starts a process for each seed, and says what it wants by variables of the environment. Without it (`cargo test -- --ignored`
+//! in the simulated world) each seed has a thread of its own, which is nearly as good: process-wide entropy is shared then.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use playhouse_rt::sim::ledger::Line;
+use serde_json::json;
+
+use crate::plan::{Climate, Plan, PlanFile};
+use crate::rehearse::{Ended, rehearse};
+use crate::scenario::Outcome;
+use crate::verdict::Verdict;
+use crate::world::World;
+
+/// What `cargo playhouse` and a test's process say to each other.
+pub mod talk {
+    /// Print the test's range of seeds as `playhouse-sim: seeds A..B`, and ` canary` if it is one, and run nothing.
+    pub const ASK: &str = "PLAYHOUSE_SIM_ASK";
+    /// Run this one seed.
+    pub const SEED: &str = "PLAYHOUSE_SIM_SEED";
+    /// Write the report here, as JSON.
+    pub const REPORT: &str = "PLAYHOUSE_SIM_REPORT";
+    /// Write the ledger's lines here.
+    pub const LEDGER: &str = "PLAYHOUSE_SIM_LEDGER";
+    /// The faults are those of this plan, whatever the test would draw.
+    pub const PLAN: &str = "PLAYHOUSE_SIM_PLAN";
+    /// How the answer to [`ASK`] begins.
+    pub const SEEDS: &str = "playhouse-sim: seeds ";
+}
+
+/// What is said of a canary that lives.
+const NO_SEED_FAILED: &str = "no seed failed, though the test makes a mistake on purpose: the simulator does not see it";
+
+type Body = fn(World) -> Pin<Box<dyn Future<Output = ()>>>;
+
+thread_local! {
+    static PLANS: RefCell<Plans> = RefCell::default();
+}
+
+/// The plan that a test was given, and the one that it drew.
+#[derive(Default)]
+struct Plans {
+    given: Option<Plan>,
+    drawn: Option<Plan>,
+}
+
+/// The plan to use instead of drawing one.
+pub(crate) fn given() -> Option<Plan> {
+    PLANS.with_borrow(|plans| plans.given.clone())
+}
+
+/// Notes what was drawn, for the report.
+pub(crate) fn drawn(plan: &Plan) {
+    PLANS.with_borrow_mut(|plans| plans.drawn = Some(plan.clone()));
+}
+
+/// Runs a test as it is wanted: for one seed, or for each of `seeds`. A `canary` must fail for one of them.
+///
+/// # Panics
+/// When a seed fails, with what was seen and how to run it again.
+pub fn run(name: &str, seeds: Range<u64>, canary: bool, body: Body) {
+    let wanted = |variable: &str| std::env::var_os(variable);
+    if wanted(talk::ASK).is_some() {
+        let mut out = std::io::stdout();
+        let _ = writeln!(out, "\n{}{}..{}{}", talk::SEEDS, seeds.start, seeds.end, if canary { " canary" } else { "" });
+        return;
+    }
+    let Some(seed) = wanted(talk::SEED) else {
+        let mut held = true;
+        for seed in seeds {
+            let ended = std::thread::spawn(move || one(seed, None, body, |_| {})).join();
+            let ended = ended.unwrap_or_else(|_| panic!("seed {seed}: the simulation itself panicked"));
+            held &= ended.outcome.verdict == Verdict::Held;
+            if !canary {
+                judge(name, seed, &ended);
+            }
+        }
+        assert!(!(canary && held), "{NO_SEED_FAILED}");
+        return;
+    };
+    let seed = seed.to_str().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| panic!("{} is no number", talk::SEED));
+    let given = wanted(talk::PLAN).map(|path| {
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", PathBuf::from(&path).display()));
+        PlanFile::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", PathBuf::from(&path).display())).plan
+    });
+    let create = |path| File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", PathBuf::from(&path).display()));
+    let mut lines = wanted(talk::LEDGER).map(|path| BufWriter::new(create(path)));
+    let ended = one(seed, given, body, move |line| {
+        if let Some(lines) = &mut lines {
+            let _ = writeln!(lines, "{line}");
+        }
+    });
+    if let Some(path) = wanted(talk::REPORT) {
+        let mut report = ended.json();
+        report["plan"] = json!(PLANS.with_borrow(|plans| plans.drawn.clone().or(plans.given.clone())));
+        let _ = write!(create(path), "{report}");
+    }
+    judge(name, seed, &ended);
+}
+
+fn one(seed: u64, given: Option<Plan>, body: Body, sink: impl FnMut(&Line<'_>) + 'static) -> Ended {
+    let dice = given.as_ref().map_or(seed, |plan| plan.dice);
+    let climate = given.as_ref().map(|plan| plan.climate);
+    PLANS.set(Plans { given, drawn: None });
+    rehearse(
+        dice,
+        || async move {
+            let climate = climate.unwrap_or_else(|| Climate::draw(&mut playhouse_rt::Random::new(dice, "climate")));
+            let world = World::new(&Plan { dice, climate, dials: Default::default(), faults: Vec::new() });
+            let faults = world.tally();
+            body(world).await;
+            Outcome { verdict: Verdict::Held, faults: faults() }
+        },
+        sink,
+    )
+}
+
+fn judge(name: &str, seed: u64, ended: &Ended) {
+    // The hook that remembers panics would swallow this one.
+    let _ = std::panic::take_hook();
+    match &ended.outcome.verdict {
+        Verdict::Held => {}
+        Verdict::Broken { seen, .. } | Verdict::Stuck(seen) | Verdict::Crashed(seen) => {
+            let test = name.rsplit("::").nth(1).unwrap_or(name);
+            panic!("seed {seed}: {seen}\n  cargo playhouse replay {test} --seed {seed}");
+        }
+    }
+}
