@@ -13,6 +13,7 @@ mod options;
 mod remote;
 mod report;
 mod rounds;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,11 @@ pub(crate) struct Bench {
 pub(crate) const BENCHES: &[Bench] = &[
     Bench { name: "actors", about: "tell, ask, spawn and memory, beside actix, ractor and kameo", run: actors::run },
     Bench { name: "remote", about: "tell and ask between two processes over mutual TLS, beside raw quinn", run: remote::run },
+    Bench {
+        name: "sim",
+        about: "how fast virtual time passes, and how many small runs fit into a second of one core",
+        run: sim::run,
+    },
 ];
 
 fn main() -> ExitCode {

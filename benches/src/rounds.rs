@@ -5,6 +5,11 @@
 pub(crate) struct Figures(Vec<f64>);
 
 impl Figures {
+    /// What does not change from round to round.
+    pub(crate) fn constant(figure: f64) -> Figures {
+        Figures(vec![figure])
+    }
+
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);

@@ -2,6 +2,7 @@
 
 mod actors;
 mod demo;
+mod quiet;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -114,6 +115,24 @@ pub const ALL: &[Scenario] = &[
         reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter"],
         draw: actors::draw,
         run: |plan, bugs| Box::pin(actors::run(plan, bugs.actors)),
+    },
+    Scenario {
+        name: "quiet",
+        about: "five nodes with nothing to do for ten minutes",
+        promises: quiet::PROMISES,
+        faults: &["loss", "duplication", "reordering"],
+        reaches: &[],
+        draw: quiet::draw,
+        run: |plan, bugs| Box::pin(quiet::run(plan, bugs.plane)),
+    },
+    Scenario {
+        name: "brief",
+        about: "three nodes with nothing to do for ten seconds",
+        promises: quiet::PROMISES,
+        faults: &["loss", "duplication", "reordering"],
+        reaches: &[],
+        draw: quiet::draw_brief,
+        run: |plan, bugs| Box::pin(quiet::run(plan, bugs.plane)),
     },
 ];
 

@@ -36,7 +36,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
 const WORKERS: u32 = 4;
 const INPUT: &str = "/input";
-const PORT: u16 = 4433;
+pub(super) const PORT: u16 = 4433;
 
 /// The worker nodes.
 const NODES: [&str; 2] = ["a", "b"];
@@ -272,13 +272,18 @@ fn head_name() -> NodeName {
     NodeName::new("head").expect("a name")
 }
 
-fn head_config(authority: &Authority, listen: SocketAddr, planted: Planted) -> Result<NodeConfig, Verdict> {
+pub(super) fn head_config(authority: &Authority, listen: SocketAddr, planted: Planted) -> Result<NodeConfig, Verdict> {
     let mut config = base(authority, "head", listen)?;
     config.coordinate = Some(Coordinate { plane: PlaneConfig { workers: WORKERS, planted, ..PlaneConfig::default() } });
     Ok(config)
 }
 
-fn worker_config(authority: &Authority, name: &'static str, world: &mut World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+pub(super) fn worker_config(
+    authority: &Authority,
+    name: &'static str,
+    world: &mut World,
+    head: SocketAddr,
+) -> Result<NodeConfig, Verdict> {
     let mut config = base(authority, name, SocketAddr::new(world.ip(name), PORT))?;
     config.peers = vec![(head_name(), head)];
     config.capacity = WORKERS;

@@ -16,7 +16,7 @@ usage: cargo x test [--only NAME[,NAME]] [--keep-going] [--verbose] [--json]
     --verbose     show all that the steps print
     --json        one JSON object as the last line
     --list        name the steps and run none
-  bench           figures beside peers: actors or remote
+  bench           figures beside peers: actors, remote or sim
   fuzz            the fuzz targets' bodies over their corpora (without a fuzzer)
 
 examples:
@@ -64,7 +64,7 @@ pub(super) fn parse(arguments: &[String]) -> Result<Command, String> {
         "help" | "-h" | "--help" => Ok(Command::Help),
         "test" => test(rest),
         "bench" => match rest.first().map(String::as_str) {
-            None => Err("bench wants a name: actors or remote".to_string()),
+            None => Err("bench wants a name: actors, remote or sim".to_string()),
             Some(_) => Ok(Command::Bench(rest.to_vec())),
         },
         "fuzz" if rest.is_empty() => Ok(Command::Fuzz),

@@ -285,13 +285,14 @@ fn run(
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
     let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ..Request::default() });
-    let (mut ran, mut passed, mut virtual_s, mut events) = (0u64, 0u64, 0.0, 0u64);
+    let (mut ran, mut passed, mut virtual_s, mut cpu_s, mut events) = (0u64, 0u64, 0.0, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
     let mut failures = Vec::new();
     pool::run_all(requests, jobs, |report| {
         progress.step(report.failure().is_some());
         virtual_s += report.value["virtual_s"].as_f64().unwrap_or(0.0);
+        cpu_s += report.value["cpu_s"].as_f64().unwrap_or(0.0);
         events += report.value["events"].as_u64().unwrap_or(0);
         for (fault, count) in report.value["faults"].as_object().into_iter().flatten() {
             *faults.entry(fault.clone()).or_default() += count.as_u64().unwrap_or(0);
@@ -361,7 +362,7 @@ fn run(
             .collect();
         out(&format!(
             "{}",
-            json!({ "scenario": scenario.name, "seeds": ran, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults, "reached": reached })
+            json!({ "scenario": scenario.name, "seeds": ran, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "cpu_s": cpu_s, "events": events, "faults": faults, "reached": reached })
         ));
     }
     failures.iter().map(pool::Report::exit_code).max().unwrap_or(0)

@@ -1,0 +1,90 @@
+//! A cluster that nothing befalls but the weather: its nodes keep their connections, beat, and have nothing to do. Nobody may be given up
+//! who lives; and since next to nothing happens, it shows how fast virtual time passes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use playhouse::rt::{self, Host};
+use playhouse::{Authority, Node, NodeConfig, Planted};
+
+use super::Outcome;
+use super::demo::{PORT, head_config, worker_config};
+use crate::plan::{Draw, Plan};
+use crate::verdict::Verdict;
+use crate::world::World;
+
+const TRUSTED: &str = "nobody is given up who lives";
+const KNOWN: &str = "at the end everybody knows everybody";
+
+/// What must hold.
+pub(super) const PROMISES: &[&str] = &[TRUSTED, KNOWN];
+
+/// The nodes; the first one coordinates.
+const PLACES: &[&str] = &["head", "a", "b", "c", "d", "e", "f"];
+
+/// Within so much virtual time after the quiet the coordinator must say who is there.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Five nodes for ten minutes.
+pub(super) fn draw(seed: u64) -> Plan {
+    sized(seed, 5, 600)
+}
+
+/// Three nodes for ten seconds: what a test of somebody's own actors may look like.
+pub(super) fn draw_brief(seed: u64) -> Plan {
+    sized(seed, 3, 10)
+}
+
+fn sized(seed: u64, nodes: u64, seconds: u64) -> Plan {
+    let mut draw = Draw::new(seed);
+    draw.set("nodes", 2, nodes);
+    draw.set("seconds", 1, seconds);
+    draw.finish()
+}
+
+pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
+    let mut world = World::new(&plan);
+    let verdict = match rehearse(&mut world, &plan, planted).await {
+        Ok(()) => Verdict::Held,
+        Err(verdict) => verdict,
+    };
+    Outcome { verdict, faults: world.faults() }
+}
+
+async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let head = SocketAddr::new(world.ip("head"), PORT);
+    let workers = &PLACES[1..plan.count("nodes").clamp(2, PLACES.len())];
+    let given_up: Arc<AtomicU64> = Arc::default();
+    let config = head_config(&authority, head, planted)?;
+    let (tell, told) = rt::sync::oneshot::channel();
+    let quiet = Duration::from_secs(plan.dial("seconds"));
+    world.start("head", move |host| async move {
+        let node = begin(host, config).await;
+        rt::sleep(quiet).await;
+        let _ = tell.send(node.client().status().await);
+        std::future::pending::<()>().await;
+    });
+    for name in workers {
+        let config = worker_config(&authority, name, world, head)?;
+        let given_up = given_up.clone();
+        world.start(name, |host| async move {
+            let why = begin(host, config).await.failed().await;
+            rt::ledger::record("failed", || why);
+            given_up.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    let status = rt::timeout(quiet + ANSWERS_WITHIN, told).await.map_err(|_| Verdict::Stuck("there is no answer".into()))?;
+    let status = status.map_err(|_| Verdict::Crashed("the coordinator is gone".into()))?;
+    let status = status.map_err(|error| Verdict::Broken { promise: KNOWN, seen: error.to_string() })?;
+    let lost = given_up.load(Ordering::Relaxed);
+    Verdict::check(TRUSTED, lost == 0, || format!("{lost} nodes were given up"))?;
+    let alive = status.nodes.values().filter(|node| format!("{:?}", node.state) == "Alive").count();
+    Verdict::check(KNOWN, alive == workers.len(), || format!("{:?}", status.nodes))
+}
+
+async fn begin(host: Host, config: NodeConfig) -> Node {
+    Node::start(host, config).await.unwrap_or_else(|error| panic!("a node does not start: {error}"))
+}
