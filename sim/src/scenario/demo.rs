@@ -34,6 +34,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
 const WORKERS: u32 = 4;
 const INPUT: &str = "/input";
+const CHECKPOINTS: &str = "/checkpoints";
 const PORT: u16 = 4433;
 
 /// What befalls the cluster.
@@ -95,6 +96,8 @@ pub(super) async fn run(seed: u64, planted: Planted, amnesia: bool) -> Outcome {
 }
 
 async fn rehearse(world: &mut World, planted: Planted, amnesia: bool) -> Result<(), Verdict> {
+    world.share(Path::new(INPUT));
+    world.share(Path::new(CHECKPOINTS));
     write_input(world);
     let disk = Disk::simulated(world.storage(), u64::MAX);
     let manifest = demo::scan(&disk, Path::new(INPUT)).map_err(|error| Verdict::Crashed(error.to_string()))?;
@@ -283,7 +286,7 @@ fn worker_config(authority: &Authority, name: &'static str, world: &mut World, h
     config.peers = vec![(head_name(), head)];
     config.capacity = WORKERS;
     config.tasks = demo::tasks();
-    config.checkpoints = Some(PathBuf::from("/checkpoints"));
+    config.checkpoints = Some(PathBuf::from(CHECKPOINTS));
     Ok(config)
 }
 
