@@ -14,6 +14,9 @@ use playhouse_rt::{Datagrams, Host, select, sleep};
 use playhouse_sim::weather::{Climate, LINK_QUEUE_BYTES, LinkFault};
 use playhouse_sim::world::World;
 
+/// How often each kind of fault took effect.
+type Counts = BTreeMap<&'static str, u64>;
+
 const PORT: u16 = 700;
 const ALWAYS: u32 = 1_000_000;
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,7 +77,7 @@ async fn through(world: &World, a: &Post, b: &Post) -> (bool, bool) {
 }
 
 /// Runs `body` on a calm network with two posts; gives what was counted and the ledger's lines.
-fn with_posts<F: Future<Output = ()>>(body: impl FnOnce(World, Post, Post) -> F) -> (BTreeMap<&'static str, u64>, Vec<String>) {
+fn with_posts<F: Future<Output = ()>>(body: impl FnOnce(World, Post, Post) -> F) -> (Counts, Vec<String>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let seen = lines.clone();
     ledger::open(move |line| seen.lock().unwrap().push(format!("{} {}", line.kind, line.detail)));
@@ -136,8 +139,8 @@ fn links_are_cut_in_both_directions_in_one_and_to_all() {
     told(&lines, &["cut 10.0.0.2 and all others", "mend 10.0.0.2 and all others", "mend all links"]);
 }
 
-/// What arrives at b of what a sends under `fault`, and how long after; and nothing is left of the fault after its end.
-fn under(fault: LinkFault, sent: &'static [&'static [u8]]) -> (Vec<(Vec<u8>, u64)>, BTreeMap<&'static str, u64>) {
+/// What arrives at b of what a sends under `fault`, and after how many milliseconds; and nothing is left of the fault after its end.
+fn under(fault: LinkFault, sent: &'static [&'static [u8]]) -> (Vec<(Vec<u8>, u64)>, Counts) {
     let got = Arc::new(Mutex::new(Vec::new()));
     let seen = got.clone();
     let (counts, lines) = with_posts(async move |world, a, b| {
