@@ -1,27 +1,30 @@
 //! Carries a plan out, fault by fault.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use playhouse_rt as rt;
+use playhouse_rt::sim::{DiskFault, Flip};
 
-use crate::plan::{Fault, Plan};
+use crate::plan::{DiskTrouble, Fault, Plan};
+use crate::weather::LinkFault;
 use crate::world::World;
 
 /// What the scenario has to do itself: it alone knows how its nodes are started and stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cue {
-    /// Take the power from this node, with [`World::crash`] or [`World::crash_and_lose_disk`]; it comes back with [`Cue::Back`], if it does.
+    /// Take the power from this node, with [`World::crash`]; it comes back with [`Cue::Back`], if it does.
     Crash {
         /// Which node.
-        node: &'static str,
-        /// Its disk goes, too.
+        node: String,
+        /// Its disk goes, too: [`World::lose_disk`].
         lose_disk: bool,
     },
     /// Stop this node in good order.
-    Stop(&'static str),
+    Stop(String),
     /// Start this node again. If it is being stopped, its end is the scenario's to wait for.
-    Back(&'static str),
+    Back(String),
     /// A fault that only the scenario knows begins.
     Own {
         /// Its name...
@@ -39,8 +42,9 @@ pub struct Director {
     /// The next one last.
     turns: Vec<Turn>,
     faults: Vec<Fault>,
-    places: Vec<&'static str>,
-    /// How many faults hold each thing in its state: two cuts of one link end with the later one.
+    /// Bits that flipped, by the number of the fault.
+    flips: BTreeMap<usize, Flip>,
+    /// How many faults hold a node still, or its clock wrong: it ends with the last of them.
     holds: BTreeMap<String, u32>,
 }
 
@@ -53,8 +57,8 @@ struct Turn {
 }
 
 impl Director {
-    /// The load begins now. `places` are the nodes of the world, by their names.
-    pub fn new(plan: &Plan, places: &[&'static str]) -> Director {
+    /// The load begins now.
+    pub fn new(plan: &Plan) -> Director {
         let faults: Vec<Fault> = plan.faults.iter().map(|timed| timed.fault.clone()).collect();
         let mut turns = Vec::new();
         for (fault, timed) in plan.faults.iter().enumerate() {
@@ -66,12 +70,12 @@ impl Director {
         }
         turns.sort();
         turns.reverse();
-        Director { began: rt::now(), turns, faults, places: places.to_vec(), holds: BTreeMap::new() }
+        Director { began: rt::now(), turns, faults, flips: BTreeMap::new(), holds: BTreeMap::new() }
     }
 
     /// The next thing that the scenario has to do; `None` when the plan is done. Cancel-safe: what was carried out is not lost, and what
     /// is due comes next time.
-    pub async fn next(&mut self, world: &mut World) -> Option<Cue> {
+    pub async fn next(&mut self, world: &World) -> Option<Cue> {
         while let Some(turn) = self.turns.last().copied() {
             rt::sleep_until(self.began + turn.at).await;
             self.turns.pop();
@@ -80,56 +84,93 @@ impl Director {
             let on = if nodes.is_empty() { String::new() } else { format!(" on {nodes}") };
             if turn.begins {
                 rt::ledger::record("fault", || format!("begin {number}{on}: {fault}"));
-                if !matches!(fault, Fault::Crash { lose_disk: false, .. }) {
-                    // A crash counts itself, when there is something to crash.
+                if matches!(fault, Fault::Stop { .. } | Fault::Own { .. }) {
+                    // The world counts all others when they take effect.
                     world.count(fault.kind());
                 }
             } else {
                 rt::ledger::record("fault", || format!("end {number}{on}"));
             }
-            if let Some(cue) = self.turn(world, &fault, turn.begins) {
+            if let Some(cue) = self.turn(world, turn.fault, &fault, turn.begins) {
                 return Some(cue);
             }
         }
         None
     }
 
-    fn turn(&mut self, world: &mut World, fault: &Fault, begins: bool) -> Option<Cue> {
+    fn turn(&mut self, world: &World, number: usize, fault: &Fault, begins: bool) -> Option<Cue> {
         match fault {
             Fault::Crash { node, lose_disk, .. } if begins => {
-                return Some(Cue::Crash { node: self.place(node), lose_disk: *lose_disk });
+                return Some(Cue::Crash { node: node.clone(), lose_disk: *lose_disk });
             }
-            Fault::Stop { node, .. } if begins => return Some(Cue::Stop(self.place(node))),
-            Fault::Crash { node, .. } | Fault::Stop { node, .. } => return Some(Cue::Back(self.place(node))),
+            Fault::Stop { node, .. } if begins => return Some(Cue::Stop(node.clone())),
+            Fault::Crash { node, .. } | Fault::Stop { node, .. } => return Some(Cue::Back(node.clone())),
             Fault::Own { name, numbers, ms } if begins => {
                 return Some(Cue::Own { name: name.clone(), numbers: numbers.clone(), lasts: Duration::from_millis(*ms) });
             }
             Fault::Own { .. } => {}
-            Fault::Cut { from, to, one_way, .. } => {
-                let (from, to) = (self.place(from), self.place(to));
-                let ways: &[_] = if *one_way { &[(from, to)] } else { &[(from, to), (to, from)] };
-                for (from, to) in ways {
-                    self.way(world, from, to, begins);
+            Fault::Pause { node, .. } => {
+                if self.hold(format!("pause {node}"), begins) {
+                    if begins {
+                        let _ = world.pause(node);
+                    } else {
+                        world.resume(node);
+                    }
                 }
             }
-            Fault::Isolate { node, .. } => {
-                let node = self.place(node);
-                for other in self.places.clone().into_iter().filter(|other| *other != node) {
-                    self.way(world, node, other, begins);
-                    self.way(world, other, node, begins);
+            Fault::Cut { from, to, one_way: true, .. } if begins => world.cut_one_way(from, to),
+            Fault::Cut { from, to, one_way: true, .. } => world.mend_one_way(from, to),
+            Fault::Cut { from, to, .. } if begins => world.cut(from, to),
+            Fault::Cut { from, to, .. } => world.mend(from, to),
+            Fault::Isolate { node, .. } if begins => world.isolate(node),
+            Fault::Isolate { node, .. } => world.rejoin(node),
+            Fault::Link { from, to, latency_ms, loss_ppm, corruption_ppm, mtu, bandwidth, .. } => {
+                let slower = world.weather().climate().latency_us.saturating_add(latency_ms.saturating_mul(1_000));
+                let parts = [
+                    (*latency_ms > 0, LinkFault::Latency(slower)),
+                    (*loss_ppm > 0, LinkFault::Loss(*loss_ppm)),
+                    (*corruption_ppm > 0, LinkFault::Corruption(*corruption_ppm)),
+                    (*mtu > 0, LinkFault::Mtu(*mtu)),
+                    (*bandwidth > 0, LinkFault::Bandwidth(*bandwidth)),
+                ];
+                for (_, part) in parts.into_iter().filter(|(exists, _)| *exists) {
+                    if begins { world.begin_link(from, to, part) } else { world.end_link(from, to, part) }
                 }
             }
-            _ => {}
+            Fault::Move { node } => {
+                world.readdress(node);
+            }
+            Fault::Clock { node, jump_ms, drift_ppm, .. } => {
+                let held = self.hold(format!("clock {node}"), begins);
+                if begins {
+                    world.jump_clock(node, jump_ms.saturating_mul(1_000));
+                    world.drift_clock(node, *drift_ppm);
+                } else if held {
+                    world.restore_clock(node);
+                }
+            }
+            Fault::Disk { node, trouble: DiskTrouble::BitRot, .. } => {
+                if begins {
+                    self.flips.extend(world.rot(node, Path::new("/")).map(|flip| (number, flip)));
+                } else if let Some(flip) = self.flips.remove(&number) {
+                    world.flip(node, &flip);
+                }
+            }
+            Fault::Disk { node, trouble, hard, .. } => {
+                let ppm = u32::try_from(*hard).unwrap_or(u32::MAX);
+                let fault = match trouble {
+                    DiskTrouble::LostSync => DiskFault::LostSync { ppm },
+                    DiskTrouble::ReadError => DiskFault::ReadError { ppm },
+                    DiskTrouble::WriteError => DiskFault::WriteError { ppm },
+                    DiskTrouble::Full => DiskFault::Full { room: *hard },
+                    DiskTrouble::Slow | DiskTrouble::BitRot => DiskFault::Slow { micros: *hard },
+                };
+                let all = Path::new("/");
+                if begins { world.begin_disk(node, all, fault) } else { world.end_disk(node, all, fault) }
+            }
+            Fault::SlowPolls { .. } => {}
         }
         None
-    }
-
-    /// Cuts a way or mends it, if no other fault holds it cut.
-    fn way(&mut self, world: &mut World, from: &'static str, to: &'static str, begins: bool) {
-        if self.hold(format!("way {from} {to}"), begins) {
-            let (from, to) = (world.ip(from), world.ip(to));
-            if begins { world.weather().cut(from, to) } else { world.weather().mend(from, to) }
-        }
     }
 
     /// Counts who holds `what`: true when it begins, or ends, to be held at all.
@@ -142,10 +183,5 @@ impl Director {
             *held -= 1;
             *held == 0
         }
-    }
-
-    fn place(&self, name: &str) -> &'static str {
-        let place = self.places.iter().find(|place| **place == name);
-        place.unwrap_or_else(|| panic!("the plan names a node that is none of this scenario: {name:?}"))
     }
 }

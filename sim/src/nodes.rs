@@ -20,17 +20,14 @@ const PORT: u16 = 4433;
 /// Certificates are good for so long.
 const VALID: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// A node that is stopped in good order has this long for it.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
-
 type App = Arc<dyn Fn(Node) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// The nodes that were declared.
 #[derive(Default)]
 pub(crate) struct Nodes {
     authority: Option<Authority>,
-    configs: BTreeMap<&'static str, NodeConfig>,
-    apps: BTreeMap<&'static str, App>,
+    configs: BTreeMap<String, NodeConfig>,
+    apps: BTreeMap<String, App>,
 }
 
 /// The node went away before its work was done.
@@ -44,7 +41,7 @@ impl World {
     ///
     /// # Panics
     /// When there is a cluster already, or a name is none ([`NodeName`]).
-    pub fn cluster<const N: usize>(&mut self, names: [&'static str; N]) {
+    pub fn cluster<const N: usize>(&self, names: [&str; N]) {
         assert!(self.nodes().configs.is_empty(), "a world has one cluster");
         let authority = Authority::new("sim", rt::sim::wall_clock()).expect("an authority can be made");
         let named = |name: &str| NodeName::new(name).unwrap_or_else(|error| panic!("{name:?} is no name for a node: {error}"));
@@ -56,18 +53,22 @@ impl World {
             config.threads = 1;
             let others = names.into_iter().zip(addresses).filter(|(other, _)| *other != name);
             config.peers = others.map(|(other, address)| (named(other), address)).collect();
-            self.nodes().configs.insert(name, config);
+            self.nodes().configs.insert(name.into(), config);
         }
         self.nodes().authority = Some(authority);
     }
 
-    /// How a node of the cluster is configured, to be changed before it starts.
+    /// Changes how a node of the cluster is configured, before it starts.
     ///
     /// # Panics
     /// When the cluster has no such node.
-    pub fn config(&mut self, name: &'static str) -> &mut NodeConfig {
-        let known = self.nodes().configs.get_mut(name);
-        known.unwrap_or_else(|| panic!("declare {name:?} first: world.cluster([{name:?}, …])"))
+    pub fn configure(&self, name: &str, change: impl FnOnce(&mut NodeConfig)) {
+        let mut nodes = self.nodes();
+        change(nodes.configs.get_mut(name).unwrap_or_else(|| panic!("{}", unknown(name))));
+    }
+
+    fn config(&self, name: &str) -> NodeConfig {
+        self.nodes().configs.get(name).cloned().unwrap_or_else(|| panic!("{}", unknown(name)))
     }
 
     /// Starts a node that runs `app`, now and each time that it comes back after a crash. The node lives until it is taken away, also when
@@ -75,12 +76,12 @@ impl World {
     ///
     /// # Panics
     /// When the cluster has no such node, or it runs already. Within the simulation, when the node does not start.
-    pub fn node<F, A>(&mut self, name: &'static str, app: A)
+    pub fn node<F, A>(&self, name: &str, app: A)
     where
         A: Fn(Node) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        self.nodes().apps.insert(name, Arc::new(move |node| Box::pin(app(node))));
+        self.nodes().apps.insert(name.into(), Arc::new(move |node| Box::pin(app(node))));
         self.back(name);
     }
 
@@ -88,8 +89,8 @@ impl World {
     ///
     /// # Panics
     /// When there was none of that name, or it runs.
-    pub fn back(&mut self, name: &'static str) {
-        let config = self.config(name).clone();
+    pub fn back(&self, name: &str) {
+        let config = self.config(name);
         let app = self.nodes().apps.get(name).cloned().unwrap_or_else(|| panic!("nothing was started at {name:?}"));
         self.start(name, move |host| async move {
             let node = begin(host, config).await;
@@ -106,25 +107,26 @@ impl World {
     ///
     /// # Panics
     /// As [`World::node`].
-    pub fn run<T, F, W>(&mut self, name: &'static str, work: W) -> impl Future<Output = Result<T, Gone>> + use<T, F, W>
+    pub fn run<T, F, W>(&self, name: &str, work: W) -> impl Future<Output = Result<T, Gone>> + use<T, F, W>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
         W: FnOnce(Node) -> F + Send + 'static,
     {
-        let config = self.config(name).clone();
+        let config = self.config(name);
         let (tell, told) = oneshot::channel();
         self.start(name, move |host| async move {
             let node = begin(host, config).await;
             let _ = tell.send(work(node.clone()).await);
             std::future::pending::<()>().await;
         });
-        async move { told.await.map_err(|_| Gone(name.into())) }
+        let name = name.to_string();
+        async move { told.await.map_err(|_| Gone(name)) }
     }
 
     /// Draws faults from the world's seed, within the first `within_ms` virtual milliseconds from when they are [played](World::play). When a
     /// saved plan is run, or one is shrunk, it gives that one's instead.
-    pub fn draw(&mut self, within_ms: u64, offers: &[Offer<'_>]) -> Plan {
+    pub fn draw(&self, within_ms: u64, offers: &[Offer<'_>]) -> Plan {
         if let Some(plan) = crate::test::given() {
             return plan;
         }
@@ -138,19 +140,19 @@ impl World {
     /// Carries a plan out, to its end: nodes that lose their power come back with what [`World::node`] started there.
     ///
     /// # Panics
-    /// When the plan names a node that is none of the cluster, or a fault that only another scenario knows.
-    pub async fn play(&mut self, plan: &Plan) {
-        let places: Vec<&'static str> = self.nodes().configs.keys().copied().collect();
-        let mut director = Director::new(plan, &places);
+    /// When the plan has a fault that only another scenario knows.
+    pub async fn play(&self, plan: &Plan) {
+        let mut director = Director::new(plan);
         while let Some(cue) = director.next(self).await {
             match cue {
-                Cue::Crash { node, .. } => self.crash(node).await,
-                // Its process is ended; what its actors had to do is left, as after a signal that nobody handles.
-                Cue::Stop(node) => {
-                    rt::sleep(STOP_WITHIN.min(Duration::from_millis(1))).await;
-                    self.end(node).await;
+                Cue::Crash { node, lose_disk } => {
+                    if self.crash(&node).await && lose_disk {
+                        self.lose_disk(&node);
+                    }
                 }
-                Cue::Back(node) if !self.lives(node) && self.nodes().apps.contains_key(node) => self.back(node),
+                // What its actors had to do is left, as after a signal that nobody handles.
+                Cue::Stop(node) => self.end(&node).await,
+                Cue::Back(node) if !self.is_up(&node) && self.nodes().apps.contains_key(&node) => self.back(&node),
                 Cue::Back(_) => {}
                 Cue::Own { name, .. } => panic!("the plan has a fault that this test does not know: {name:?}"),
             }
@@ -160,4 +162,8 @@ impl World {
 
 async fn begin(host: Host, config: NodeConfig) -> Node {
     Node::start(host, config).await.unwrap_or_else(|error| panic!("a node does not start: {error}"))
+}
+
+fn unknown(name: &str) -> String {
+    format!("the cluster has no node {name:?}; declare it: world.cluster([{name:?}, …])")
 }

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use playhouse_rt::sim::ledger::Line;
 use serde_json::json;
 
-use crate::plan::{Climate, Plan, PlanFile};
+use crate::plan::{Plan, PlanFile};
 use crate::rehearse::{Ended, rehearse};
 use crate::scenario::Outcome;
 use crate::verdict::Verdict;
@@ -112,11 +112,9 @@ fn one(seed: u64, given: Option<Plan>, body: Body, sink: impl FnMut(&Line<'_>) +
     rehearse(
         dice,
         || async move {
-            let climate = climate.unwrap_or_else(|| Climate::draw(&mut playhouse_rt::Random::new(dice, "climate")));
-            let world = World::new(&Plan { dice, climate, dials: Default::default(), faults: Vec::new() });
-            let faults = world.tally();
-            body(world).await;
-            Outcome { verdict: Verdict::Held, faults: faults() }
+            let world = climate.map_or_else(|| World::new(dice), |climate| World::with_climate(dice, climate));
+            body(world.clone()).await;
+            Outcome { verdict: Verdict::Held, faults: world.faults() }
         },
         sink,
     )

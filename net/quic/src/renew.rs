@@ -71,7 +71,7 @@ impl Credentials {
         if let Some(since) = expired(host, &identity) {
             return Err(BindError::Expired { node: identity.node().clone(), since });
         }
-        let (server, client) = tls::configs(&identity, idle).map_err(BindError::Config)?;
+        let (server, client) = tls::configs(host, &identity, idle).map_err(BindError::Config)?;
         let said = warn_of_own(host, &identity);
         let now = Mutex::new(Now { identity, client, server: server.clone(), said });
         Ok((Credentials { idle, now }, server))
@@ -91,7 +91,7 @@ impl Credentials {
         if let Some(since) = expired(host, &identity) {
             return Err(RenewError::Expired { node: identity.node().clone(), since });
         }
-        let (server, client) = tls::configs(&identity, self.idle).map_err(RenewError::Unusable)?;
+        let (server, client) = tls::configs(host, &identity, self.idle).map_err(RenewError::Unusable)?;
         // All but the certificates stays, above all the secret in address tokens: a dialler that was asked to prove its address
         // before this comes back after it.
         now.server.crypto = server.crypto;

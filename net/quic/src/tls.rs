@@ -1,14 +1,16 @@
 //! The settings of TLS and QUIC: mutual TLS 1.3, no resumption, and windows that keep the lanes apart.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use playhouse_rt::Host;
 use playhouse_wire::NodeName;
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connection, IdleTimeout, ServerConfig, TransportConfig, VarInt};
-use rustls::pki_types::CertificateDer;
+use quinn::{ClientConfig, Connection, IdleTimeout, ServerConfig, TimeSource, TransportConfig, VarInt};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
 
 use crate::endpoint::Shared;
 use crate::identity::{Identity, node_of, provider};
@@ -21,17 +23,34 @@ use crate::refusal::Refusal;
 /// What both sides of the handshake say that they speak.
 const ALPN: &[u8] = b"playhouse/1";
 
-/// The settings of the answering and of the dialling side.
+/// The host's wall clock, by which certificates and address tokens are judged.
+#[derive(Debug)]
+struct Clock(Host);
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(self.0.wall_clock()))
+    }
+}
+
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        self.0.system_time()
+    }
+}
+
+/// The settings of the answering and of the dialling side, by the clock of `host`.
 ///
 /// Text of the error: what is wrong with the configuration.
-pub(crate) fn configs(identity: &Identity, idle: Duration) -> Result<(ServerConfig, ClientConfig), String> {
+pub(crate) fn configs(host: &Host, identity: &Identity, idle: Duration) -> Result<(ServerConfig, ClientConfig), String> {
+    let clock = Arc::new(Clock(host.clone()));
     let transport = Arc::new(transport(idle)?);
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let chain = identity.chain().map_err(|e| text(&e))?;
     let roots = Arc::new(identity.roots().map_err(|e| text(&e))?);
 
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider()).build().map_err(|e| text(&e))?;
-    let mut server = rustls::ServerConfig::builder_with_provider(provider())
+    let mut server = rustls::ServerConfig::builder_with_details(provider(), clock.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| text(&e))?
         .with_client_cert_verifier(verifier)
@@ -43,7 +62,7 @@ pub(crate) fn configs(identity: &Identity, idle: Duration) -> Result<(ServerConf
     server.send_tls13_tickets = 0;
     server.max_early_data_size = 0;
 
-    let mut client = rustls::ClientConfig::builder_with_provider(provider())
+    let mut client = rustls::ClientConfig::builder_with_details(provider(), clock.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| text(&e))?
         .with_root_certificates(roots)
@@ -55,6 +74,7 @@ pub(crate) fn configs(identity: &Identity, idle: Duration) -> Result<(ServerConf
 
     let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).map_err(|e| text(&e))?));
     server.transport_config(transport.clone());
+    server.time_source(clock);
     server.max_incoming(HANDSHAKES_MAX);
     server.incoming_buffer_size(HANDSHAKE_BYTES / HANDSHAKES_MAX as u64);
     server.incoming_buffer_size_total(HANDSHAKE_BYTES);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use playhouse_net::limits::DATAGRAM_BUFFER;
 use playhouse_net::{Authority, Config, Endpoint, Peer, Receiver};
-use playhouse_rt::sim::{self, Flight, Links, Network, Storage, ledger};
+use playhouse_rt::sim::{self, Deliveries, Flight, Links, Network, Storage, ledger};
 use playhouse_rt::sync::mpsc;
 use playhouse_rt::{Disk, Host, Instant, Random, select, sleep, spawn, timeout};
 use playhouse_wire::limits::MESSAGE_MAX;
@@ -24,8 +24,11 @@ const PORT: u16 = 700;
 struct Weather(Random, Arc<AtomicBool>);
 
 impl Links for Weather {
-    fn send(&mut self, _: &Flight) -> Vec<Duration> {
-        if self.0.chance(0.05) { Vec::new() } else { vec![Duration::from_micros(self.0.between(2_000, 20_000))] }
+    fn send(&mut self, _: &Flight) -> Deliveries {
+        if self.0.chance(0.05) {
+            return Deliveries::lost();
+        };
+        Deliveries::one(Duration::from_micros(self.0.between(2_000, 20_000)))
     }
     fn arrives(&mut self, _: &Flight) -> bool {
         !self.1.load(Ordering::SeqCst)
@@ -46,17 +49,17 @@ const WIDTH: u64 = 20_000_000;
 const BUFFER: u64 = 80_000;
 
 impl Links for Pipe {
-    fn send(&mut self, flight: &Flight) -> Vec<Duration> {
+    fn send(&mut self, flight: &Flight) -> Deliveries {
         let now = playhouse_rt::now();
         let takes = |bytes: u64| Duration::from_nanos(bytes * 1_000_000_000 / WIDTH);
         let free_at = self.free_at.entry((flight.from, flight.to)).or_insert(now);
         let waits = free_at.saturating_duration_since(now);
         if waits > takes(BUFFER) {
-            return Vec::new();
+            return Deliveries::lost();
         }
         let passes = waits + takes(flight.length as u64);
         *free_at = now + passes;
-        vec![passes + LATENCY]
+        Deliveries::one(passes + LATENCY)
     }
     fn arrives(&mut self, _: &Flight) -> bool {
         true
@@ -378,6 +381,42 @@ fn a_dialler_moves_and_nothing_is_lost_or_said() {
             }
             assert_eq!((to_a.remote_addr(), a.local_addr()), ((ip(1), PORT + 250).into(), (ip(1), PORT + 250).into()));
             assert_eq!((a.stats().connections, b.stats().connections), (1, 1));
+        });
+    }
+}
+
+#[test]
+fn a_dialler_is_seen_elsewhere_and_its_connection_goes_on() {
+    for seed in 0..20 {
+        sim::run(seed, async move {
+            let world = World::new(seed);
+            let ((a, mut at_a), (b, mut at_b)) = (world.node(1), world.node(2));
+            a.connect(called(2), b.local_addr());
+            let (to_b, to_a) = (a.connected(&called(2)).await, b.connected(&called(1)).await);
+            let mut told = Vec::new();
+            until(&mut at_a, "up n2", &mut told).await;
+            until(&mut at_b, "up n1", &mut told).await;
+            for number in 0..300u16 {
+                match number {
+                    50 => world.network.readdress(ip(1), ip(101)),
+                    150 => world.network.readdress(ip(1), ip(102)),
+                    _ => {}
+                }
+                to_b.send(Lane::Data, Bytes::from(format!("{number}"))).await.unwrap();
+                to_a.send(Lane::Data, Bytes::from(format!("{number}"))).await.unwrap();
+                sleep(Duration::from_millis(2)).await;
+            }
+            for (events, from) in [(&mut at_a, "n2"), (&mut at_b, "n1")] {
+                let mut told = Vec::new();
+                until(events, &format!("{from} Data b\"299\""), &mut told).await;
+                assert!(
+                    told.iter().eq(&Vec::from_iter((0..300).map(|n| format!("{from} Data b\"{n}\"")))),
+                    "seed {seed}: {told:?}"
+                );
+            }
+            assert_eq!((to_a.remote_addr(), a.local_addr()), ((ip(102), PORT).into(), (ip(1), PORT).into()));
+            assert_eq!((a.stats().connections, b.stats().connections), (1, 1));
+            assert!(world.network.stats().astray > 0, "what was sent to where it was is lost");
         });
     }
 }

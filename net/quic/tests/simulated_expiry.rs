@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use playhouse_net::{Authority, BindError, Config, Endpoint, Identity, Peer, Receiver};
-use playhouse_rt::sim::{self, Flight, Links, Network, Storage};
+use playhouse_rt::sim::{self, Deliveries, Flight, Links, Network, Storage, WallClock};
 use playhouse_rt::sync::mpsc;
 use playhouse_rt::{Disk, Host, sleep, timeout};
 use playhouse_wire::{Incarnation, Lane, NodeName};
@@ -19,8 +19,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Calm;
 
 impl Links for Calm {
-    fn send(&mut self, _: &Flight) -> Vec<Duration> {
-        vec![Duration::from_millis(5)]
+    fn send(&mut self, _: &Flight) -> Deliveries {
+        Deliveries::one(Duration::from_millis(5))
     }
     fn arrives(&mut self, _: &Flight) -> bool {
         true
@@ -99,6 +99,47 @@ fn an_end_stops_new_connections_only_and_a_renewal_brings_them_back() {
             b.close("restart").await;
             let error = bind(&host_b, 2, old_b).expect_err("it has expired");
             assert!(matches!(error, BindError::Expired { .. }), "{error:?}");
+        });
+    };
+    // On a thread of its own: std's hashers take their seed from the first simulation of a thread.
+    std::thread::spawn(story).join().unwrap();
+}
+
+#[test]
+fn certificates_are_judged_by_the_clock_of_the_host() {
+    let story = || {
+        sim::run(1, async {
+            let network = Network::new(Box::new(Calm));
+            let clock = WallClock::default();
+            let (host_a, host_b) = (host(&network, 1).with_clock(&clock), host(&network, 2));
+            let authority = Authority::new("demo", host_b.wall_clock()).unwrap();
+            let issue = |number: u8| authority.issue(&called(number), host_b.wall_clock(), MINUTE * 20).unwrap();
+            let (a, mut at_a) = bind(&host_a, 1, issue(1)).unwrap();
+            let (b, mut at_b) = bind(&host_b, 2, issue(2)).unwrap();
+            a.connect(called(2), b.local_addr());
+            hears(&mut at_a, "up n2").await;
+            hears(&mut at_b, "up n1").await;
+
+            // To it, the other one's certificate has expired; to the other one nothing has.
+            let hour: i64 = 3_600_000_000;
+            clock.jump(hour);
+            a.peer(&called(2)).expect("the connection lives").close("another one");
+            hears(&mut at_a, "down n2").await;
+            hears(&mut at_b, "down n1").await;
+            let refused = a.dialled(&called(2)).await.expect_err("the certificate has expired");
+            assert!(refused.contains("expired"), "{refused}");
+            clock.jump(-hour * 24 * 400);
+            let refused = loop {
+                let refused = a.dialled(&called(2)).await.expect_err("the certificate is not valid yet");
+                if !refused.contains("expired") {
+                    break refused;
+                }
+                sleep(Duration::from_secs(1)).await;
+            };
+            assert!(refused.contains("not valid yet") || refused.contains("NotValidYet"), "{refused}");
+            clock.restore();
+            hears(&mut at_a, "up n2").await;
+            hears(&mut at_b, "up n1").await;
         });
     };
     // On a thread of its own: std's hashers take their seed from the first simulation of a thread.

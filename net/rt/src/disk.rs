@@ -1,6 +1,6 @@
 //! What is on a disk; the disks themselves are `os::disk` and `sim::disk`.
 
-pub use crate::side::disk::Disk;
+pub use crate::side::disk::{Disk, DiskFile};
 
 /// An entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::side::clock::WallClock;
 use crate::side::net::Net;
 use crate::{Datagrams, Disk, Random};
 
@@ -14,12 +15,20 @@ use crate::{Datagrams, Disk, Random};
 pub struct Host {
     net: Net,
     disk: Disk,
+    clock: WallClock,
     seed: u64,
 }
 
 impl Host {
     pub(crate) fn from_parts(net: Net, disk: Disk, seed: u64) -> Host {
-        Host { net, disk, seed }
+        Host { net, disk, clock: WallClock::default(), seed }
+    }
+
+    /// The same host by another clock.
+    #[cfg(madsim)]
+    #[must_use]
+    pub fn with_clock(self, clock: &crate::sim::WallClock) -> Host {
+        Host { clock: clock.clone(), ..self }
     }
 
     /// The operating system's.
@@ -50,6 +59,11 @@ impl Host {
 
     /// The wall clock: time since the Unix epoch. May jump; use [`crate::now`] to measure.
     pub fn wall_clock(&self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        self.clock.read()
+    }
+
+    /// The wall clock, for who wants it as std's type.
+    pub fn system_time(&self) -> SystemTime {
+        UNIX_EPOCH + self.wall_clock()
     }
 }

@@ -23,13 +23,14 @@ use os as side;
 #[cfg(madsim)]
 use sim as side;
 
-pub use disk::{DirEntry, Disk, Kind};
+pub use disk::{DirEntry, Disk, DiskFile, Kind};
 pub use host::Host;
 pub use interval::{Interval, interval};
 pub use lost::Lost;
 pub use random::Random;
 pub use side::net::Datagrams;
-pub use side::task::{Blocking, Locals, Task, on_local_thread, spawn, spawn_local};
+pub use side::pool::Blocking;
+pub use side::task::{Locals, Task, on_local_thread, spawn, spawn_local};
 pub use side::time::{Sleep, now, sleep, sleep_until};
 #[cfg(not(madsim))]
 pub use side::{Signal, Signals, interrupted, run};

@@ -33,6 +33,7 @@ fn every_item_is_there_with_its_type() {
     let _: fn(&rt::Host) -> &rt::Disk = rt::Host::disk;
     let _: fn(&rt::Host, &str) -> rt::Random = rt::Host::random;
     let _: fn(&rt::Host) -> Duration = rt::Host::wall_clock;
+    let _: fn(&rt::Host) -> std::time::SystemTime = rt::Host::system_time;
     let _: fn(&rt::Datagrams) -> io::Result<SocketAddr> = rt::Datagrams::local_addr;
     let _: fn(&rt::Disk, &Path) -> io::Result<Vec<u8>> = rt::Disk::read;
     let _: fn(&rt::Disk, &Path, u64, usize) -> io::Result<Vec<u8>> = rt::Disk::read_at;
@@ -43,6 +44,14 @@ fn every_item_is_there_with_its_type() {
     let _: fn(&rt::Disk, &Path) -> io::Result<()> = rt::Disk::remove;
     let _: fn(&rt::Disk, &Path) -> io::Result<()> = rt::Disk::create_dir_all;
     let _: fn(&rt::Disk, &Path) -> io::Result<Vec<rt::DirEntry>> = rt::Disk::list;
+    let _: fn(&rt::Disk, &Path) -> io::Result<rt::DiskFile> = rt::Disk::open;
+    let _: fn(&rt::DiskFile) -> io::Result<u64> = rt::DiskFile::len;
+    let _: fn(&rt::DiskFile, u64, &mut [u8]) -> io::Result<()> = rt::DiskFile::read_at;
+    let _: fn(&rt::DiskFile, u64, &[u8]) -> io::Result<()> = rt::DiskFile::write_at;
+    let _: fn(&rt::DiskFile, u64) -> io::Result<()> = rt::DiskFile::set_len;
+    let _: fn(&rt::DiskFile) -> io::Result<()> = rt::DiskFile::sync;
+    fn shared<T: Send + Sync + std::fmt::Debug + 'static>() {}
+    shared::<rt::DiskFile>();
     let _: fn(&(dyn std::any::Any + Send)) -> String = rt::panic_text;
     fn future<T>(_: &impl Future<Output = T>) {}
     future::<Result<(), rt::Elapsed>>(&rt::timeout(Duration::ZERO, std::future::ready(())));
@@ -105,10 +114,35 @@ async fn body(host: rt::Host, folder: &Path) {
     assert_eq!(disk.list(folder).unwrap(), [rt::DirEntry { name: "b".into(), kind: rt::Kind::File(5) }]);
     disk.remove(&b).unwrap();
     assert_eq!(disk.list(folder).unwrap(), []);
+    anywhere_in_a_file(disk, folder);
 
     assert_ne!(host.bind("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap().port(), 0);
     assert_eq!(host.random("x").next_u64(), host.random("x").next_u64());
     assert!(host.wall_clock() > Duration::from_secs(50 * 365 * 86_400), "after 2020");
+}
+
+fn anywhere_in_a_file(disk: &rt::Disk, folder: &Path) {
+    let (path, moved) = (folder.join("pages"), folder.join("moved"));
+    assert_eq!(disk.open(&folder.join("none").join("x")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    let file = disk.open(&path).unwrap();
+    assert_eq!(file.len().unwrap(), 0);
+    file.write_at(3, b"def").unwrap();
+    file.write_at(0, b"a").unwrap();
+    assert_eq!(disk.read(&path).unwrap(), b"a\0\0def");
+    file.set_len(5).unwrap();
+    file.set_len(8).unwrap();
+    let mut bytes = [0; 4];
+    file.read_at(3, &mut bytes).unwrap();
+    assert_eq!((&bytes, file.len().unwrap()), (b"de\0\0", 8));
+    let error = file.read_at(5, &mut bytes).unwrap_err();
+    assert!(error.kind() == io::ErrorKind::UnexpectedEof && error.to_string().contains("pages"), "{error}");
+    file.sync().unwrap();
+    // Opened again, it is as it was; and it stays the same file under another name.
+    assert_eq!(disk.open(&path).unwrap().len().unwrap(), 8);
+    disk.rename(&path, &moved).unwrap();
+    file.write_at(7, b"end").unwrap();
+    assert_eq!(disk.read(&moved).unwrap(), b"a\0\0de\0\0end");
+    disk.remove(&moved).unwrap();
 }
 
 #[cfg(not(madsim))]
@@ -124,8 +158,8 @@ fn the_body_runs_on_the_operating_system() {
 fn the_body_runs_in_the_simulation() {
     struct Perfect;
     impl rt::sim::Links for Perfect {
-        fn send(&mut self, _: &rt::sim::Flight) -> Vec<Duration> {
-            vec![Duration::from_millis(1)]
+        fn send(&mut self, _: &rt::sim::Flight) -> rt::sim::Deliveries {
+            rt::sim::Deliveries::one(Duration::from_millis(1))
         }
         fn arrives(&mut self, _: &rt::sim::Flight) -> bool {
             true

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use playhouse_rt::sim::{self, Flight, Life, Links, Network, Storage, ledger};
+use playhouse_rt::sim::{self, Deliveries, Delivery, Flight, Life, Links, Network, Storage, ledger};
 use playhouse_rt::{Datagrams, Disk, Host, Random};
 
 #[test]
@@ -24,9 +24,10 @@ struct Fates {
 }
 
 impl Links for Fates {
-    fn send(&mut self, _: &Flight) -> Vec<Duration> {
+    fn send(&mut self, _: &Flight) -> Deliveries {
         let fate = if self.list.is_empty() { vec![1] } else { self.list.remove(0) };
-        fate.into_iter().map(Duration::from_millis).collect()
+        let copy = |millis| Delivery { after: Duration::from_millis(millis), corrupt: None };
+        fate.into_iter().map(copy).fold(Deliveries::lost(), Deliveries::and)
     }
     fn arrives(&mut self, _: &Flight) -> bool {
         !*self.cut.lock().unwrap()

@@ -58,9 +58,9 @@ pub enum Fault {
         /// More latency, in milliseconds.
         latency_ms: u64,
         /// Datagrams lost, parts per million.
-        loss_ppm: u64,
+        loss_ppm: u32,
         /// Copies with a flipped bit, parts per million.
-        corruption_ppm: u64,
+        corruption_ppm: u32,
         /// Longer datagrams are lost; 0: none is too long.
         mtu: u64,
         /// Bytes per second; 0: without bound.
@@ -88,8 +88,11 @@ pub enum Fault {
     Disk {
         /// Which node's.
         node: String,
-        /// How.
+        /// How...
         trouble: DiskTrouble,
+        /// ...and how hard: of errors and lost syncs parts per million, of a full disk the bytes that there is room for, of a slow one
+        /// the microseconds that each call takes.
+        hard: u64,
         /// For so long.
         ms: u64,
     },
@@ -215,7 +218,13 @@ impl Fault {
                 for part in 0..5 {
                     push(&|form| {
                         if let Fault::Link { latency_ms, loss_ppm, corruption_ppm, mtu, bandwidth, .. } = form {
-                            *[latency_ms, loss_ppm, corruption_ppm, mtu, bandwidth][part] = 0;
+                            match part {
+                                0 => *latency_ms = 0,
+                                1 => *loss_ppm = 0,
+                                2 => *corruption_ppm = 0,
+                                3 => *mtu = 0,
+                                _ => *bandwidth = 0,
+                            }
                         }
                     });
                 }
@@ -288,8 +297,8 @@ impl std::fmt::Display for Fault {
                 write!(f, "from {from} to {to} for {ms} ms:")?;
                 let parts = [
                     (*latency_ms, format!(" {latency_ms} ms more")),
-                    (*loss_ppm, format!(" {} lost", percent(*loss_ppm))),
-                    (*corruption_ppm, format!(" {} corrupted", percent(*corruption_ppm))),
+                    (u64::from(*loss_ppm), format!(" {} lost", percent(*loss_ppm))),
+                    (u64::from(*corruption_ppm), format!(" {} corrupted", percent(*corruption_ppm))),
                     (*mtu, format!(" at most {mtu} bytes a datagram")),
                     (*bandwidth, format!(" {bandwidth} bytes a second")),
                 ];
@@ -299,7 +308,7 @@ impl std::fmt::Display for Fault {
             Fault::Clock { node, jump_ms, drift_ppm, ms } => {
                 write!(f, "{node}'s clock jumps by {jump_ms} ms and drifts by {drift_ppm} ppm, for {ms} ms")
             }
-            Fault::Disk { node, trouble, ms } => write!(f, "{node}'s disk: {} for {ms} ms", trouble.kind()),
+            Fault::Disk { node, trouble, hard, ms } => write!(f, "{node}'s disk: {} ({hard}) for {ms} ms", trouble.kind()),
             Fault::SlowPolls { node, us, ms } => write!(f, "{node}'s tasks run up to {us} us late for {ms} ms"),
             Fault::Own { name, numbers, ms } => write!(f, "{name} {numbers:?} for {ms} ms"),
         }
@@ -307,6 +316,6 @@ impl std::fmt::Display for Fault {
 }
 
 /// Parts per million, for people.
-pub(crate) fn percent(ppm: u64) -> String {
-    format!("{} %", ppm as f64 / 10_000.0)
+pub(crate) fn percent(ppm: u32) -> String {
+    format!("{} %", f64::from(ppm) / 10_000.0)
 }

@@ -63,8 +63,8 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 const PORT: u16 = 4433;
 
 pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
-    let mut world = World::new(&plan);
-    let verdict = match rehearse(&mut world, &plan, planted).await {
+    let world = World::of(&plan);
+    let verdict = match rehearse(&world, &plan, planted).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
@@ -74,7 +74,7 @@ pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
     let cast = Arc::new(Cast::of(plan));
     let troubles = Troubles::of(plan);
     book::open(cast.parts.map(|part| part.bound));
@@ -99,7 +99,7 @@ async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<()
     if !troubles.hasty {
         rt::sleep(DIALLED_AFTER).await;
     }
-    let mut director = Director::new(plan, PLACES);
+    let mut director = Director::new(plan);
     let mut rest = std::pin::pin!(rt::sleep(Duration::from_millis(plan.dial("load-ms"))));
     enter(|book| book.load = true);
     loop {
@@ -143,25 +143,25 @@ async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<()
     })
 }
 
-fn begin(world: &mut World, script: &Script) {
+fn begin(world: &World, script: &Script) {
     let script = script.clone();
     world.start(PLACES[script.place], |host| live(host, script));
 }
 
 /// Does what the plan cannot do by itself.
-async fn follow(cue: Cue, world: &mut World, scripts: &[Script]) -> Result<(), Verdict> {
+async fn follow(cue: Cue, world: &World, scripts: &[Script]) -> Result<(), Verdict> {
     let at = |node: &str| PLACES.iter().position(|place| *place == node).unwrap_or_default();
     match cue {
         Cue::Crash { node, .. } => {
-            enter(|book| book.node_at(at(node)).map(|node| book.node_ends(node, NodeState::Crashed)));
-            world.crash(node).await;
+            enter(|book| book.node_at(at(&node)).map(|node| book.node_ends(node, NodeState::Crashed)));
+            world.crash(&node).await;
         }
-        Cue::Stop(node) => scripts[at(node)].stop.notify_one(),
+        Cue::Stop(node) => scripts[at(&node)].stop.notify_one(),
         Cue::Back(node) => {
             stopped().await?;
-            world.end(node).await;
-            begin(world, &scripts[at(node)]);
-            let ready = || enter(|book| book.node_at(at(node)).is_some_and(|node| book.nodes[node].ready)) == Some(true);
+            world.end(&node).await;
+            begin(world, &scripts[at(&node)]);
+            let ready = || enter(|book| book.node_at(at(&node)).is_some_and(|node| book.nodes[node].ready)) == Some(true);
             until(READY_WITHIN, ready).await.map_err(|()| Verdict::Stuck(format!("{node} does not come back")))?;
         }
         Cue::Own { name, numbers, lasts } => {

@@ -36,13 +36,11 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
 const WORKERS: u32 = 4;
 const INPUT: &str = "/input";
+const CHECKPOINTS: &str = "/checkpoints";
 pub(super) const PORT: u16 = 4433;
 
 /// The worker nodes.
 const NODES: [&str; 2] = ["a", "b"];
-
-/// All places that a fault may befall.
-const PLACES: &[&str] = &["head", "a", "b"];
 
 /// When the faults begin, after the submission.
 const TROUBLED_MS: u64 = 500;
@@ -90,15 +88,17 @@ struct Seen {
 }
 
 pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
-    let mut world = World::new(&plan);
-    let verdict = match rehearse(&mut world, &plan, planted).await {
+    let world = World::of(&plan);
+    let verdict = match rehearse(&world, &plan, planted).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+    world.share(Path::new(INPUT));
+    world.share(Path::new(CHECKPOINTS));
     write_input(world, plan);
     let disk = Disk::simulated(world.storage(), u64::MAX);
     let manifest = demo::scan(&disk, Path::new(INPUT)).map_err(|error| Verdict::Crashed(error.to_string()))?;
@@ -125,17 +125,21 @@ async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<()
     });
 
     let _ = rt::timeout(DONE_WITHIN, on_submit).await;
-    let mut director = Director::new(plan, PLACES);
+    let mut director = Director::new(plan);
     while let Some(cue) = director.next(world).await {
         match cue {
-            Cue::Crash { node, .. } => world.crash(node).await,
-            Cue::Back("head") if !world.lives("head") => {
+            Cue::Crash { node, lose_disk } => {
+                if world.crash(&node).await && lose_disk {
+                    world.lose_disk(&node);
+                }
+            }
+            Cue::Back(node) if node == "head" && !world.is_up("head") => {
                 let config = head_config(&authority, head, planted)?;
                 world.start("head", |host| live(host, config));
             }
-            Cue::Back(node) if !world.lives(node) => {
-                let config = worker_config(&authority, node, world, head)?;
-                world.start(node, |host| live(host, config));
+            Cue::Back(node) if !world.is_up(&node) => {
+                let config = worker_config(&authority, &node, world, head)?;
+                world.start(&node, |host| live(host, config));
             }
             _ => {}
         }
@@ -176,7 +180,7 @@ fn difference(found: &demo::Index, index: &demo::Index) -> String {
 }
 
 /// After the last fault everything must come back: all nodes alive, all workers up.
-async fn heal(world: &mut World, authority: &Authority, head: SocketAddr) -> Result<(), Verdict> {
+async fn heal(world: &World, authority: &Authority, head: SocketAddr) -> Result<(), Verdict> {
     let (answer, on_answer) = oneshot::channel();
     let mut config = client_config(authority, world, head)?;
     config.identity = identity(authority, "observer")?;
@@ -264,7 +268,7 @@ fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
     authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
 }
 
-fn base(authority: &Authority, name: &'static str, listen: SocketAddr) -> Result<NodeConfig, Verdict> {
+fn base(authority: &Authority, name: &str, listen: SocketAddr) -> Result<NodeConfig, Verdict> {
     Ok(NodeConfig::new(identity(authority, name)?, listen, head_name()))
 }
 
@@ -278,21 +282,16 @@ pub(super) fn head_config(authority: &Authority, listen: SocketAddr, planted: Pl
     Ok(config)
 }
 
-pub(super) fn worker_config(
-    authority: &Authority,
-    name: &'static str,
-    world: &mut World,
-    head: SocketAddr,
-) -> Result<NodeConfig, Verdict> {
+pub(super) fn worker_config(authority: &Authority, name: &str, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
     let mut config = base(authority, name, SocketAddr::new(world.ip(name), PORT))?;
     config.peers = vec![(head_name(), head)];
     config.capacity = WORKERS;
     config.tasks = demo::tasks();
-    config.checkpoints = Some(PathBuf::from("/checkpoints"));
+    config.checkpoints = Some(PathBuf::from(CHECKPOINTS));
     Ok(config)
 }
 
-fn client_config(authority: &Authority, world: &mut World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+fn client_config(authority: &Authority, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
     let mut config = base(authority, "client", SocketAddr::new(world.ip("client"), PORT))?;
     config.peers = vec![(head_name(), head)];
     Ok(config)

@@ -45,15 +45,15 @@ fn sized(seed: u64, nodes: u64, seconds: u64) -> Plan {
 }
 
 pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
-    let mut world = World::new(&plan);
-    let verdict = match rehearse(&mut world, &plan, planted).await {
+    let world = World::of(&plan);
+    let verdict = match rehearse(&world, &plan, planted).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &mut World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
     let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
     let head = SocketAddr::new(world.ip("head"), PORT);
     let workers = &PLACES[1..plan.count("nodes").clamp(2, PLACES.len())];

@@ -73,8 +73,11 @@ struct Weather(rt::Random);
 
 #[cfg(madsim)]
 impl rt::sim::Links for Weather {
-    fn send(&mut self, _: &rt::sim::Flight) -> Vec<Duration> {
-        if self.0.chance(0.02) { Vec::new() } else { vec![Duration::from_micros(self.0.between(200, 5_000))] }
+    fn send(&mut self, _: &rt::sim::Flight) -> rt::sim::Deliveries {
+        if self.0.chance(0.02) {
+            return rt::sim::Deliveries::lost();
+        };
+        rt::sim::Deliveries::one(Duration::from_micros(self.0.between(200, 5_000)))
     }
     fn arrives(&mut self, _: &rt::sim::Flight) -> bool {
         true

@@ -2,7 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::{DirEntry, Kind};
 
@@ -106,5 +107,76 @@ impl Disk {
         }
         entries.sort();
         Ok(entries)
+    }
+
+    /// Opens a file to read and write anywhere in it; makes an empty one when there is none.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(DiskFile { file, path: path.to_path_buf(), seeking: Mutex::new(()) })
+    }
+}
+
+/// A file that is open. All calls block; call them within [`crate::Blocking`]. It stays the same file when its name changes.
+#[derive(Debug)]
+pub struct DiskFile {
+    file: File,
+    path: PathBuf,
+    /// Held from a seek to what it is for: the file has one position, and std offers none that is the call's own on all systems.
+    seeking: Mutex<()>,
+}
+
+impl DiskFile {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks that of a file")]
+    pub fn len(&self) -> io::Result<u64> {
+        self.named(self.file.metadata().map(|metadata| metadata.len()))
+    }
+
+    /// Fills `bytes` with what is at `offset`.
+    ///
+    /// # Errors
+    /// When the file ends before; else as the operating system says.
+    pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let _seeking = self.seeking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = &self.file;
+        self.named(file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(bytes)))
+    }
+
+    /// Writes `bytes` at `offset`; a gap before it is zeros. Survives a power loss only after [`DiskFile::sync`], and before that in any
+    /// part.
+    ///
+    /// # Errors
+    /// As the operating system says; a part may be written then.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let _seeking = self.seeking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = &self.file;
+        self.named(file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(bytes)))
+    }
+
+    /// Cuts the file, or makes it longer with zeros.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn set_len(&self, length: u64) -> io::Result<()> {
+        self.named(self.file.set_len(length))
+    }
+
+    /// Makes content and length durable. The name of a new file needs [`Disk::sync_dir`] too.
+    ///
+    /// # Errors
+    /// As the operating system says; what was written may then be lost.
+    pub fn sync(&self) -> io::Result<()> {
+        self.named(self.file.sync_data())
+    }
+
+    /// The operating system does not say which file it speaks of.
+    fn named<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
     }
 }

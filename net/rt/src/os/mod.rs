@@ -1,9 +1,12 @@
 //! Production: the operating system and tokio.
 
+pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod net;
 pub(crate) mod task;
 pub(crate) mod time;
+
+pub(crate) use task as pool;
 
 /// How long the end of a runtime waits for threads that are in the middle of something.
 const SHUTDOWN_MAX: std::time::Duration = std::time::Duration::from_millis(200);

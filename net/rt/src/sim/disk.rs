@@ -1,106 +1,21 @@
-//! Disks that lose what was not made durable.
-//!
-//! A file's content becomes durable with `sync`, its name with `sync_dir` of its folder. At a crash each piece that is not durable is
-//! lost, kept or (content) torn, as chance decides: all that a real disk may do.
+//! What one host sees of disks: its own, those that are shared, and what is wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use super::disk_faults::{Call, DiskFaults};
+use super::storage::Storage;
+use crate::DirEntry;
 use crate::ledger::record;
-use crate::{DirEntry, Kind, Random};
-
-/// A simulated disk, shared by whoever holds a clone.
-#[derive(Clone, Debug, Default)]
-pub struct Storage(Arc<Mutex<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    folders: BTreeSet<PathBuf>,
-    files: Vec<File>,
-    names: BTreeMap<PathBuf, Name>,
-    unreadable: BTreeSet<PathBuf>,
-}
-
-#[derive(Debug)]
-struct File {
-    content: Vec<u8>,
-    durable: Vec<u8>,
-    /// Who wrote last; 0 when all is durable.
-    writer: u64,
-}
-
-#[derive(Debug, Default)]
-struct Name {
-    file: Option<usize>,
-    durable: Option<usize>,
-    writer: u64,
-}
-
-impl Storage {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a durable file there, with the folders above it.
-    pub fn put(&self, path: &Path, content: &[u8]) {
-        let mut state = self.state();
-        state.add_folders(path.parent().unwrap_or(Path::new("/")));
-        let file = state.files.len();
-        state.files.push(File { content: content.to_vec(), durable: content.to_vec(), writer: 0 });
-        state.names.insert(path.to_path_buf(), Name { file: Some(file), durable: Some(file), writer: 0 });
-    }
-
-    /// From now on the file cannot be read: permission denied.
-    pub fn forbid(&self, path: &Path) {
-        self.state().unreadable.insert(path.to_path_buf());
-    }
-
-    /// The host with number `writer` loses its power: what it wrote and did not make durable is lost, torn or kept.
-    pub fn crash(&self, writer: u64, random: &mut Random) {
-        let state = &mut *self.state();
-        let mut fates = [0u32; 3];
-        for file in state.files.iter_mut().filter(|file| file.writer == writer) {
-            let fate = random.below(3) as usize;
-            fates[fate] += 1;
-            match fate {
-                0 => file.content.clone_from(&file.durable),
-                1 => file.content.truncate(random.below(file.content.len() as u64 + 1) as usize),
-                _ => {}
-            }
-            file.durable.clone_from(&file.content);
-            file.writer = 0;
-        }
-        for name in state.names.values_mut().filter(|name| name.writer == writer) {
-            if random.chance(0.5) {
-                name.file = name.durable;
-            }
-            name.durable = name.file;
-            name.writer = 0;
-        }
-        record("disk", || format!("host {writer} lost power: {} writes lost, {} torn, {} kept", fates[0], fates[1], fates[2]));
-    }
-}
-
-impl State {
-    fn add_folders(&mut self, folder: &Path) {
-        self.folders.extend(folder.ancestors().map(Path::to_path_buf));
-    }
-
-    fn find(&self, path: &Path) -> io::Result<usize> {
-        if self.unreadable.contains(path) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{}: permission denied", path.display())));
-        }
-        let file = self.names.get(path).and_then(|name| name.file);
-        file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{}: no such file", path.display())))
-    }
-}
 
 /// A disk. All calls block; call them within [`crate::Blocking`].
 #[derive(Clone, Debug)]
 pub struct Disk {
-    storage: Storage,
+    own: Storage,
+    /// Folders that are on other disks. The first that fits counts.
+    mounts: Arc<[(PathBuf, Storage)]>,
+    faults: Option<DiskFaults>,
     writer: u64,
 }
 
@@ -108,7 +23,57 @@ impl Disk {
     /// The view that the host with number `writer` (not 0) has of `storage`.
     pub fn simulated(storage: &Storage, writer: u64) -> Disk {
         assert!(writer != 0, "0 stands for nobody");
-        Disk { storage: storage.clone(), writer }
+        Disk { own: storage.clone(), mounts: Arc::default(), faults: None, writer }
+    }
+
+    /// The same, with these folders on other disks. They are made there if need be.
+    #[must_use]
+    pub fn with_mounts(self, mounts: &[(PathBuf, Storage)]) -> Disk {
+        for (folder, storage) in mounts {
+            storage.state().add_folders(folder);
+            self.own.state().add_folders(folder);
+        }
+        Disk { mounts: mounts.into(), ..self }
+    }
+
+    /// The same, to which this happens.
+    #[must_use]
+    pub fn with_faults(self, faults: &DiskFaults) -> Disk {
+        Disk { faults: Some(faults.clone()), ..self }
+    }
+
+    /// On which disk a path is.
+    pub fn storage_of(&self, path: &Path) -> &Storage {
+        self.mounts.iter().find(|(folder, _)| path.starts_with(folder)).map_or(&self.own, |(_, storage)| storage)
+    }
+
+    fn before(&self, call: Call, path: &Path) -> io::Result<()> {
+        self.faults.as_ref().map_or(Ok(()), |faults| faults.before(call, path))
+    }
+
+    fn loses_sync(&self, path: &Path) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.loses_sync(path))
+    }
+
+    /// A file of `length` bytes is to get `bytes` at `offset`: how many of them it gets, and why not all.
+    fn admit(&self, path: &Path, length: u64, offset: u64, bytes: usize) -> (usize, io::Result<()>) {
+        let Some(faults) = &self.faults else { return (bytes, Ok(())) };
+        let (bytes, result) = match faults.before(Call::Write, path) {
+            Ok(()) => (bytes, Ok(())),
+            Err(error) => (faults.part(bytes), Err(error)),
+        };
+        let growth = if bytes == 0 { 0 } else { (offset + bytes as u64).saturating_sub(length) };
+        match faults.grow(path, growth) {
+            Ok(()) => (bytes, result),
+            // The room begins where the file ends, so it is the last bytes that have none.
+            Err((grown, full)) => (bytes.saturating_sub((growth - grown) as usize), Err(full)),
+        }
+    }
+
+    fn freed(&self, path: &Path, by: u64) {
+        if let Some(faults) = self.faults.as_ref().filter(|_| by > 0) {
+            faults.shrink(path, by);
+        }
     }
 
     /// The whole file.
@@ -116,7 +81,8 @@ impl Disk {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let state = self.storage.state();
+        self.before(Call::Read, path)?;
+        let state = self.storage_of(path).state();
         Ok(state.files[state.find(path)?].content.clone())
     }
 
@@ -125,7 +91,8 @@ impl Disk {
     /// # Errors
     /// When there is no such file, or it cannot be read.
     pub fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let state = self.storage.state();
+        self.before(Call::Read, path)?;
+        let state = self.storage_of(path).state();
         let content = &state.files[state.find(path)?].content;
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
         Ok(content[from..from.saturating_add(length).min(content.len())].to_vec())
@@ -134,40 +101,28 @@ impl Disk {
     /// Replaces the file's content. Survives a power loss only after [`Disk::sync`], and as a new name only after [`Disk::sync_dir`].
     ///
     /// # Errors
-    /// When the folder does not exist.
+    /// When the folder does not exist, the disk is full or fails; in the last two cases the file may then hold a part of it.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.storage.state();
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        if !state.folders.contains(folder) {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: no such folder", folder.display())));
-        }
-        let file = match state.names.get(path).and_then(|name| name.file) {
-            Some(file) => file,
-            None => {
-                state.files.push(File { content: Vec::new(), durable: Vec::new(), writer: self.writer });
-                let file = state.files.len() - 1;
-                let name = state.names.entry(path.to_path_buf()).or_default();
-                name.file = Some(file);
-                name.writer = self.writer;
-                file
-            }
-        };
-        state.files[file].content = bytes.to_vec();
-        state.files[file].writer = self.writer;
-        record("disk", || format!("write {} {} B", path.display(), bytes.len()));
-        Ok(())
+        let mut state = self.storage_of(path).state();
+        let file = state.make(path, self.writer)?;
+        self.freed(path, state.files[file].content.len() as u64);
+        let (written, result) = self.admit(path, 0, 0, bytes.len());
+        state.files[file].replace(&bytes[..written], self.writer);
+        record("disk", || format!("write {} {written} B", path.display()));
+        result
     }
 
     /// Makes the file's content durable.
     ///
     /// # Errors
-    /// When there is no such file.
+    /// When there is no such file, or the disk fails; nothing is durable then that was not.
     pub fn sync(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.storage.state();
+        self.before(Call::Sync, path)?;
+        let mut state = self.storage_of(path).state();
         let file = state.find(path)?;
-        let file = &mut state.files[file];
-        file.durable.clone_from(&file.content);
-        file.writer = 0;
+        if !self.loses_sync(path) {
+            state.files[file].sync();
+        }
         record("disk", || format!("sync {}", path.display()));
         Ok(())
     }
@@ -175,9 +130,15 @@ impl Disk {
     /// Gives a file another name, replacing what had it, at once.
     ///
     /// # Errors
-    /// When there is no such file.
+    /// When there is no such file, both names are not on the same disk, or it fails.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.storage.state();
+        let storage = self.storage_of(from);
+        if !storage.is(self.storage_of(to)) {
+            let why = format!("{} and {} are not on one disk", from.display(), to.display());
+            return Err(io::Error::new(io::ErrorKind::CrossesDevices, why));
+        }
+        self.before(Call::Write, from)?;
+        let mut state = storage.state();
         let file = state.find(from)?;
         for (path, file) in [(from, None), (to, Some(file))] {
             let name = state.names.entry(path.to_path_buf()).or_default();
@@ -191,14 +152,17 @@ impl Disk {
     /// Makes the names within a folder durable.
     ///
     /// # Errors
-    /// Never, here.
+    /// When the disk fails.
     pub fn sync_dir(&self, folder: &Path) -> io::Result<()> {
-        let mut state = self.storage.state();
-        for (_, name) in state.names.iter_mut().filter(|(path, _)| path.parent() == Some(folder)) {
-            name.durable = name.file;
-            name.writer = 0;
+        self.before(Call::Sync, folder)?;
+        let mut state = self.storage_of(folder).state();
+        if !self.loses_sync(folder) {
+            for (_, name) in state.names.iter_mut().filter(|(path, _)| path.parent() == Some(folder)) {
+                name.durable = name.file;
+                name.writer = 0;
+            }
+            state.names.retain(|_, name| name.file.is_some() || name.durable.is_some());
         }
-        state.names.retain(|_, name| name.file.is_some() || name.durable.is_some());
         record("disk", || format!("sync folder {}", folder.display()));
         Ok(())
     }
@@ -206,10 +170,12 @@ impl Disk {
     /// Removes a file.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or the disk fails.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.storage.state();
-        state.find(path)?;
+        self.before(Call::Write, path)?;
+        let mut state = self.storage_of(path).state();
+        let file = state.find(path)?;
+        self.freed(path, state.files[file].content.len() as u64);
         let name = state.names.entry(path.to_path_buf()).or_default();
         name.file = None;
         name.writer = self.writer;
@@ -219,30 +185,123 @@ impl Disk {
     /// Makes a folder and those above it.
     ///
     /// # Errors
-    /// Never, here.
+    /// When the disk fails.
     pub fn create_dir_all(&self, folder: &Path) -> io::Result<()> {
-        self.storage.state().add_folders(folder);
+        self.before(Call::Write, folder)?;
+        self.storage_of(folder).state().add_folders(folder);
         Ok(())
     }
 
     /// What a folder holds, sorted by name.
     ///
     /// # Errors
-    /// When there is no such folder.
+    /// When there is no such folder, or it cannot be read.
     pub fn list(&self, folder: &Path) -> io::Result<Vec<DirEntry>> {
+        self.before(Call::Read, folder)?;
+        self.storage_of(folder).state().entries(folder)
+    }
+
+    /// Opens a file to read and write anywhere in it; makes an empty one when there is none.
+    ///
+    /// # Errors
+    /// When the folder does not exist, or the file cannot be read.
+    pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        self.before(Call::Read, path)?;
+        let mut state = self.storage_of(path).state();
+        let file = match state.find(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => state.make(path, self.writer)?,
+            found => found?,
+        };
+        drop(state);
+        record("disk", || format!("open {}", path.display()));
+        Ok(DiskFile { disk: self.clone(), storage: self.storage_of(path).clone(), path: path.to_path_buf(), file })
+    }
+}
+
+/// A file that is open. All calls block; call them within [`crate::Blocking`]. It stays the same file when its name changes.
+#[derive(Debug)]
+pub struct DiskFile {
+    disk: Disk,
+    storage: Storage,
+    path: PathBuf,
+    file: usize,
+}
+
+impl DiskFile {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks that of a file")]
+    pub fn len(&self) -> io::Result<u64> {
+        self.disk.before(Call::Read, &self.path)?;
+        Ok(self.storage.state().files[self.file].content.len() as u64)
+    }
+
+    /// Fills `bytes` with what is at `offset`.
+    ///
+    /// # Errors
+    /// When the file ends before, or the disk fails.
+    pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.disk.before(Call::Read, &self.path)?;
         let state = self.storage.state();
-        if !state.folders.contains(folder) {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: no such folder", folder.display())));
+        let content = &state.files[self.file].content;
+        let found = usize::try_from(offset).ok().and_then(|from| content.get(from..from.checked_add(bytes.len())?));
+        let found = found.ok_or_else(|| {
+            let why = format!("{}: it ends before {offset} + {}", self.path.display(), bytes.len());
+            io::Error::new(io::ErrorKind::UnexpectedEof, why)
+        })?;
+        bytes.copy_from_slice(found);
+        Ok(())
+    }
+
+    /// Writes `bytes` at `offset`; a gap before it is zeros. Survives a power loss only after [`DiskFile::sync`], and before that in any
+    /// part.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; a part may be written then.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.storage.state();
+        let file = &mut state.files[self.file];
+        let (written, result) = self.disk.admit(&self.path, file.content.len() as u64, offset, bytes.len());
+        if written > 0 {
+            file.write_at(offset as usize, &bytes[..written], self.disk.writer);
         }
-        let within = |path: &Path| (path.parent() == Some(folder)).then(|| path.file_name().map(ToOwned::to_owned)).flatten();
-        let mut entries: Vec<DirEntry> =
-            state.folders.iter().filter_map(|path| Some(DirEntry { name: within(path)?, kind: Kind::Folder })).collect();
-        for (path, name) in &state.names {
-            if let (Some(file), Some(entry)) = (name.file, within(path)) {
-                entries.push(DirEntry { name: entry, kind: Kind::File(state.files[file].content.len() as u64) });
-            }
+        record("disk", || format!("write {} {written} B at {offset}", self.path.display()));
+        result
+    }
+
+    /// Cuts the file, or makes it longer with zeros.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; nothing has changed then.
+    pub fn set_len(&self, length: u64) -> io::Result<()> {
+        self.disk.before(Call::Write, &self.path)?;
+        let mut state = self.storage.state();
+        let file = &mut state.files[self.file];
+        let old = file.content.len() as u64;
+        if let Some(faults) = &self.disk.faults
+            && let Err((grown, full)) = faults.grow(&self.path, length.saturating_sub(old))
+        {
+            faults.shrink(&self.path, grown);
+            return Err(full);
         }
-        entries.sort();
-        Ok(entries)
+        self.disk.freed(&self.path, old.saturating_sub(length));
+        file.set_len(length as usize, self.disk.writer);
+        record("disk", || format!("length {} {length} B", self.path.display()));
+        Ok(())
+    }
+
+    /// Makes content and length durable. The name of a new file needs [`Disk::sync_dir`] too.
+    ///
+    /// # Errors
+    /// When the disk fails; nothing is durable then that was not.
+    pub fn sync(&self) -> io::Result<()> {
+        self.disk.before(Call::Sync, &self.path)?;
+        if !self.disk.loses_sync(&self.path) {
+            self.storage.state().files[self.file].sync();
+        }
+        record("disk", || format!("sync {}", self.path.display()));
+        Ok(())
     }
 }

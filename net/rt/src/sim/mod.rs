@@ -2,17 +2,26 @@
 //!
 //! One process runs one simulation, on one thread.
 
+pub(crate) mod clock;
 pub(crate) mod disk;
+mod disk_faults;
 mod entropy;
 pub mod ledger;
 mod life;
+mod links;
 pub(crate) mod net;
+pub(crate) mod pool;
+mod storage;
+#[expect(unreachable_pub, reason = "what `pool` offers stands upon its pool")]
 pub(crate) mod task;
 pub(crate) mod time;
 
-pub use disk::Storage;
+pub use clock::WallClock;
+pub use disk_faults::{DiskFault, DiskFaults};
 pub use life::Life;
-pub use net::{Flight, Links, Network, NetworkStats};
+pub use links::{COPIES_MAX, Deliveries, Delivery, Flight, Links};
+pub use net::{Network, NetworkStats};
+pub use storage::{Flip, SECTOR, Storage};
 
 use crate::{Disk, Host};
 use std::net::IpAddr;
@@ -48,7 +57,7 @@ pub fn elapsed() -> std::time::Duration {
     madsim::time::TimeHandle::try_current().map_or_else(Default::default, |time| time.elapsed())
 }
 
-/// The wall clock, which here is one for all hosts: time since the Unix epoch.
+/// The right time, since the Unix epoch: what hosts' clocks show unless they are told to be wrong (see [`WallClock`]).
 pub fn wall_clock() -> std::time::Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }

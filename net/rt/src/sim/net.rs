@@ -9,35 +9,16 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::ledger::Hash;
+use super::links::{Delivery, Flight, Links};
 use crate::ledger::record;
 
 /// Datagrams that a socket holds for its reader; more are lost, as in a full receive buffer.
 const RECEIVE_QUEUE: usize = 4096;
-
-/// What the policy knows of a datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flight {
-    /// The sending socket.
-    pub from: SocketAddr,
-    /// The receiving address.
-    pub to: SocketAddr,
-    /// Its length in bytes.
-    pub length: usize,
-}
-
-/// Decides what becomes of each datagram.
-pub trait Links: Send {
-    /// A datagram is sent: after how long each copy of it arrives. No copy: it is lost. The order of arrival follows from the times.
-    fn send(&mut self, flight: &Flight) -> Vec<Duration>;
-
-    /// Whether a copy whose time has come still arrives: a link may have been cut while it was under way.
-    fn arrives(&mut self, flight: &Flight) -> bool;
-}
 
 /// What the network has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +27,7 @@ pub struct NetworkStats {
     pub sent: u64,
     /// Copies that reached a socket.
     pub delivered: u64,
-    /// Datagrams of which no copy was made.
+    /// Datagrams of which no copy was made: by chance, or because the link does not carry them.
     pub lost: u64,
     /// Copies beyond the first.
     pub duplicated: u64,
@@ -54,6 +35,12 @@ pub struct NetworkStats {
     pub dropped: u64,
     /// Copies that overtook an earlier datagram of their link.
     pub reordered: u64,
+    /// Copies that reached a socket with a bit that was not as it was sent.
+    pub corrupted: u64,
+    /// Copies that found a full socket.
+    pub overflowed: u64,
+    /// Copies that found nobody, because the host that had the address is seen elsewhere now.
+    pub astray: u64,
     /// Bytes that sockets sent.
     pub bytes: u64,
 }
@@ -73,6 +60,8 @@ struct Inner {
     /// Lives of hosts: sockets of an earlier one send and receive nothing.
     lives: BTreeMap<IpAddr, u64>,
     sockets: BTreeMap<SocketAddr, Arc<Mutex<Receive>>>,
+    /// Where others see a host that was given another address; only those that moved.
+    outside: BTreeMap<IpAddr, IpAddr>,
     under_way: BinaryHeap<Reverse<(Instant, u64, Copy)>>,
     last_delivered: BTreeMap<(SocketAddr, SocketAddr), u64>,
     next: u64,
@@ -81,16 +70,14 @@ struct Inner {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Copy {
+    /// As its receiver sees it.
     from: SocketAddr,
     to: SocketAddr,
+    /// The address that the sender was given.
+    by: IpAddr,
     ecn: Option<u8>,
+    corrupt: bool,
     bytes: Arc<[u8]>,
-}
-
-impl Copy {
-    fn flight(&self) -> Flight {
-        Flight { from: self.from, to: self.to, length: self.bytes.len() }
-    }
 }
 
 #[derive(Default)]
@@ -111,6 +98,7 @@ impl Network {
             links,
             lives: BTreeMap::new(),
             sockets: BTreeMap::new(),
+            outside: BTreeMap::new(),
             under_way: BinaryHeap::new(),
             last_delivered: BTreeMap::new(),
             next: 0,
@@ -138,6 +126,22 @@ impl Network {
             }
             address.ip() != ip
         });
+    }
+
+    /// From now on the host that was given `home` is seen at `outside` by all others: as one behind a router that chose another address
+    /// for it. What is sent to where it was seen before finds nobody. Its own sockets notice nothing. `home` itself ends it.
+    ///
+    /// # Panics
+    /// When `outside` is another host's.
+    pub fn readdress(&self, home: IpAddr, outside: IpAddr) {
+        let mut inner = lock(&self.0.inner);
+        inner.outside.remove(&home);
+        if outside != home {
+            let taken = inner.lives.contains_key(&outside) || inner.outside.values().any(|other| *other == outside);
+            assert!(!taken, "{outside} is another host's");
+            inner.outside.insert(home, outside);
+        }
+        record("readdress", || format!("{home} is seen at {outside}"));
     }
 
     pub(super) fn attach(&self, ip: IpAddr) -> Net {
@@ -170,38 +174,63 @@ impl Network {
 }
 
 impl Inner {
-    fn send(&mut self, from: SocketAddr, to: SocketAddr, ecn: Option<u8>, bytes: &[u8]) -> bool {
-        let flight = Flight { from, to, length: bytes.len() };
-        let delays = self.links.send(&flight);
+    fn send(&mut self, by: SocketAddr, to: SocketAddr, ecn: Option<u8>, bytes: &[u8]) -> bool {
+        // Within one host nothing passes the router.
+        let seen_at = if to.ip() == by.ip() { None } else { self.outside.get(&by.ip()) };
+        let from = SocketAddr::new(*seen_at.unwrap_or(&by.ip()), by.port());
+        let deliveries = self.links.send(&Flight { from: by, to: self.home(by.ip(), to).unwrap_or(to), length: bytes.len() });
+        let copies = deliveries.copies();
         self.stats.sent += 1;
         self.stats.bytes += bytes.len() as u64;
         record("send", || {
             let mut hash = Hash::new();
             hash.add(bytes);
-            let times: Vec<String> = delays.iter().map(|d| format!("+{}us", d.as_micros())).collect();
-            format!("{from} > {to} {} B {hash} {}", bytes.len(), if times.is_empty() { "lost".into() } else { times.join(" ") })
+            let fate = |copy: &Delivery| {
+                let corrupt = copy.corrupt.map_or(String::new(), |bit| format!(" bit {bit} flipped"));
+                format!("+{}us{corrupt}", copy.after.as_micros())
+            };
+            let fates: Vec<String> = copies.iter().map(fate).collect();
+            format!("{from} > {to} {} B {hash} {}", bytes.len(), if fates.is_empty() { "lost".into() } else { fates.join(" ") })
         });
-        if delays.is_empty() {
+        self.stats.duplicated += copies.len().saturating_sub(1) as u64;
+        if copies.is_empty() {
             self.stats.lost += 1;
+            self.next += 1;
+            return false;
         }
-        self.stats.duplicated += delays.len().saturating_sub(1) as u64;
         let first = self.under_way.peek().map(|Reverse((at, _, _))| *at);
-        let bytes: Arc<[u8]> = bytes.into();
+        let whole: Arc<[u8]> = bytes.into();
         let now = crate::now();
         let mut sooner = false;
-        for delay in delays {
-            let at = now + delay;
+        for copy in copies {
+            let at = now + copy.after;
             sooner |= first.is_none_or(|first| at < first);
-            self.under_way.push(Reverse((at, self.next, Copy { from, to, ecn, bytes: bytes.clone() })));
+            let (bytes, corrupt) = match copy.corrupt.filter(|_| !whole.is_empty()) {
+                Some(bit) => (flipped(&whole, bit), true),
+                None => (whole.clone(), false),
+            };
+            self.under_way.push(Reverse((at, self.next, Copy { from, to, by: by.ip(), ecn, corrupt, bytes })));
         }
         self.next += 1;
         sooner
     }
 
+    /// The address that the host which is seen at `to` was given; none when nobody is seen there because who was has moved.
+    fn home(&self, by: IpAddr, to: SocketAddr) -> Option<SocketAddr> {
+        if self.outside.is_empty() || to.ip() == by {
+            return Some(to);
+        }
+        match self.outside.iter().find(|(_, outside)| **outside == to.ip()) {
+            Some((home, _)) => Some(SocketAddr::new(*home, to.port())),
+            None => Some(to).filter(|to| !self.outside.contains_key(&to.ip())),
+        }
+    }
+
     fn arrive(&mut self, number: u64, copy: Copy) {
-        let flight = copy.flight();
-        let arrives = self.links.arrives(&flight);
-        let receive = self.sockets.get(&copy.to);
+        let home = self.home(copy.by, copy.to);
+        let from = SocketAddr::new(copy.by, copy.from.port());
+        let arrives = self.links.arrives(&Flight { from, to: home.unwrap_or(copy.to), length: copy.bytes.len() });
+        let receive = home.and_then(|home| self.sockets.get(&home));
         record("arrive", || {
             let fate = if !arrives {
                 " cut"
@@ -214,11 +243,13 @@ impl Inner {
         });
         let Some(receive) = receive.filter(|_| arrives) else {
             self.stats.dropped += 1;
+            self.stats.astray += u64::from(arrives && home.is_none());
             return;
         };
         let mut receive = lock(receive);
         if receive.queue.len() >= RECEIVE_QUEUE {
             self.stats.dropped += 1;
+            self.stats.overflowed += 1;
             return;
         }
         let last = self.last_delivered.entry((copy.from, copy.to)).or_default();
@@ -227,11 +258,19 @@ impl Inner {
         }
         *last = number.max(*last);
         self.stats.delivered += 1;
+        self.stats.corrupted += u64::from(copy.corrupt);
         receive.queue.push_back(copy);
         if let Some(waker) = receive.waker.take() {
             waker.wake();
         }
     }
+}
+
+fn flipped(bytes: &[u8], bit: u64) -> Arc<[u8]> {
+    let bit = bit % (bytes.len() as u64 * 8);
+    let mut bytes = bytes.to_vec();
+    bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+    bytes.into()
 }
 
 impl fmt::Debug for Network {
