@@ -61,6 +61,7 @@ impl World {
     ///
     /// # Panics
     /// When one is under way there.
+    #[track_caller]
     pub fn start<F>(&mut self, name: &'static str, main: impl FnOnce(Host) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -7,14 +7,20 @@ mod entropy;
 pub mod ledger;
 mod life;
 pub(crate) mod net;
+mod schedule;
 pub(crate) mod task;
 pub(crate) mod time;
+pub(crate) mod track;
+mod watchdog;
 
 pub use disk::Storage;
 pub use life::Life;
 pub use net::{Flight, Links, Network, NetworkStats};
+pub use schedule::{Schedule, schedule};
+pub use track::{Waiting, slow_polls, slowed_polls, waiting};
+pub use watchdog::{Spinning, watch};
 
-use crate::{Disk, Host};
+use crate::{Disk, Host, Place};
 use std::net::IpAddr;
 
 /// Runs `main` in a simulation whose chance comes from `seed` alone, and gives what it gives.
@@ -22,12 +28,17 @@ use std::net::IpAddr;
 /// # Panics
 /// When a task panics outside a `catch_unwind`; when nothing can happen any more and `main` is not done; when the process's entropy
 /// is not closed (see [`entropy_is_closed`]).
+#[track_caller]
 pub fn run<F: Future>(seed: u64, main: F) -> F::Output {
     assert!(
         entropy_is_closed(),
         "raw getrandom calls are not seeded in this process, so runs cannot be repeated: link this crate's `syscall` into the binary"
     );
-    madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(main)
+    let place = Place::here();
+    madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(async {
+        let _running = track::Running::begin(seed);
+        track::tracked(None, place, main).await
+    })
 }
 
 /// Whether the raw system call for entropy, which madsim does not see, obeys the seed.

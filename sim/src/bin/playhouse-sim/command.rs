@@ -10,7 +10,7 @@ use playhouse_rt::sim::ledger::Line;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
-use crate::one;
+use crate::one::{self, How};
 use crate::pool::{self, Request};
 use crate::table::{Progress, out, print};
 
@@ -51,6 +51,9 @@ enum Command {
         /// Print one JSON object as the last line
         #[arg(long)]
         json: bool,
+        /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
+        #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20))]
+        pct: Option<u32>,
         /// Put a bug in on purpose
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
@@ -61,9 +64,12 @@ enum Command {
         scenario: &'static str,
         #[arg(long)]
         seed: u64,
-        /// Print every datagram, timer and task as well
+        /// Print every datagram, timer, poll and draw as well
         #[arg(long)]
         all: bool,
+        /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
+        #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20))]
+        pct: Option<u32>,
         /// Put a bug in on purpose
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
@@ -99,6 +105,11 @@ enum Command {
         seed: u64,
         #[arg(long)]
         ledger: bool,
+        /// Run without a ledger, to measure what it costs
+        #[arg(long, conflicts_with = "ledger")]
+        no_ledger: bool,
+        #[arg(long)]
+        pct: Option<u32>,
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
     },
@@ -135,14 +146,16 @@ pub(crate) fn main() -> ExitCode {
     let named = |name: &str| find(name).expect("the parser checked it");
     let code = match args.command {
         Command::List => list(),
-        Command::Run { scenario, seeds, jobs, json, bug } => run(named(scenario), seeds, jobs, json, bug),
-        Command::Replay { scenario, seed, all, bug } => replay(named(scenario), seed, all, bug),
+        Command::Run { scenario, seeds, jobs, json, pct, bug } => run(named(scenario), seeds, jobs, json, pct, bug),
+        Command::Replay { scenario, seed, all, pct, bug } => replay(named(scenario), seed, all, pct, bug),
         Command::Twice { scenario, seed, seeds, json } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
             twice(scenario, seeds, json)
         }
         Command::Planted { seeds, json } => planted(seeds, json),
-        Command::One { scenario, seed, ledger, bug } => in_this_process(named(scenario), seed, bug, ledger),
+        Command::One { scenario, seed, ledger, no_ledger, pct, bug } => {
+            in_this_process(named(scenario), seed, bug, How { pct, unrecorded: no_ledger, to_people: false }, ledger)
+        }
     };
     ExitCode::from(code)
 }
@@ -157,18 +170,24 @@ fn list() -> u8 {
     0
 }
 
-fn in_this_process(scenario: &Scenario, seed: u64, bug: Option<&str>, ledger: bool) -> u8 {
-    let (verdict, report) =
-        if ledger { one::run(scenario, seed, bug, one::to_stdout()) } else { one::run(scenario, seed, bug, |_| {}) };
+fn in_this_process(scenario: &Scenario, seed: u64, bug: Option<&str>, how: How, ledger: bool) -> u8 {
+    let (verdict, report) = one::run(scenario, seed, bug, how, ledger.then(one::to_stdout));
     out(&report.to_string());
     verdict.exit_code()
 }
 
-fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, json: bool, bug: Option<&'static str>) -> u8 {
+fn run(
+    scenario: &Scenario,
+    seeds: std::ops::Range<u64>,
+    jobs: Option<usize>,
+    json: bool,
+    pct: Option<u32>,
+    bug: Option<&'static str>,
+) -> u8 {
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
-    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ledger: false });
+    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, pct, ledger: false });
     let (mut passed, mut virtual_s, mut events) = (0u64, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
@@ -218,7 +237,8 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
             verdict["seen"].as_str().unwrap_or("?")
         ));
         let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
-        out(&format!("    cargo sim replay {} --seed {}{bug}", scenario.name, report.seed));
+        let pct = pct.map(|depth| format!(" --pct {depth}")).unwrap_or_default();
+        out(&format!("    cargo sim replay {} --seed {}{pct}{bug}", scenario.name, report.seed));
     }
     if json {
         let failed: Vec<_> = failures
@@ -238,17 +258,19 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
 }
 
 /// Kinds of lines that are left out unless all are wanted: there are thousands of them.
-const FINE: [&str; 4] = ["send", "arrive", "timer", "task"];
+const FINE: [&str; 8] = ["send", "arrive", "timer", "begin", "poll", "draw", "entropy", "work"];
 
-fn replay(scenario: &Scenario, seed: u64, all: bool, bug: Option<&str>) -> u8 {
+fn replay(scenario: &Scenario, seed: u64, all: bool, pct: Option<u32>, bug: Option<&str>) -> u8 {
     let mut out = std::io::BufWriter::new(std::io::stdout());
-    let (verdict, report) = one::run(scenario, seed, bug, move |line: &Line<'_>| {
-        if all || !FINE.contains(&line.kind) || line.detail.starts_with(|c: char| c.is_ascii_digit()) && line.kind == "task" {
+    let print = move |line: &Line<'_>| {
+        if all || !FINE.contains(&line.kind) {
             // A closed pipe (`| head`) is no reason to stop the run half-way.
             let _ = writeln!(out, "{line}");
             let _ = out.flush();
         }
-    });
+    };
+    let how = How { pct, unrecorded: false, to_people: true };
+    let (verdict, report) = one::run(scenario, seed, bug, how, Some(Box::new(print)));
     let text = match report["verdict"].as_object() {
         None => "all promises held".to_string(),
         Some(_) => format!("{}", report["verdict"]),
@@ -261,6 +283,10 @@ fn replay(scenario: &Scenario, seed: u64, all: bool, bug: Option<&str>) -> u8 {
         report["hash"].as_str().unwrap_or("?"),
         report["virtual_s"].as_f64().unwrap_or(0.0)
     );
+    for (n, row) in report["waiting"].as_array().into_iter().flatten().enumerate() {
+        let title = if n == 0 { "\nwho waits, actors first:\n" } else { "" };
+        let _ = writeln!(std::io::stdout(), "{title}  {}", row["text"].as_str().unwrap_or("?"));
+    }
     verdict.exit_code()
 }
 
@@ -268,7 +294,7 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> 
     let mut code = 0;
     let mut last = json!(null);
     for seed in seeds {
-        let requests = (0..2).map(|_| Request { scenario, seed, bug: None, ledger: true });
+        let requests = (0..2).map(|_| Request { scenario, seed, ledger: true, ..Request::default() });
         let mut reports = Vec::new();
         pool::run_all(requests, 2, |report| {
             reports.push(report);
@@ -283,7 +309,9 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> 
         if !equal {
             match first_difference(&first.ledger, &second.ledger) {
                 Some((a, b)) => {
-                    out(&format!("  the first event that differs:\n  - {a}\n  + {b}"));
+                    // Each line stands before whose it is.
+                    let show = |line: &str| line.replacen(one::OF, "\n      by ", 1);
+                    out(&format!("  the first event that differs:\n  - {}\n  + {}", show(a), show(b)));
                     last["first_difference"] = json!([a, b]);
                 }
                 None => out(&format!("  the ledgers read the same: {} {}", first.value, second.value)),
@@ -315,7 +343,7 @@ fn planted(seeds: u64, as_json: bool) -> u8 {
     let mut found = 0;
     for bug in BUGS {
         let (mut tried, mut cpu_s, mut how) = (0u64, 0.0, None);
-        let requests = (0..seeds).map(|seed| Request { scenario: bug.scenario, seed, bug: Some(bug.name), ledger: false });
+        let requests = (0..seeds).map(|seed| Request { scenario: bug.scenario, seed, bug: Some(bug.name), ..Request::default() });
         // One after the other, so that what is counted does not depend on the machine.
         pool::run_all(requests, 1, |report| {
             tried += 1;

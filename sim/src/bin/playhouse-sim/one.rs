@@ -1,24 +1,41 @@
 //! One run in this process.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use playhouse_rt::sim::{self, ledger};
+use playhouse_rt::sim::{self, Schedule, Waiting, ledger};
 use playhouse_sim::scenario::{BUGS, Bugs, Outcome, Scenario, WANTED};
 use playhouse_sim::verdict::Verdict;
 use serde_json::{Value, json};
 
+/// A task that has been running for so long, by the clock on the wall, never yields.
+const POLL_MAX: Duration = Duration::from_secs(10);
+
+/// So many who wait are listed: actors, then others; those who wait for longest come first.
+const WAITING_MAX: usize = 40;
+
+/// About how many polls a run has: where priorities fall is drawn among so many.
+const STEPS: u64 = 4000;
+
+/// How a run is ordered and noted down.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Tasks have priorities: the depth of probabilistic concurrency testing.
+    pub(crate) pct: Option<u32>,
+    /// Without a ledger, to measure what the ledger costs.
+    pub(crate) unrecorded: bool,
+    /// What the watchdog says is for people, not for a parent.
+    pub(crate) to_people: bool,
+}
+
+/// Who reads the ledger's lines.
+pub(crate) type Sink = Box<dyn FnMut(&ledger::Line<'_>)>;
+
 /// Runs `scenario` with `seed`; each line of the ledger goes to `sink`. Gives what the parent reads.
-pub(crate) fn run(
-    scenario: &Scenario,
-    seed: u64,
-    bug: Option<&str>,
-    mut sink: impl FnMut(&ledger::Line<'_>) + 'static,
-) -> (Verdict, Value) {
+pub(crate) fn run(scenario: &Scenario, seed: u64, bug: Option<&str>, how: How, sink: Option<Sink>) -> (Verdict, Value) {
     let mut bugs = Bugs::default();
     if let Some(bug) = BUGS.iter().find(|known| Some(known.name) == bug) {
         (bug.plant)(&mut bugs);
@@ -26,23 +43,30 @@ pub(crate) fn run(
     let panics = remember_panics();
     let began = Instant::now();
     let virtual_time = Rc::new(RefCell::new(std::time::Duration::ZERO));
-    let kinds: Rc<RefCell<BTreeMap<&str, u64>>> = Rc::default();
-    let counted = kinds.clone();
-    ledger::open(move |line| {
-        *counted.borrow_mut().entry(line.kind).or_default() += 1;
-        sink(line);
-    });
+    let waiting: Rc<RefCell<Vec<Waiting>>> = Rc::default();
+    watch(scenario.name, seed, how);
+    match sink {
+        _ if how.unrecorded => {}
+        Some(sink) => ledger::open(sink),
+        None => ledger::open_unread(),
+    }
+    sim::schedule(how.pct.map_or(Schedule::Random, |depth| Schedule::Pct { depth, steps: STEPS }));
     let result = catch_unwind(AssertUnwindSafe(|| {
         sim::run(seed, async {
             let outcome = (scenario.run)(seed, bugs).await;
             *virtual_time.borrow_mut() = sim::elapsed();
+            if hangs(&outcome.verdict) {
+                *waiting.borrow_mut() = sim::waiting();
+            }
             outcome
         })
     }));
+    let kinds = ledger::kinds();
     let (hash, events) = ledger::close();
     let outcome = result.unwrap_or_else(|panic| {
         let text = playhouse_rt::panic_text(&*panic);
-        let verdict = if text.contains("all tasks will block forever") {
+        let verdict = if text.contains(DEADLOCK) {
+            AT_DEADLOCK.with_borrow_mut(|rows| waiting.borrow_mut().append(rows));
             Verdict::Stuck("nothing can happen any more".into())
         } else {
             let place = panics.borrow().last().cloned().unwrap_or_default();
@@ -65,9 +89,56 @@ pub(crate) fn run(
         "hash": hash,
         "events": events,
         "faults": outcome.faults,
-        "kinds": *kinds.borrow(),
+        "kinds": kinds,
+        "waiting": waiting_json(&mut waiting.borrow_mut()),
     });
     (verdict, report)
+}
+
+/// What madsim panics with when no task can run and no timer is left.
+const DEADLOCK: &str = "all tasks will block forever";
+
+thread_local! {
+    /// Who waited when it panicked so: afterwards the tasks are gone.
+    static AT_DEADLOCK: RefCell<Vec<Waiting>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether somebody waits for what does not come: then the report says who.
+fn hangs(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Stuck(_) => true,
+        Verdict::Broken { promise, .. } => ["heal", "up again"].iter().any(|word| promise.contains(word)),
+        Verdict::Held | Verdict::Crashed(_) => false,
+    }
+}
+
+fn waiting_json(rows: &mut [Waiting]) -> Value {
+    // Actors first: of what serves them, much waits from beginning to end.
+    rows.sort_by_key(|row| row.name.is_none());
+    let rows = rows.iter().take(WAITING_MAX).map(|row| {
+        let Waiting { node, task, place, name, since, on } = row;
+        let since_s = since.as_secs_f64();
+        json!({ "node": node, "task": task, "name": name, "place": place, "since_s": since_s, "on": on, "text": row.to_string() })
+    });
+    rows.collect()
+}
+
+/// Ends the process when a task never yields, and says which.
+fn watch(scenario: &'static str, seed: u64, how: How) {
+    let tell = move |spinning: sim::Spinning| {
+        let verdict = Verdict::Stuck(spinning.to_string());
+        let report = json!({
+            "scenario": scenario,
+            "seed": seed,
+            "verdict": verdict.json(),
+            "spinning": { "node": spinning.node, "task": spinning.task, "place": spinning.place, "wall_s": spinning.wall.as_secs_f64() },
+        });
+        let text = if how.to_people { format!("{scenario} seed {seed}: stuck: {spinning}") } else { report.to_string() };
+        // The line before may be half-written.
+        let _ = writeln!(std::io::stdout(), "\n{text}");
+        std::process::exit(verdict.exit_code().into());
+    };
+    sim::watch(POLL_MAX, tell).expect("the operating system gives a thread");
 }
 
 /// Panics of actors are caught and part of many histories; remember where they were instead of printing them.
@@ -78,6 +149,9 @@ fn remember_panics() -> Rc<RefCell<Vec<String>>> {
     std::panic::set_hook(Box::new(|info| {
         if info.payload_as_str() == Some(WANTED) {
             return;
+        }
+        if info.payload_as_str().is_some_and(|text| text.contains(DEADLOCK)) {
+            AT_DEADLOCK.set(sim::waiting());
         }
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         PLACES.with(|places| places.borrow_mut().push(place));
@@ -94,9 +168,19 @@ fn cpu_seconds() -> f64 {
     ticks as f64 / 100.0
 }
 
-/// Writes the ledger to standard output, before the report.
-pub(crate) fn to_stdout() -> impl FnMut(&ledger::Line<'_>) {
+/// Between a line and who it is of.
+pub(crate) const OF: char = '\t';
+
+/// Writes the ledger to standard output, before the report: each line with whose it is.
+pub(crate) fn to_stdout() -> Sink {
     let mut out = BufWriter::new(std::io::stdout());
-    // A parent that has gone away needs no lines.
-    move |line: &ledger::Line<'_>| drop(writeln!(out, "{line}"))
+    Box::new(move |line: &ledger::Line<'_>| {
+        let of = match (line.task, line.name) {
+            (0, _) => "no task of the product".to_string(),
+            (task, "") => format!("task {task} of node {}, started at {}", line.node, line.place),
+            (task, name) => format!("task {task} of node {}, {name}, started at {}", line.node, line.place),
+        };
+        // A parent that has gone away needs no lines.
+        let _ = writeln!(out, "{line}{OF}{of}");
+    })
 }

@@ -17,6 +17,8 @@ pub(crate) struct Request {
     pub(crate) scenario: &'static str,
     pub(crate) seed: u64,
     pub(crate) bug: Option<&'static str>,
+    /// The depth of probabilistic concurrency testing, instead of a random order.
+    pub(crate) pct: Option<u32>,
     /// Also give the ledger's lines.
     pub(crate) ledger: bool,
 }
@@ -84,6 +86,9 @@ fn spawn(request: &Request) -> std::io::Result<Child> {
     command.arg("one").arg(request.scenario).arg("--seed").arg(request.seed.to_string());
     if let Some(bug) = request.bug {
         command.arg("--bug").arg(bug);
+    }
+    if let Some(depth) = request.pct {
+        command.arg("--pct").arg(depth.to_string());
     }
     if request.ledger {
         command.arg("--ledger");
