@@ -215,3 +215,47 @@ impl Pct {
         self.tasks.get(&top)?.waker.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::super::Life;
+    use super::*;
+
+    #[test]
+    fn who_is_paused_holds_up_nobody_whatever_its_priority() {
+        for seed in 0..20 {
+            schedule(Schedule::Pct { depth: 2, steps: 2000 });
+            super::super::run(seed, async {
+                let counts: [Arc<AtomicU32>; 2] = Default::default();
+                let start = |name: &str, count: &Arc<AtomicU32>| {
+                    let count = count.clone();
+                    Life::start(name, async move {
+                        loop {
+                            crate::sleep(Duration::from_millis(1)).await;
+                            count.fetch_add(1, Ordering::Relaxed);
+                        }
+                    })
+                };
+                let lives = [start("a#1", &counts[0]), start("b#1", &counts[1])];
+                let seen = || [0, 1].map(|at| counts[at].load(Ordering::Relaxed));
+                crate::sleep(Duration::from_millis(100)).await;
+                madsim::runtime::Handle::current().pause("a#1");
+                let before = seen();
+                crate::sleep(Duration::from_millis(100)).await;
+                let paused = seen();
+                assert!(paused[0] <= before[0] + 1 && paused[1] > before[1] + 20, "{before:?} {paused:?}");
+                madsim::runtime::Handle::current().resume("a#1");
+                crate::sleep(Duration::from_millis(100)).await;
+                let resumed = seen();
+                assert!(resumed[0] > paused[0] + 20 && resumed[1] > paused[1] + 20, "{paused:?} {resumed:?}");
+                for life in lives {
+                    life.kill().await;
+                }
+            });
+        }
+    }
+}

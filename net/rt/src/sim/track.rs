@@ -202,7 +202,7 @@ impl<F: Future> Future for Tracked<F> {
         if this.waker.is_some() && !schedule::may_run(this.spot.task, cx.waker()) {
             return Poll::Pending;
         }
-        let entered = Entered::poll(this.spot);
+        let entered = Entered::poll(this.spot, this.waker.is_some());
         let cx = &mut Context::from_waker(this.waker.as_ref().unwrap_or(cx.waker()));
         if (ANY_SLOW.get() || this.late.is_some()) && is_late(this.spot, &mut this.late, cx) {
             return Poll::Pending;
@@ -236,18 +236,20 @@ impl<F> Drop for Tracked<F> {
 /// While it lives, this task runs.
 struct Entered {
     before: Spot,
-    /// The task whose poll this is.
-    poll: Option<Spot>,
+    /// Whether this is a poll, and not only a drop.
+    polls: bool,
+    /// The task, if its order is ours.
+    ordered: Option<u64>,
 }
 
 impl Entered {
     fn still(spot: Spot) -> Entered {
-        Entered { before: CURRENT.try_with(|current| current.replace(spot)).unwrap_or_default(), poll: None }
+        Entered { before: CURRENT.try_with(|current| current.replace(spot)).unwrap_or_default(), polls: false, ordered: None }
     }
 
-    fn poll(spot: Spot) -> Entered {
+    fn poll(spot: Spot, ordered: bool) -> Entered {
         let mut entered = Entered::still(spot);
-        entered.poll = Some(spot);
+        (entered.polls, entered.ordered) = (true, ordered.then_some(spot.task));
         let place = TABLE.with_borrow_mut(|table| {
             let at = table.nanos().unwrap_or(0);
             let entry = table.entry(spot)?;
@@ -264,9 +266,11 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let _ = CURRENT.try_with(|current| current.set(self.before));
-        if let Some(spot) = self.poll {
+        if self.polls {
             watchdog::ends();
-            schedule::pauses(spot.task);
+        }
+        if let Some(task) = self.ordered {
+            schedule::pauses(task);
         }
     }
 }

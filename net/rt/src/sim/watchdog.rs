@@ -52,17 +52,19 @@ pub fn watch(limit: Duration, tell: impl FnOnce(Spinning) + Send + 'static) -> s
     const LOOKS: u32 = 20;
     std::thread::Builder::new().name("watchdog".into()).spawn(move || {
         // This thread is in no simulation, so its clock is the real one.
-        let mut seen = (0, Instant::now());
+        let (mut seen, mut since, mut looks) = (0, Instant::now(), 0);
         loop {
             std::thread::sleep(limit / LOOKS);
             let beat = BEAT.load(Ordering::Relaxed);
-            if beat != seen.0 || beat.is_multiple_of(2) {
-                seen = (beat, Instant::now());
-            } else if seen.1.elapsed() >= limit {
+            // Looks are counted, not only time: while the whole process was held up, nobody looked.
+            looks += 1;
+            if beat != seen || beat.is_multiple_of(2) {
+                (seen, since, looks) = (beat, Instant::now(), 0);
+            } else if looks >= LOOKS {
                 let Polled { task, node, place } = *lock(&POLLED);
                 let node = node.checked_sub(1).and_then(|node| lock(&NODES).get(node).cloned()).unwrap_or_else(|| "-".into());
                 let place = place.map_or_else(|| "an unknown place".into(), |place| place.to_string());
-                return tell(Spinning { node, task, place, wall: seen.1.elapsed() });
+                return tell(Spinning { node, task, place, wall: since.elapsed() });
             }
         }
     })?;

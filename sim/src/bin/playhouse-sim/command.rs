@@ -10,7 +10,7 @@ use playhouse_rt::sim::ledger::Line;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
-use crate::one::{self, How};
+use crate::one::{self, How, Trap};
 use crate::pool::{self, Request};
 use crate::table::{Progress, out, print};
 
@@ -86,6 +86,8 @@ enum Command {
         /// Print one JSON object as the last line
         #[arg(long)]
         json: bool,
+        #[arg(long, value_enum, hide = true)]
+        trap: Option<Trap>,
     },
     /// Put known bugs in and see whether the promises find them
     Planted {
@@ -108,6 +110,8 @@ enum Command {
         /// Run without a ledger, to measure what it costs
         #[arg(long, conflicts_with = "ledger")]
         no_ledger: bool,
+        #[arg(long, value_enum, hide = true)]
+        trap: Option<Trap>,
         #[arg(long)]
         pct: Option<u32>,
         #[arg(long, value_parser = bug)]
@@ -148,13 +152,13 @@ pub(crate) fn main() -> ExitCode {
         Command::List => list(),
         Command::Run { scenario, seeds, jobs, json, pct, bug } => run(named(scenario), seeds, jobs, json, pct, bug),
         Command::Replay { scenario, seed, all, pct, bug } => replay(named(scenario), seed, all, pct, bug),
-        Command::Twice { scenario, seed, seeds, json } => {
+        Command::Twice { scenario, seed, seeds, json, trap } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
-            twice(scenario, seeds, json)
+            twice(scenario, seeds, json, trap)
         }
         Command::Planted { seeds, json } => planted(seeds, json),
-        Command::One { scenario, seed, ledger, no_ledger, pct, bug } => {
-            in_this_process(named(scenario), seed, bug, How { pct, unrecorded: no_ledger, to_people: false }, ledger)
+        Command::One { scenario, seed, ledger, no_ledger, trap, pct, bug } => {
+            in_this_process(named(scenario), seed, bug, How { pct, unrecorded: no_ledger, to_people: false, trap }, ledger)
         }
     };
     ExitCode::from(code)
@@ -187,7 +191,7 @@ fn run(
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
-    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, pct, ledger: false });
+    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, pct, ..Request::default() });
     let (mut passed, mut virtual_s, mut events) = (0u64, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
@@ -269,7 +273,7 @@ fn replay(scenario: &Scenario, seed: u64, all: bool, pct: Option<u32>, bug: Opti
             let _ = out.flush();
         }
     };
-    let how = How { pct, unrecorded: false, to_people: true };
+    let how = How { pct, to_people: true, ..How::default() };
     let (verdict, report) = one::run(scenario, seed, bug, how, Some(Box::new(print)));
     let text = match report["verdict"].as_object() {
         None => "all promises held".to_string(),
@@ -290,11 +294,11 @@ fn replay(scenario: &Scenario, seed: u64, all: bool, pct: Option<u32>, bug: Opti
     verdict.exit_code()
 }
 
-fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> u8 {
+fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool, trap: Option<Trap>) -> u8 {
     let mut code = 0;
     let mut last = json!(null);
     for seed in seeds {
-        let requests = (0..2).map(|_| Request { scenario, seed, ledger: true, ..Request::default() });
+        let requests = (0..2).map(|_| Request { scenario, seed, ledger: true, trap, ..Request::default() });
         let mut reports = Vec::new();
         pool::run_all(requests, 2, |report| {
             reports.push(report);

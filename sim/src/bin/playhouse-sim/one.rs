@@ -29,6 +29,43 @@ pub(crate) struct How {
     pub(crate) unrecorded: bool,
     /// What the watchdog says is for people, not for a parent.
     pub(crate) to_people: bool,
+    /// What is put beside the scenario, to see whether this program finds it.
+    pub(crate) trap: Option<Trap>,
+}
+
+/// What no run may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Trap {
+    /// It does something that does not come from the seed.
+    Unsteady,
+    /// A task never yields.
+    Spin,
+    /// Nothing can happen any more.
+    Deadlock,
+}
+
+/// Walks into a trap, on a node of its own.
+async fn walk_into(trap: Trap) {
+    let _life = sim::Life::start("trap#1", async move {
+        let walker = playhouse_rt::spawn(async move {
+            playhouse_rt::ledger::name_task(|| "the walker".into());
+            match trap {
+                Trap::Unsteady => drop(playhouse_rt::Random::new(std::process::id().into(), "process").below(2)),
+                Trap::Spin => loop {
+                    std::hint::spin_loop();
+                },
+                Trap::Deadlock => {
+                    playhouse_rt::ledger::waits(|| "what never comes".into());
+                    std::future::pending().await
+                }
+            }
+        });
+        let _ = walker.await;
+    });
+    match trap {
+        Trap::Deadlock => std::future::pending().await,
+        Trap::Unsteady | Trap::Spin => playhouse_rt::sleep(Duration::from_millis(1)).await,
+    }
 }
 
 /// Who reads the ledger's lines.
@@ -53,6 +90,9 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, bug: Option<&str>, how: How, s
     sim::schedule(how.pct.map_or(Schedule::Random, |depth| Schedule::Pct { depth, steps: STEPS }));
     let result = catch_unwind(AssertUnwindSafe(|| {
         sim::run(seed, async {
+            if let Some(trap) = how.trap {
+                walk_into(trap).await;
+            }
             let outcome = (scenario.run)(seed, bugs).await;
             *virtual_time.borrow_mut() = sim::elapsed();
             if hangs(&outcome.verdict) {
