@@ -11,7 +11,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
+use std::time::Duration;
 
 use super::track;
 use crate::Random;
@@ -52,6 +53,7 @@ struct Pct {
     called: Option<(u64, u64)>,
     /// Who ran last, and for how many turns in a row.
     turns: (u64, u32),
+    referee: Option<Waker>,
 }
 
 struct Ranked {
@@ -76,9 +78,30 @@ pub(super) fn begin(seed: u64) {
             let mut dice = Random::new(seed, "schedule");
             let falls = (1..i64::from(depth)).map(|to| (1 + dice.below(steps), to)).collect();
             let (tasks, ready) = (BTreeMap::new(), BTreeSet::new());
-            Some(Pct { dice, falls, step: 0, lowest: 0, tasks, ready, running: None, called: None, turns: (0, 0) })
+            Some(Pct { dice, falls, step: 0, lowest: 0, tasks, ready, running: None, called: None, turns: (0, 0), referee: None })
         }
     });
+    if with(|_| ()).is_some() {
+        drop(madsim::task::spawn(referee()));
+    }
+}
+
+/// While somebody waits for a higher one, looks again and again whether that one runs: nothing else may happen that would show it.
+async fn referee() {
+    loop {
+        let waits = std::future::poll_fn(|cx| {
+            with(|pct| {
+                pct.referee = Some(cx.waker().clone());
+                if pct.ready.len() > 1 { Poll::Ready(true) } else { Poll::Pending }
+            })
+            .unwrap_or(Poll::Ready(false))
+        });
+        if !waits.await {
+            return;
+        }
+        madsim::time::sleep(Duration::from_nanos(PAUSED_AFTER)).await;
+        with(Pct::call).flatten().inspect(Waker::wake_by_ref);
+    }
 }
 
 pub(super) fn end() {
@@ -207,6 +230,10 @@ impl Pct {
             self.ready.remove(&(ranked.priority, task));
             self.called = None;
         }
+        if self.ready.len() > 1 {
+            // Not a timer from here: this may be called by one, and madsim's queue of them is locked then.
+            self.referee.take().inspect(Waker::wake_by_ref);
+        }
         let top = self.top()?;
         if self.called.is_none_or(|(called, _)| called != top) {
             self.called = Some((top, now));
@@ -220,7 +247,6 @@ impl Pct {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
 
     use super::super::Life;
     use super::*;
