@@ -1,11 +1,9 @@
-//! The simulation's hold on tasks: who ran and who drew is in the ledger, who waits can be asked, who never yields is named, and the order of
-//! tasks can be chosen.
+//! The simulation's hold on tasks: who ran and who drew is in the ledger, who waits can be asked, and the order of tasks can be chosen.
 #![cfg(madsim)]
 #![allow(missing_docs)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -177,38 +175,6 @@ fn who_waits_says_on_what_and_since_when() {
         life.kill().await;
         assert_eq!(sim::waiting().len(), 2, "who has ended waits no more");
     });
-}
-
-/// The child of the next test: a task of node `b#1` never yields.
-#[test]
-#[ignore = "never ends by itself"]
-fn spins() {
-    sim::watch(Duration::from_millis(200), |spinning| {
-        use std::io::Write;
-        // Not the test harness's standard output, which it keeps to itself.
-        let _ = writeln!(std::io::stderr(), "{spinning}");
-        std::process::exit(2);
-    })
-    .unwrap();
-    sim::run(1, async {
-        let _life = Life::start("b#1", async {
-            spawn(async {
-                loop {
-                    std::hint::spin_loop();
-                }
-            });
-        });
-        sleep(Duration::from_secs(1)).await;
-    });
-}
-
-#[test]
-fn the_watchdog_names_the_task_that_never_yields() {
-    let spins =
-        Command::new(std::env::current_exe().unwrap()).args(["--exact", "spins", "--ignored", "--nocapture"]).output().unwrap();
-    assert_eq!(spins.status.code(), Some(2));
-    let said = String::from_utf8(spins.stderr).unwrap();
-    assert!(said.contains("task 3 of node b#1, started at net/rt/tests/tasks.rs:"), "{said}");
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Wake for Signal {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let next = with(|pct| {
-            let Some(ranked) = pct.tasks.get(&self.0) else { return None };
+            let ranked = pct.tasks.get(&self.0)?;
             pct.ready.insert((ranked.priority, self.0));
             pct.call()
         });

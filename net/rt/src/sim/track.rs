@@ -357,7 +357,7 @@ pub fn waiting() -> Vec<Waiting> {
         });
         rows.collect()
     });
-    rows.sort_by(|a, b| (a.since, a.task).cmp(&(b.since, b.task)));
+    rows.sort_by_key(|row| (row.since, row.task));
     rows
 }
 
