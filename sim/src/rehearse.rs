@@ -6,11 +6,31 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use playhouse_rt::sim::{self, ledger};
+use playhouse_rt::sim::{self, Schedule, Waiting, ledger};
 use serde_json::{Value, json};
 
 use crate::scenario::{Outcome, WANTED};
 use crate::verdict::Verdict;
+
+/// So many who wait are listed: actors, then others; those who wait for longest come first.
+const WAITING_MAX: usize = 40;
+
+/// About how many polls a run has: where priorities fall is drawn among so many.
+const STEPS: u64 = 4000;
+
+/// Who reads the ledger's lines.
+pub type Sink = Box<dyn FnMut(&ledger::Line<'_>)>;
+
+/// How a run is ordered and noted down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// What every chance comes from.
+    pub dice: u64,
+    /// Tasks have priorities: the depth of probabilistic concurrency testing.
+    pub pct: Option<u32>,
+    /// Without a ledger, to measure what the ledger costs.
+    pub unrecorded: bool,
+}
 
 /// What a run gave.
 #[derive(Debug)]
@@ -19,6 +39,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// Where panics happened, caught or not, but for those that scenarios ask for.
     pub panics: Vec<String>,
+    /// Who waited for what, when the run did not come to its end.
+    pub waiting: Vec<Waiting>,
     /// How much virtual time passed.
     pub virtual_time: Duration,
     /// How much real time passed.
@@ -31,50 +53,95 @@ pub struct Ended {
     pub kinds: BTreeMap<&'static str, u64>,
 }
 
-/// Runs `main` in a simulation whose chance comes from `dice`; each line of the ledger goes to `sink`.
+/// What madsim panics with when no task can run and no timer is left.
+const DEADLOCK: &str = "all tasks will block forever";
+
+/// What panics leave behind: when they are caught, the simulation is gone.
+#[derive(Default)]
+struct Wreck {
+    places: RefCell<Vec<String>>,
+    waiting: RefCell<Vec<Waiting>>,
+    at: Cell<Duration>,
+}
+
+thread_local! {
+    static WRECK: Rc<Wreck> = Rc::default();
+}
+
+/// Panics of actors are caught and part of many histories; remember where they were instead of printing them.
+fn remember_panics() -> Rc<Wreck> {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if text == WANTED {
+            return;
+        }
+        WRECK.with(|wreck| {
+            if text.contains(DEADLOCK) {
+                *wreck.waiting.borrow_mut() = sim::waiting();
+            }
+            wreck.at.set(sim::elapsed());
+            wreck.places.borrow_mut().push(info.location().map(ToString::to_string).unwrap_or_default());
+        });
+    }));
+    WRECK.with(Clone::clone)
+}
+
+/// Runs `main` in a simulation; each line of the ledger goes to `sink`.
 ///
-/// At most one run at a time in a thread; the history is that of the seed only in a fresh thread of a fresh process.
-pub fn rehearse<F>(dice: u64, main: impl FnOnce() -> F, mut sink: impl FnMut(&ledger::Line<'_>) + 'static) -> Ended
+/// At most one run at a time in a thread; the history is that of the dice only in a fresh thread of a fresh process.
+pub fn rehearse<F>(how: &How, main: impl FnOnce() -> F, sink: Option<Sink>) -> Ended
 where
     F: Future<Output = Outcome>,
 {
-    let panics = remember_panics();
+    let wreck = remember_panics();
     let began = Instant::now();
-    // As far as the ledger went: a run that ends with a panic cannot say it any more.
-    let virtual_time = Rc::new(Cell::new(Duration::ZERO));
-    let kinds: Rc<RefCell<BTreeMap<&str, u64>>> = Rc::default();
-    let (counted, reached) = (kinds.clone(), virtual_time.clone());
-    ledger::open(move |line| {
-        reached.set(Duration::from_nanos(line.at));
-        *counted.borrow_mut().entry(line.kind).or_default() += 1;
-        sink(line);
-    });
+    let virtual_time = Cell::new(None);
+    match sink {
+        _ if how.unrecorded => {}
+        Some(sink) => ledger::open(sink),
+        None => ledger::open_unread(),
+    }
+    sim::schedule(how.pct.map_or(Schedule::Random, |depth| Schedule::Pct { depth, steps: STEPS }));
     let result = catch_unwind(AssertUnwindSafe(|| {
-        sim::run(dice, async {
+        sim::run(how.dice, async {
             let outcome = main().await;
-            virtual_time.set(sim::elapsed());
+            virtual_time.set(Some(sim::elapsed()));
+            if hangs(&outcome.verdict) {
+                *wreck.waiting.borrow_mut() = sim::waiting();
+            }
             outcome
         })
     }));
+    let kinds = ledger::kinds();
     let (hash, events) = ledger::close();
     let outcome = result.unwrap_or_else(|panic| {
         let text = playhouse_rt::panic_text(&*panic);
-        let verdict = if text.contains("all tasks will block forever") {
+        let verdict = if text.contains(DEADLOCK) {
             Verdict::Stuck("nothing can happen any more".into())
         } else {
-            let place = panics.borrow().last().cloned().unwrap_or_default();
+            let place = wreck.places.borrow().last().cloned().unwrap_or_default();
             Verdict::Crashed(format!("{text} ({place})"))
         };
         Outcome { verdict, faults: BTreeMap::new() }
     });
     Ended {
         outcome,
-        panics: panics.take(),
-        virtual_time: virtual_time.get(),
+        panics: wreck.places.take(),
+        waiting: wreck.waiting.take(),
+        virtual_time: virtual_time.get().unwrap_or(wreck.at.get()),
         wall_time: began.elapsed(),
         hash,
         events,
-        kinds: kinds.take(),
+        kinds,
+    }
+}
+
+/// Whether somebody waits for what does not come: then the report says who.
+fn hangs(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Stuck(_) => true,
+        Verdict::Broken { promise, .. } => ["heal", "up again"].iter().any(|word| promise.contains(word)),
+        Verdict::Held | Verdict::Crashed(_) => false,
     }
 }
 
@@ -90,23 +157,21 @@ impl Ended {
             "events": self.events,
             "faults": self.outcome.faults,
             "kinds": self.kinds,
+            "waiting": self.waiting_json(),
         })
     }
-}
 
-/// Panics of actors are caught and part of many histories; remember where they were instead of printing them.
-fn remember_panics() -> Rc<RefCell<Vec<String>>> {
-    thread_local! {
-        static PLACES: Rc<RefCell<Vec<String>>> = Rc::default();
+    fn waiting_json(&self) -> Value {
+        let mut rows: Vec<&Waiting> = self.waiting.iter().collect();
+        // Actors first: of what serves them, much waits from beginning to end.
+        rows.sort_by_key(|row| row.name.is_none());
+        let rows = rows.into_iter().take(WAITING_MAX).map(|row| {
+            let Waiting { node, task, place, name, since, on } = row;
+            let since_s = since.as_secs_f64();
+            json!({ "node": node, "task": task, "name": name, "place": place, "since_s": since_s, "on": on, "text": row.to_string() })
+        });
+        rows.collect()
     }
-    std::panic::set_hook(Box::new(|info| {
-        if info.payload_as_str() == Some(WANTED) {
-            return;
-        }
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        PLACES.with(|places| places.borrow_mut().push(place));
-    }));
-    PLACES.with(Clone::clone)
 }
 
 /// Processor time of this process's threads so far.

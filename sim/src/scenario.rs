@@ -7,10 +7,8 @@ mod quiet;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use playhouse_rt::sim::ledger::Line;
-
 use crate::plan::{Plan, PlanFile};
-use crate::rehearse::{Ended, rehearse};
+use crate::rehearse::{Ended, How, Sink, rehearse};
 use crate::verdict::Verdict;
 
 /// What actors of scenarios panic with, when they are to: all other panics are bugs.
@@ -136,18 +134,35 @@ pub const ALL: &[Scenario] = &[
     },
 ];
 
+impl std::fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 /// The scenario of that name.
 pub fn find(name: &str) -> Option<&'static Scenario> {
     ALL.iter().find(|scenario| scenario.name == name)
 }
 
-/// Runs a scenario, with a bug if one is named; each line of the ledger goes to `sink`.
-pub fn run(scenario: &Scenario, plan: Plan, bug: Option<&Bug>, sink: impl FnMut(&Line<'_>) + 'static) -> Ended {
+/// Runs a scenario after something else, with a bug if one is named; each line of the ledger goes to `sink`.
+pub fn run_after(
+    before: impl Future<Output = ()>,
+    scenario: &Scenario,
+    plan: Plan,
+    bug: Option<&Bug>,
+    how: &How,
+    sink: Option<Sink>,
+) -> Ended {
     let mut bugs = Bugs::default();
     if let Some(bug) = bug {
         (bug.plant)(&mut bugs);
     }
-    let mut ended = rehearse(plan.dice, || (scenario.run)(plan, bugs), sink);
+    let main = || async {
+        before.await;
+        (scenario.run)(plan, bugs).await
+    };
+    let mut ended = rehearse(how, main, sink);
     // A panic that no scenario asked for is a bug of ours, also when an actor's supervision caught it.
     if let (Verdict::Held, Some(place)) = (&ended.outcome.verdict, ended.panics.first()) {
         ended.outcome.verdict = Verdict::Crashed(format!("an actor panicked at {place}"));
@@ -167,5 +182,6 @@ pub fn find_bug(name: &str) -> Option<&'static Bug> {
 pub fn run_file(file: PlanFile) -> Result<Ended, String> {
     let scenario = find(&file.scenario).ok_or_else(|| format!("there is no scenario {:?}", file.scenario))?;
     let bug = file.bug.map(|name| find_bug(&name).ok_or_else(|| format!("there is no bug {name:?} to put in"))).transpose()?;
-    Ok(run(scenario, file.plan, bug, |_| {}))
+    let how = How { dice: file.plan.dice, ..How::default() };
+    Ok(run_after(std::future::ready(()), scenario, file.plan, bug, &how, None))
 }

@@ -14,7 +14,7 @@ use playhouse_rt::sim::ledger::Line;
 use serde_json::json;
 
 use crate::plan::{Plan, PlanFile};
-use crate::rehearse::{Ended, rehearse};
+use crate::rehearse::{Ended, How, Sink, rehearse};
 use crate::scenario::Outcome;
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -75,7 +75,7 @@ pub fn run(name: &str, seeds: Range<u64>, canary: bool, body: Body) {
     let Some(seed) = wanted(talk::SEED) else {
         let mut held = true;
         for seed in seeds {
-            let ended = std::thread::spawn(move || one(seed, None, body, |_| {})).join();
+            let ended = std::thread::spawn(move || one(seed, None, body, None)).join();
             let ended = ended.unwrap_or_else(|_| panic!("seed {seed}: the simulation itself panicked"));
             held &= ended.outcome.verdict == Verdict::Held;
             if !canary {
@@ -91,12 +91,11 @@ pub fn run(name: &str, seeds: Range<u64>, canary: bool, body: Body) {
         PlanFile::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", PathBuf::from(&path).display())).plan
     });
     let create = |path| File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", PathBuf::from(&path).display()));
-    let mut lines = wanted(talk::LEDGER).map(|path| BufWriter::new(create(path)));
-    let ended = one(seed, given, body, move |line| {
-        if let Some(lines) = &mut lines {
-            let _ = writeln!(lines, "{line}");
-        }
+    let sink = wanted(talk::LEDGER).map(|path| {
+        let mut lines = BufWriter::new(create(path));
+        Box::new(move |line: &Line<'_>| drop(writeln!(lines, "{line}"))) as Sink
     });
+    let ended = one(seed, given, body, sink);
     if let Some(path) = wanted(talk::REPORT) {
         let mut report = ended.json();
         report["plan"] = json!(PLANS.with_borrow(|plans| plans.drawn.clone().or(plans.given.clone())));
@@ -105,12 +104,12 @@ pub fn run(name: &str, seeds: Range<u64>, canary: bool, body: Body) {
     judge(name, seed, &ended);
 }
 
-fn one(seed: u64, given: Option<Plan>, body: Body, sink: impl FnMut(&Line<'_>) + 'static) -> Ended {
+fn one(seed: u64, given: Option<Plan>, body: Body, sink: Option<Sink>) -> Ended {
     let dice = given.as_ref().map_or(seed, |plan| plan.dice);
     let climate = given.as_ref().map(|plan| plan.climate);
     PLANS.set(Plans { given, drawn: None });
     rehearse(
-        dice,
+        &How { dice, ..How::default() },
         || async move {
             let world = climate.map_or_else(|| World::new(dice), |climate| World::with_climate(dice, climate));
             body(world.clone()).await;

@@ -159,6 +159,7 @@ impl World {
     ///
     /// # Panics
     /// When one is under way there.
+    #[track_caller]
     pub fn start<F>(&self, name: &str, main: impl FnOnce(Host) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -163,6 +163,10 @@ impl<R> Future for Ask<R> {
         if let Poll::Ready(answer) = this.poll_answer(cx) {
             return Poll::Ready(answer);
         }
+        playhouse_rt::ledger::waits(|| match &this.way {
+            Way::Local { actor, .. } => format!("an answer of {}", actor.shared().name()).into(),
+            _ => "an answer from another node".into(),
+        });
         // A timer only now: answers that come quickly never need one.
         if this.timer.is_none() && this.is_endless() {
             return Poll::Pending;

@@ -93,7 +93,10 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             match &mut self.phase {
                 Phase::Nothing => unreachable!("a panic has put another phase in its place"),
                 Phase::Parked(Some(exit)) if self.cell.shared.parent.is_none() => return Poll::Ready(exit.clone()),
-                Phase::Parked(_) => return Poll::Pending,
+                Phase::Parked(_) => {
+                    playhouse_rt::ledger::waits(|| "its supervisor".into());
+                    return Poll::Pending;
+                }
                 Phase::Backoff(sleep) => {
                     if sleep.as_mut().poll(task).is_pending() {
                         return Poll::Pending;
@@ -232,6 +235,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             let nothing_came = self.cell.mailbox.is_empty();
             return Poll::Ready(nothing_came.then_some(Exit::Unreferenced));
         }
+        playhouse_rt::ledger::waits(|| "a message".into());
         Poll::Pending
     }
 

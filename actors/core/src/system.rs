@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Actor;
-use playhouse_rt::{Blocking, Locals};
+use playhouse_rt::{Blocking, Locals, Place};
 use playhouse_wire::limits::DEADLINE_MAX;
 use playhouse_wire::{ActorName, Exit, Incarnation, NodeName, RemoteError};
 
@@ -161,6 +161,7 @@ impl System {
     /// Starts an actor without a name, built by `factory` now and after each failure. It lives until it is stopped, or until nobody
     /// holds a reference to it and its futures are done.
     #[must_use = "an actor that nobody holds a reference to ends"]
+    #[track_caller]
     pub fn spawn<A, F>(&self, factory: F) -> Ref<A>
     where
         A: Actor<Context = Ctx<A>>,
@@ -171,12 +172,13 @@ impl System {
 
     /// As [`System::spawn`], with options.
     #[must_use = "an actor that nobody holds a reference to ends"]
+    #[track_caller]
     pub fn spawn_with<A, F>(&self, options: SpawnOptions, factory: F) -> Ref<A>
     where
         A: Actor<Context = Ctx<A>>,
         F: FnMut() -> A + Send + 'static,
     {
-        let (reference, start) = self.prepare(None, options, infallible(factory), None);
+        let (reference, start) = self.prepare(Place::here(), None, options, infallible(factory), None);
         self.directory().alive.insert(start.life.shared().number, start.life.clone());
         start.go();
         reference
@@ -186,25 +188,27 @@ impl System {
     ///
     /// # Errors
     /// When an actor of that name lives here.
+    #[track_caller]
     pub fn spawn_named<A, F>(&self, name: ActorName, options: SpawnOptions, factory: F) -> Result<Ref<A>, NameTaken>
     where
         A: Actor<Context = Ctx<A>>,
         F: FnMut() -> A + Send + 'static,
     {
-        self.spawn_entry(name, options, infallible(factory), None, |_| ())
+        self.spawn_entry(Place::here(), name, options, infallible(factory), None, |_| ())
     }
 
     /// Starts an actor under a name by which other nodes can reach it.
     ///
     /// # Errors
     /// When an actor of that name lives here.
+    #[track_caller]
     pub fn spawn_remote<A, F>(&self, name: ActorName, options: SpawnOptions, factory: F) -> Result<Ref<A>, NameTaken>
     where
         A: Remote,
         F: FnMut() -> A + Send + 'static,
     {
         self.know::<A>();
-        self.spawn_entry(name, options, infallible(factory), None, |actor| self.publish(actor))
+        self.spawn_entry(Place::here(), name, options, infallible(factory), None, |actor| self.publish(actor))
     }
 
     /// Starts a supervisor with its children, and waits until all of them have started.
@@ -274,13 +278,14 @@ impl System {
 
     pub(crate) fn spawn_entry<A: Actor<Context = Ctx<A>>>(
         &self,
+        place: Place,
         name: ActorName,
         options: SpawnOptions,
         factory: Factory<A>,
         parent: Option<Supervised>,
         publish: impl FnOnce(&Ref<A>),
     ) -> Result<Ref<A>, NameTaken> {
-        let (reference, start) = self.prepare(Some(name.clone()), options, factory, parent);
+        let (reference, start) = self.prepare(place, Some(name.clone()), options, factory, parent);
         let number = start.life.shared().number;
         let named: Box<dyn Any + Send + Sync> = Box::new(reference.clone());
         let taken = {
@@ -305,6 +310,7 @@ impl System {
 
     fn prepare<A: Actor<Context = Ctx<A>>>(
         &self,
+        place: Place,
         name: Option<ActorName>,
         options: SpawnOptions,
         factory: Factory<A>,
@@ -319,7 +325,10 @@ impl System {
         let system = self.clone();
         let go = move |locals: &Locals| {
             // Actors are dealt out to the threads in turn.
-            locals.spawn(number as usize, move || Runner::new(system, cell, factory, options.restart));
+            locals.spawn_from(place, number as usize, move || {
+                playhouse_rt::ledger::name_task(|| cell.shared.name().to_string());
+                Runner::new(system, cell, factory, options.restart)
+            });
         };
         (reference, Start { system: self.clone(), life, go })
     }

@@ -16,6 +16,7 @@ mod host;
 mod interval;
 pub mod ledger;
 mod lost;
+mod place;
 mod random;
 
 #[cfg(not(madsim))]
@@ -27,6 +28,7 @@ pub use disk::{DirEntry, Disk, DiskFile, Kind};
 pub use host::Host;
 pub use interval::{Interval, interval};
 pub use lost::Lost;
+pub use place::Place;
 pub use random::Random;
 pub use side::net::Datagrams;
 pub use side::pool::Blocking;

@@ -5,19 +5,33 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// A stream of pseudo-random numbers. Not for keys or certificates: those come from the provider of cryptography.
 #[derive(Clone, Debug)]
-pub struct Random(Xoshiro256PlusPlus);
+pub struct Random {
+    dice: Xoshiro256PlusPlus,
+    /// The label's hash, for the ledger.
+    #[cfg(madsim)]
+    label: u64,
+}
 
 impl Random {
     /// The stream that `seed` and `label` name.
     pub fn new(seed: u64, label: &str) -> Random {
         // FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ : stable across builds, unlike std's hashers.
-        let label = label.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
-        Random(Xoshiro256PlusPlus::seed_from_u64(seed ^ label))
+        let hash = label.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        #[cfg(madsim)]
+        crate::sim::ledger::name_label(hash, label);
+        Random {
+            dice: Xoshiro256PlusPlus::seed_from_u64(seed ^ hash),
+            #[cfg(madsim)]
+            label: hash,
+        }
     }
 
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0.next_u64()
+        let drawn = self.dice.next_u64();
+        #[cfg(madsim)]
+        crate::sim::ledger::draws(self.label, drawn);
+        drawn
     }
 
     /// A number in `0..bound`; 0 when `bound` is 0.

@@ -27,6 +27,8 @@ fn every_item_is_there_with_its_type() {
     let _: fn(usize) -> io::Result<rt::Locals> = rt::Locals::new;
     let _: fn(&rt::Locals) -> usize = rt::Locals::threads;
     let _: fn(&rt::Locals, usize, fn() -> Unit) = rt::Locals::spawn;
+    let _: fn() -> rt::Place = rt::Place::here;
+    let _: fn(&rt::Locals, rt::Place, usize, fn() -> Unit) = rt::Locals::spawn_from;
     let _: fn(usize) -> rt::Blocking = rt::Blocking::new;
     let _: fn(u64, &str) -> rt::Random = rt::Random::new;
     let _: fn(&rt::Host, SocketAddr) -> io::Result<rt::Datagrams> = rt::Host::bind;
@@ -65,6 +67,8 @@ fn every_item_is_there_with_its_type() {
     let _: (rt::sync::Notify, rt::sync::Semaphore) = (rt::sync::Notify::new(), rt::sync::Semaphore::new(1));
     let _ = (rt::sync::mpsc::channel::<()>, rt::sync::oneshot::channel::<()>);
     rt::ledger::record("kind", || "detail".into());
+    rt::ledger::name_task(|| "name".into());
+    rt::ledger::waits(|| "nothing".into());
 }
 
 /// The same behaviour, too: one body for both worlds.

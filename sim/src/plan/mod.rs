@@ -52,7 +52,15 @@ pub struct Timed {
     pub fault: Fault,
 }
 
+/// A saved plan is run with so many dice. It outlives changes of the code that shift the dice; what it provokes may then need another throw.
+pub const DICE: u64 = 20;
+
 impl Plan {
+    /// The same plan with each of its [`DICE`].
+    pub fn thrown(&self) -> impl Iterator<Item = Plan> + '_ {
+        (0..DICE).map(|more| Plan { dice: self.dice.wrapping_add(more), ..self.clone() })
+    }
+
     /// The size called `name`.
     ///
     /// # Panics

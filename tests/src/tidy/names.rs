@@ -124,6 +124,7 @@ pub(super) const CLOCKS: Check = Check {
                 "net/rt/",
                 "actors/cli/",
                 "sim/src/bin/",
+                "sim/src/lib.rs",
                 "sim/src/rehearse.rs",
                 "sim/src/test.rs",
                 "tests/",

@@ -74,6 +74,7 @@ impl Supervision {
 
     /// One more child, an actor with the default options. It is called `supervisor/child`, and can be looked up by that name. `factory` is
     /// called for its start and for each restart; an error is a failed start.
+    #[track_caller]
     pub fn child<A, F>(self, spec: ChildSpec, factory: F) -> Supervision
     where
         A: Actor<Context = Ctx<A>>,
@@ -83,6 +84,7 @@ impl Supervision {
     }
 
     /// As [`Supervision::child`], with options. Their `restart` means nothing here: the supervisor decides.
+    #[track_caller]
     pub fn child_with<A, F>(mut self, spec: ChildSpec, options: SpawnOptions, factory: F) -> Supervision
     where
         A: Actor<Context = Ctx<A>>,
@@ -94,6 +96,7 @@ impl Supervision {
     }
 
     /// As [`Supervision::child_with`], for an actor that other nodes can reach by its name.
+    #[track_caller]
     pub fn remote_child<A, F>(mut self, spec: ChildSpec, options: SpawnOptions, factory: F) -> Supervision
     where
         A: Remote,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Actor;
+use playhouse_rt::Place;
 use playhouse_wire::ActorName;
 
 use super::builder::Supervision;
@@ -26,6 +27,7 @@ pub(super) enum Kind {
 
 impl Build {
     /// An actor whose factory outlives it: after a rest it is built with a new mailbox. `prepare` runs before anything is changed.
+    #[track_caller]
     pub(super) fn actor<A, F>(
         options: SpawnOptions,
         factory: F,
@@ -37,6 +39,7 @@ impl Build {
         F: FnMut() -> Result<A, BuildError> + Send + 'static,
     {
         let factory = Arc::new(Mutex::new(factory));
+        let place = Place::here();
         Build(Kind::Actor(Box::new(move |system, name, parent| {
             prepare(system);
             let factory = factory.clone();
@@ -45,7 +48,7 @@ impl Build {
                 let mut factory = factory.lock().unwrap_or_else(PoisonError::into_inner);
                 factory()
             });
-            let actor = system.spawn_entry(name, options, build, Some(parent), |actor| publish(system, actor))?;
+            let actor = system.spawn_entry(place, name, options, build, Some(parent), |actor| publish(system, actor))?;
             Ok(actor.cell().expect("it was started here").clone())
         })))
     }

@@ -158,6 +158,7 @@ fn start(
 
 impl Shell {
     async fn run(mut self) {
+        playhouse_rt::ledger::name_task(|| self.life.0.name().to_string());
         let mut end = self.feed(Event::Start).await.unwrap_or(None);
         while end.is_none() {
             let next = self.timers.first().copied();

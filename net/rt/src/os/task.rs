@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::Lost;
+use crate::{Lost, Place};
 use tokio::sync::{Semaphore, mpsc};
 
 /// A handle to a spawned task. Dropping it lets the task run on.
@@ -127,6 +127,15 @@ impl Locals {
         let job: Job = Box::new(move || drop(tokio::task::spawn_local(start())));
         // The thread lives as long as this sender, unless it panicked; then the future is dropped like the others there.
         let _ = self.threads[index].send(job);
+    }
+
+    /// As [`Locals::spawn`], on behalf of who is at `place`.
+    pub fn spawn_from<S, F>(&self, _place: Place, index: usize, start: S)
+    where
+        S: FnOnce() -> F + Send + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        self.spawn(index, start);
     }
 }
 

@@ -1,5 +1,8 @@
 //! The one door to entropy that madsim leaves open: ring and getrandom 0.2 make the system call themselves instead of calling libc's
 //! `getrandom`, which madsim seeds. This definition of `syscall` comes before libc's when a binary is linked.
+//!
+//! What is drawn here is in the ledger. What std draws by libc's `getrandom` is not, but madsim gives it from the same stream as the order of
+//! tasks and the nanoseconds that each poll takes: one draw more, and the time of the next line is another one.
 
 #![expect(unsafe_code, reason = "a function of libc is replaced")]
 
@@ -26,7 +29,12 @@ pub(super) unsafe extern "C" fn syscall(
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     if number == libc::SYS_getrandom {
         // SAFETY: the caller passes what SYS_getrandom takes: a buffer, its length and flags.
-        return unsafe { libc::getrandom(a as *mut libc::c_void, b as usize, c as libc::c_uint) } as c_long;
+        let got = unsafe { libc::getrandom(a as *mut libc::c_void, b as usize, c as libc::c_uint) } as c_long;
+        if let Some(length) = usize::try_from(got).ok().filter(|length| *length > 0) {
+            // SAFETY: the call has just filled so many bytes of the caller's buffer.
+            super::ledger::entropy(unsafe { std::slice::from_raw_parts(a as *const u8, length) });
+        }
+        return got;
     }
     let mut next = NEXT.load(Ordering::Relaxed);
     if next == 0 {
@@ -48,4 +56,20 @@ pub(super) fn raw() -> [u8; 16] {
     let got = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) };
     assert_eq!(got, bytes.len() as c_long);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn what_the_process_draws_is_in_the_ledger() {
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let seen = lines.clone();
+        crate::sim::ledger::open(move |line| seen.borrow_mut().push(format!("{} {}", line.kind, line.detail)));
+        crate::sim::run(1, async { super::raw() });
+        crate::sim::ledger::close();
+        assert_eq!(lines.borrow().iter().filter(|line| line.starts_with("entropy 16 B ")).count(), 1, "{lines:?}");
+    }
 }

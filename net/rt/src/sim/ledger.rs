@@ -1,9 +1,12 @@
 //! The ledger: one line for each thing that happened, in order, and a running hash over all of them.
+//!
+//! Two kinds of lines are frequent, polls and draws of chance. Their hash is taken from numbers; they become text only for who reads the lines.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use madsim::task::NodeId;
+use super::track;
+use crate::Place;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,12 @@ pub struct Line<'a> {
     pub at: u64,
     /// The node whose task did it; `-` for the world.
     pub node: &'a str,
+    /// The number of the task that did it; 0 for none.
+    pub task: u64,
+    /// Where that task was started, as `file:line`; empty for none.
+    pub place: &'a str,
+    /// The name of that task, an actor's; empty for none.
+    pub name: &'a str,
     /// A short word.
     pub kind: &'static str,
     /// The rest.
@@ -22,63 +31,155 @@ pub struct Line<'a> {
 
 impl std::fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (s, us) = (self.at / 1_000_000_000, self.at / 1_000 % 1_000_000);
-        write!(f, "{:>7} {s:>4}.{us:06} {:<12} {:<9} {}", self.number, self.node, self.kind, self.detail)
+        let (s, ns) = (self.at / 1_000_000_000, self.at % 1_000_000_000);
+        write!(f, "{:>7} {s:>4}.{ns:09} {:<12} {:>5} {:<9} {}", self.number, self.node, self.task, self.kind, self.detail)
     }
 }
 
 type Sink = Box<dyn FnMut(&Line<'_>)>;
 
 struct Ledger {
-    sink: Sink,
+    /// Who reads the lines, if anybody does.
+    sink: Option<Sink>,
     hash: Hash,
     count: u64,
+    polls: u64,
+    draws: u64,
+    kinds: BTreeMap<&'static str, u64>,
 }
 
 thread_local! {
-    // A simulation is one thread of one process, so its ledger can be found from anywhere without being passed through the product.
     static LEDGER: RefCell<Option<Ledger>> = const { RefCell::new(None) };
-    static NAMES: RefCell<BTreeMap<NodeId, String>> = const { RefCell::new(BTreeMap::new()) };
+    static IS_OPEN: Cell<bool> = const { Cell::new(false) };
+    static LABELS: RefCell<BTreeMap<u64, String>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Starts a ledger whose lines also go to `sink`.
 pub fn open(sink: impl FnMut(&Line<'_>) + 'static) {
-    LEDGER.set(Some(Ledger { sink: Box::new(sink), hash: Hash::new(), count: 0 }));
+    start(Some(Box::new(sink)));
+}
+
+/// Starts a ledger of which only the hash and the counts are wanted.
+pub fn open_unread() {
+    start(None);
+}
+
+fn start(sink: Option<Sink>) {
+    LEDGER.set(Some(Ledger { sink, hash: Hash::new(), count: 0, polls: 0, draws: 0, kinds: BTreeMap::new() }));
+    IS_OPEN.set(true);
+}
+
+/// How many lines of each kind there are so far.
+pub fn kinds() -> BTreeMap<&'static str, u64> {
+    LEDGER.with_borrow(|ledger| {
+        let Some(ledger) = ledger else { return BTreeMap::new() };
+        let mut kinds = ledger.kinds.clone();
+        kinds.extend([(POLL, ledger.polls), (DRAW, ledger.draws)].into_iter().filter(|(_, count)| *count > 0));
+        kinds
+    })
 }
 
 /// Ends the ledger: its hash as 32 hexadecimal digits, and how many lines it had.
 pub fn close() -> (String, u64) {
+    IS_OPEN.set(false);
     LEDGER.take().map_or_else(|| (Hash::new().to_string(), 0), |ledger| (ledger.hash.to_string(), ledger.count))
 }
 
 pub(crate) fn is_open() -> bool {
-    LEDGER.with_borrow(Option::is_some)
+    // What is dropped at the thread's end may ask.
+    IS_OPEN.try_with(Cell::get).unwrap_or(false)
 }
 
-pub(crate) fn name_node(id: NodeId, name: String) {
-    NAMES.with_borrow_mut(|names| names.insert(id, name));
-}
+const POLL: &str = "poll";
+const DRAW: &str = "draw";
 
+/// Of a text that anybody gave.
 pub(crate) fn append(kind: &'static str, detail: &str) {
-    let Some(time) = madsim::time::TimeHandle::try_current() else { return };
-    let at = u64::try_from(time.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    NAMES.with_borrow(|names| {
-        let node = names.get(&madsim::plugin::node()).map_or("-", String::as_str);
-        LEDGER.with_borrow_mut(|ledger| {
-            let Some(ledger) = ledger else { return };
-            let line = Line { number: ledger.count, at, node, kind, detail };
-            ledger.hash.add(&at.to_le_bytes());
-            for part in [node, kind, detail] {
-                ledger.hash.add(part.as_bytes());
-                ledger.hash.add(b"\n");
+    enter(kind, |ledger| {
+        *ledger.kinds.entry(kind).or_default() += 1;
+        ledger.hash.add(kind.as_bytes());
+        ledger.hash.add(detail.as_bytes());
+        |tell: &mut dyn FnMut(&str)| tell(detail)
+    });
+}
+
+/// A task begins to be polled.
+pub(super) fn polls() {
+    if is_open() {
+        enter(POLL, |ledger| {
+            ledger.polls += 1;
+            ledger.hash.word(1);
+            |tell: &mut dyn FnMut(&str)| tell("")
+        });
+    }
+}
+
+/// A task was started at a place.
+pub(super) fn begins(task: u64, place: Place) {
+    crate::ledger::record("begin", || format!("task {task} at {place}"));
+}
+
+/// A number was drawn from the stream of that label.
+pub(crate) fn draws(label: u64, drawn: u64) {
+    if is_open() {
+        enter(DRAW, |ledger| {
+            ledger.draws += 1;
+            ledger.hash.word(label);
+            ledger.hash.word(drawn);
+            move |tell: &mut dyn FnMut(&str)| {
+                LABELS.with_borrow(|labels| {
+                    let label = labels.get(&label).map_or("?", String::as_str);
+                    tell(&format!("{label} {drawn:016x}"));
+                });
             }
-            ledger.count += 1;
-            (ledger.sink)(&line);
+        });
+    }
+}
+
+/// A stream of chance was opened.
+pub(crate) fn name_label(hash: u64, label: &str) {
+    let _ = LABELS.try_with(|labels| {
+        if let Ok(mut labels) = labels.try_borrow_mut()
+            && !labels.contains_key(&hash)
+        {
+            labels.insert(hash, label.into());
+        }
+    });
+}
+
+/// The process drew so many bytes of entropy.
+pub(super) fn entropy(bytes: &[u8]) {
+    // Within a system call nothing may panic: then the line is left out.
+    let free = LEDGER.try_with(|ledger| ledger.try_borrow_mut().is_ok()).unwrap_or(false);
+    if free && is_open() {
+        let mut hash = Hash::new();
+        hash.add(bytes);
+        append("entropy", &format!("{} B {hash}", bytes.len()));
+    }
+}
+
+/// Adds a line of the running task. `add` adds what is its own to the hash, and gives what makes its text.
+fn enter<T: FnOnce(&mut dyn FnMut(&str))>(kind: &'static str, add: impl FnOnce(&mut Ledger) -> T) {
+    let Some(at) = track::nanos() else { return };
+    let spot = track::current();
+    LEDGER.with_borrow_mut(|ledger| {
+        let Some(ledger) = ledger else { return };
+        let number = ledger.count;
+        ledger.count += 1;
+        ledger.hash.word(at);
+        ledger.hash.word(spot.task);
+        let text = add(ledger);
+        let Some(sink) = &mut ledger.sink else { return };
+        track::describe(spot, |node, place, name| {
+            let place = place.map(|place| place.to_string()).unwrap_or_default();
+            let (task, place, name) = (spot.task, place.as_str(), name.unwrap_or_default());
+            text(&mut |detail| sink(&Line { number, at, node, task, place, name, kind, detail }));
         });
     });
 }
 
-/// FNV-1a with 128 bits (http://www.isthe.com/chongo/tech/comp/fnv/): not against forgers, only against chance.
+/// A running hash in the manner of FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), but by words of 64 bits, and turned at each so that all bits
+/// of the state meet: not against forgers, only against chance. Each step can be undone, so one word that differs leaves another state.
 #[derive(Clone, Copy)]
 pub(crate) struct Hash(u128);
 
@@ -87,10 +188,17 @@ impl Hash {
         Hash(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
     }
 
+    pub(crate) fn word(&mut self, word: u64) {
+        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+        self.0 = (self.0.rotate_left(59) ^ u128::from(word)).wrapping_mul(PRIME);
+    }
+
+    /// Adds bytes and their number, so that where one text ends and the next begins is part of the hash.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-        }
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.word(u64::from_le_bytes(*word)));
+        let rest = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        self.word(rest ^ (bytes.len() as u64) << 56);
     }
 }
 

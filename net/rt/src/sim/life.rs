@@ -3,7 +3,8 @@
 use madsim::runtime::Handle;
 use madsim::task::NodeId;
 
-use super::ledger;
+use super::track;
+use crate::Place;
 
 /// One life of a simulated node.
 #[derive(Debug)]
@@ -14,14 +15,15 @@ pub struct Life {
 
 impl Life {
     /// Starts a node called `name` (in the ledger) that runs `main`.
+    #[track_caller]
     pub fn start<F>(name: &str, main: F) -> Life
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let node = Handle::current().create_node().name(name).build();
-        ledger::name_node(node.id(), name.to_string());
+        track::name_node(node.id(), name.to_string());
         crate::ledger::record("start", || name.to_string());
-        drop(node.spawn(main));
+        drop(node.spawn(track::tracked(Some(node.id()), Place::here(), main)));
         Life { id: node.id(), name: name.to_string() }
     }
 

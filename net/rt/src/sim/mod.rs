@@ -11,19 +11,25 @@ mod life;
 mod links;
 pub(crate) mod net;
 pub(crate) mod pool;
+mod schedule;
 mod storage;
 #[expect(unreachable_pub, reason = "what `pool` offers stands upon its pool")]
 pub(crate) mod task;
 pub(crate) mod time;
+pub(crate) mod track;
+mod watchdog;
 
 pub use clock::WallClock;
 pub use disk_faults::{DiskFault, DiskFaults};
 pub use life::Life;
 pub use links::{COPIES_MAX, Deliveries, Delivery, Flight, Links};
 pub use net::{Network, NetworkStats};
+pub use schedule::{Schedule, schedule};
 pub use storage::{Flip, SECTOR, Storage};
+pub use track::{Waiting, slow_polls, slowed_polls, waiting};
+pub use watchdog::{Spinning, watch};
 
-use crate::{Disk, Host};
+use crate::{Disk, Host, Place};
 use std::net::IpAddr;
 
 /// Runs `main` in a simulation whose chance comes from `seed` alone, and gives what it gives.
@@ -31,12 +37,17 @@ use std::net::IpAddr;
 /// # Panics
 /// When a task panics outside a `catch_unwind`; when nothing can happen any more and `main` is not done; when the process's entropy
 /// is not closed (see [`entropy_is_closed`]).
+#[track_caller]
 pub fn run<F: Future>(seed: u64, main: F) -> F::Output {
     assert!(
         entropy_is_closed(),
         "raw getrandom calls are not seeded in this process, so runs cannot be repeated: link this crate's `syscall` into the binary"
     );
-    madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(main)
+    let place = Place::here();
+    madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(async {
+        let _running = track::Running::begin(seed);
+        track::tracked(None, place, main).await
+    })
 }
 
 /// Whether the raw system call for entropy, which madsim does not see, obeys the seed.

@@ -357,6 +357,7 @@ impl Datagrams {
             }
             None => {
                 receive.waker = Some(cx.waker().clone());
+                super::track::waits_at(self.local);
                 Poll::Pending
             }
         }

@@ -1,16 +1,16 @@
 //! Tasks of the simulation's one thread.
 
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::Lost;
 use madsim::rand::Rng;
 use tokio::sync::Semaphore;
 
-use crate::ledger::record;
+use super::track::{self, tracked};
+use crate::{Lost, Place};
 
 /// A handle to a spawned task. Dropping it lets the task run on.
 #[derive(Debug)]
@@ -37,8 +37,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    note(Location::caller());
-    Task(madsim::task::spawn(future))
+    Task(madsim::task::spawn(tracked(None, Place::here(), future)))
 }
 
 /// Runs `future` beside the caller on the caller's thread, which must be one of a [`Locals`].
@@ -48,13 +47,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    note(Location::caller());
-    Task(madsim::task::spawn_local(future))
-}
-
-fn note(place: &Location<'_>) {
-    // The file's name without the folders above the repository, so that two checkouts write the same ledger.
-    record("task", || format!("{}:{}", place.file().rsplit('/').take(3).collect::<Vec<_>>().join("<"), place.line()));
+    Task(madsim::task::spawn_local(tracked(None, Place::here(), future)))
 }
 
 /// Never, here: there is one thread, and more than one runtime in its life.
@@ -82,14 +75,22 @@ impl Locals {
 
     /// Calls `start` on thread `index` (modulo their number) and runs the future that it gives there.
     #[track_caller]
-    pub fn spawn<S, F>(&self, _index: usize, start: S)
+    pub fn spawn<S, F>(&self, index: usize, start: S)
     where
         S: FnOnce() -> F + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
-        note(Location::caller());
+        self.spawn_from(Place::here(), index, start);
+    }
+
+    /// As [`Locals::spawn`], on behalf of who is at `place`.
+    pub fn spawn_from<S, F>(&self, place: Place, _index: usize, start: S)
+    where
+        S: FnOnce() -> F + Send + 'static,
+        F: Future<Output = ()> + 'static,
+    {
         // Started by the executor, not here: as in production, the caller does not run a line of it.
-        drop(madsim::task::spawn_local(async move { start().await }));
+        drop(madsim::task::spawn_local(tracked(None, place, async move { start().await })));
     }
 }
 
@@ -120,12 +121,16 @@ impl Blocking {
     {
         let permit = self.0.clone().acquire_owned().await.map_err(|_| Lost("the pool is closed".into()))?;
         let millis = madsim::rand::thread_rng().gen_range(WORK_MILLIS);
+        crate::ledger::record("work", || format!("{millis} ms"));
+        crate::ledger::waits(|| "its work on the pool".into());
+        let place = track::place().unwrap_or_else(Place::here);
         // A task of its own: as on a thread, work that has begun goes on when nobody waits for it any more.
-        let work = madsim::task::spawn_local(async move {
+        let work = madsim::task::spawn_local(tracked(None, place, async move {
             let _permit = permit;
+            crate::ledger::name_task(|| "work on the pool".into());
             crate::sleep(Duration::from_millis(millis)).await;
             catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Lost(crate::panic_text(&*panic)))
-        });
+        }));
         work.await.map_err(|_| Lost("the host is gone".into()))?
     }
 }

@@ -84,6 +84,7 @@ impl Future for Sleep {
             alarm
         });
         alarm.set(Some(cx.waker().clone()));
+        super::track::waits_until(deadline);
         Poll::Pending
     }
 }

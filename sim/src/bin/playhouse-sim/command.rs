@@ -12,7 +12,7 @@ use playhouse_sim::plan::PlanFile;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
-use crate::one;
+use crate::one::{self, Trap};
 use crate::plans::{self, Case};
 use crate::pool::{self, Request};
 use crate::shrink::{self, Order};
@@ -60,6 +60,9 @@ enum Command {
         /// Print one JSON object as the last line
         #[arg(long)]
         json: bool,
+        /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
+        #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20))]
+        pct: Option<u32>,
         /// Put a bug in on purpose
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
@@ -100,9 +103,12 @@ enum Command {
     Replay {
         #[command(flatten)]
         what: What,
-        /// Print every datagram, timer and task as well
+        /// Print every datagram, timer, poll and draw as well
         #[arg(long)]
         all: bool,
+        /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
+        #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20))]
+        pct: Option<u32>,
     },
     /// Run a seed in two fresh processes and compare their ledgers
     Twice {
@@ -116,6 +122,8 @@ enum Command {
         /// Print one JSON object as the last line
         #[arg(long)]
         json: bool,
+        #[arg(long, value_enum, hide = true)]
+        trap: Option<Trap>,
     },
     /// Put known bugs in and see whether the promises find them
     Planted {
@@ -137,6 +145,13 @@ enum Command {
         plan_from_stdin: bool,
         #[arg(long)]
         ledger: bool,
+        /// Run without a ledger, to measure what it costs
+        #[arg(long, conflicts_with = "ledger")]
+        no_ledger: bool,
+        #[arg(long, value_enum, hide = true)]
+        trap: Option<Trap>,
+        #[arg(long)]
+        pct: Option<u32>,
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
     },
@@ -225,25 +240,37 @@ pub(crate) fn main() -> ExitCode {
     let named = |name: &str| find(name).expect("the parser checked it");
     let code = match args.command {
         Command::List => list(),
-        Command::Run { scenario, seeds, jobs, budget, json, bug } => {
-            run(named(scenario), seeds, jobs.unwrap_or_else(cores), budget, json, bug)
+        Command::Run { scenario, seeds, jobs, budget, json, pct, bug } => {
+            run(named(scenario), seeds, jobs.unwrap_or_else(cores), budget, json, pct, bug)
         }
         Command::Plan { scenario, seed } => {
             out(Case::drawn(named(scenario), seed, None).plan().to_string().trim_end());
             0
         }
-        Command::Plans { folder, json } => plans::all(&folder, json),
+        Command::Plans { folder, json } => plans::all(&folder, cores(), json),
         Command::Shrink { what, jobs, budget, out, json } => {
             with(&what, |case| shrink::run(&Order { case, jobs: jobs.unwrap_or_else(cores), budget, file: out, json }))
         }
-        Command::Replay { what, all } => with(&what, |case| replay(&case, all)),
-        Command::Twice { scenario, seed, seeds, json } => {
+        Command::Replay { what, all, pct } => with(&what, |case| replay(&case, all, pct)),
+        Command::Twice { scenario, seed, seeds, json, trap } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
-            twice(scenario, seeds, json)
+            twice(scenario, seeds, json, trap)
         }
         Command::Planted { seeds, json } => planted(seeds, json),
-        Command::One { scenario, seed, plan_from_stdin, ledger, bug } => {
-            in_this_process(named(scenario), seed, plan_from_stdin, bug, ledger)
+        Command::One { scenario, seed, plan_from_stdin, ledger, no_ledger, trap, pct, bug } => {
+            let plan = match plan_from_stdin.then(|| serde_json::from_reader(std::io::stdin())) {
+                None => (named(scenario).draw)(seed),
+                Some(Ok(plan)) => plan,
+                Some(Err(error)) => {
+                    eprintln!("standard input is no plan: {error}");
+                    return ExitCode::from(BAD_USAGE);
+                }
+            };
+            let scenario = named(scenario);
+            let order = one::Order { scenario, seed, plan, bug, pct, unrecorded: no_ledger, to_people: false, trap };
+            let (verdict, report) = one::run(order, ledger.then(one::to_stdout));
+            out(&report.to_string());
+            verdict.exit_code()
         }
     };
     ExitCode::from(code)
@@ -259,32 +286,18 @@ fn list() -> u8 {
     0
 }
 
-fn in_this_process(scenario: &Scenario, seed: u64, from_stdin: bool, bug: Option<&str>, ledger: bool) -> u8 {
-    let plan = match from_stdin.then(|| serde_json::from_reader(std::io::stdin())) {
-        None => (scenario.draw)(seed),
-        Some(Ok(plan)) => plan,
-        Some(Err(error)) => {
-            eprintln!("standard input is no plan: {error}");
-            return BAD_USAGE;
-        }
-    };
-    let (verdict, report) =
-        if ledger { one::run(scenario, plan, bug, one::to_stdout()) } else { one::run(scenario, plan, bug, |_| {}) };
-    out(&report.to_string());
-    verdict.exit_code()
-}
-
 fn run(
     scenario: &'static Scenario,
     seeds: std::ops::Range<u64>,
     jobs: usize,
     budget: Option<Duration>,
     json: bool,
+    pct: Option<u32>,
     bug: Option<&'static str>,
 ) -> u8 {
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
-    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ..Request::default() });
+    let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, pct, ..Request::default() });
     let (mut ran, mut passed, mut virtual_s, mut cpu_s, mut events) = (0u64, 0u64, 0.0, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
@@ -345,7 +358,8 @@ fn run(
             Err(error) => out(&format!("    its plan could not be saved as {}: {error}", path.display())),
         }
         let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
-        out(&format!("    cargo sim replay {} --seed {}{bug}", scenario.name, report.seed));
+        let pct = pct.map(|depth| format!(" --pct {depth}")).unwrap_or_default();
+        out(&format!("    cargo sim replay {} --seed {}{pct}{bug}", scenario.name, report.seed));
         out(&format!("    cargo sim shrink {} --seed {}{bug}", scenario.name, report.seed));
     }
     if failures.len() > SHOWN_FAILURES {
@@ -372,19 +386,22 @@ fn run(
 const SHOWN_FAILURES: usize = 10;
 
 /// Kinds of lines that are left out unless all are wanted: there are thousands of them.
-const FINE: [&str; 4] = ["send", "arrive", "timer", "task"];
+const FINE: [&str; 8] = ["send", "arrive", "timer", "begin", "poll", "draw", "entropy", "work"];
 
-fn replay(case: &Case, all: bool) -> u8 {
+fn replay(case: &Case, all: bool, pct: Option<u32>) -> u8 {
     let plan = case.plan();
     out(plan.to_string().trim_end());
     let mut out = std::io::BufWriter::new(std::io::stdout());
-    let (verdict, report) = one::run(case.scenario(), plan, case.bug(), move |line: &Line<'_>| {
-        if all || !FINE.contains(&line.kind) || line.detail.starts_with(|c: char| c.is_ascii_digit()) && line.kind == "task" {
+    let print = move |line: &Line<'_>| {
+        if all || !FINE.contains(&line.kind) {
             // A closed pipe (`| head`) is no reason to stop the run half-way.
             let _ = writeln!(out, "{line}");
             let _ = out.flush();
         }
-    });
+    };
+    let (scenario, seed, bug) = (case.scenario(), case.seed(), case.bug());
+    let order = one::Order { scenario, seed, plan, bug, pct, unrecorded: false, to_people: true, trap: None };
+    let (verdict, report) = one::run(order, Some(Box::new(print)));
     let text = match report["verdict"].as_object() {
         None => "all promises held".to_string(),
         Some(_) => format!("{}", report["verdict"]),
@@ -397,14 +414,18 @@ fn replay(case: &Case, all: bool) -> u8 {
         report["hash"].as_str().unwrap_or("?"),
         report["virtual_s"].as_f64().unwrap_or(0.0)
     );
+    for (n, row) in report["waiting"].as_array().into_iter().flatten().enumerate() {
+        let title = if n == 0 { "\nwho waits, actors first:\n" } else { "" };
+        let _ = writeln!(std::io::stdout(), "{title}  {}", row["text"].as_str().unwrap_or("?"));
+    }
     verdict.exit_code()
 }
 
-fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> u8 {
+fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool, trap: Option<Trap>) -> u8 {
     let mut code = 0;
     let mut last = json!(null);
     for seed in seeds {
-        let requests = (0..2).map(|_| Request { scenario, seed, ledger: true, ..Request::default() });
+        let requests = (0..2).map(|_| Request { scenario, seed, ledger: true, trap, ..Request::default() });
         let mut reports = Vec::new();
         pool::run_all(requests, 2, |report| {
             reports.push(report);
@@ -419,7 +440,9 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> 
         if !equal {
             match first_difference(&first.ledger, &second.ledger) {
                 Some((a, b)) => {
-                    out(&format!("  the first event that differs:\n  - {a}\n  + {b}"));
+                    // Each line stands before whose it is.
+                    let show = |line: &str| line.replacen(one::OF, "\n      by ", 1);
+                    out(&format!("  the first event that differs:\n  - {}\n  + {}", show(a), show(b)));
                     last["first_difference"] = json!([a, b]);
                 }
                 None => out(&format!("  the ledgers read the same: {} {}", first.value, second.value)),

@@ -70,7 +70,7 @@ impl Case {
 
     pub(crate) fn request(&self) -> Request {
         let plan = self.saved.as_ref().map(|file| file.plan.clone());
-        Request { scenario: self.scenario.name, seed: self.seed, plan, bug: self.bug, ledger: false }
+        Request { scenario: self.scenario.name, seed: self.seed, plan, bug: self.bug, ..Request::default() }
     }
 
     /// As a file, with another plan and no verdict yet.
@@ -105,9 +105,9 @@ pub(crate) fn write(path: &Path, file: &PlanFile) -> std::io::Result<()> {
     std::fs::write(path, file.text())
 }
 
-/// Runs every plan of a folder. One that was saved with a bug must still find it; one without must hold: the bug that it once found is
-/// mended.
-pub(crate) fn all(folder: &Path, as_json: bool) -> u8 {
+/// Runs every plan of a folder, each with a few dice. One that was saved with a bug must still find it; one without must hold: the bug that it
+/// once found is mended.
+pub(crate) fn all(folder: &Path, jobs: usize, as_json: bool) -> u8 {
     let files = std::fs::read_dir(folder).map(|entries| {
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -125,10 +125,16 @@ pub(crate) fn all(folder: &Path, as_json: bool) -> u8 {
             Ok(case) => case,
             Err(error) => return bad(&error),
         };
-        let report = pool::run(&case.request());
         let promise = |verdict: &Value| verdict["promise"].as_str().map(str::to_string);
-        let found = report.failure().map(|verdict| promise(verdict).unwrap_or_else(|| verdict.to_string()));
         let wanted = case.saved.as_ref().filter(|_| case.bug.is_some()).and_then(|file| promise(&file.verdict));
+        let plan = case.plan();
+        let requests = plan.thrown().map(|plan| Request { plan: Some(plan), ..case.request() });
+        let mut found = None;
+        pool::run_all(requests, jobs, |report| {
+            let seen = report.failure().map(|verdict| promise(verdict).unwrap_or_else(|| verdict.to_string()));
+            found = found.take().or(seen);
+            found.is_none()
+        });
         let is_right = found == wanted;
         right += usize::from(is_right);
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use playhouse_sim::plan::Plan;
 use serde_json::{Value, json};
 
+use crate::one::Trap;
+
 /// A run that takes longer is stuck: a task never yields, or virtual time does not pass.
 const WALL_LIMIT: Duration = Duration::from_secs(120);
 
@@ -20,6 +22,10 @@ pub(crate) struct Request {
     /// What befalls the run; drawn from the seed, if not given.
     pub(crate) plan: Option<Plan>,
     pub(crate) bug: Option<&'static str>,
+    /// The depth of probabilistic concurrency testing, instead of a random order.
+    pub(crate) pct: Option<u32>,
+    /// What no run may do, put in to see whether it is found.
+    pub(crate) trap: Option<Trap>,
     /// Also give the ledger's lines.
     pub(crate) ledger: bool,
 }
@@ -90,6 +96,12 @@ fn spawn(request: &Request) -> std::io::Result<Child> {
     }
     if let Some(bug) = request.bug {
         command.arg("--bug").arg(bug);
+    }
+    if let Some(depth) = request.pct {
+        command.arg("--pct").arg(depth.to_string());
+    }
+    if let Some(trap) = request.trap.as_ref().and_then(clap::ValueEnum::to_possible_value) {
+        command.arg("--trap").arg(trap.get_name());
     }
     if request.ledger {
         command.arg("--ledger");
