@@ -128,7 +128,7 @@ enum Command {
     /// Put known bugs in and see whether the promises find them
     Planted {
         /// Give up on a bug after so many seeds
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 200)]
         seeds: u64,
         /// Print one JSON object as the last line
         #[arg(long)]
