@@ -12,6 +12,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use crate::endpoint::Shared;
 use crate::identity::{Identity, node_of, provider};
+use crate::keylog::keylog;
 use crate::limits::{
     CONNECTION_WINDOW, DATAGRAM_BUFFER, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, INITIAL_RTT,
     KEEP_ALIVES, LANES, MTU_INITIAL, SEND_WINDOW, STREAM_WINDOW,
@@ -42,6 +43,7 @@ pub(crate) fn configs(identity: &Identity, idle: Duration) -> Result<(ServerConf
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
     server.max_early_data_size = 0;
+    server.key_log = keylog();
 
     let mut client = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -52,6 +54,7 @@ pub(crate) fn configs(identity: &Identity, idle: Duration) -> Result<(ServerConf
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.resumption = rustls::client::Resumption::disabled();
     client.enable_early_data = false;
+    client.key_log = keylog();
 
     let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).map_err(|e| text(&e))?));
     server.transport_config(transport.clone());

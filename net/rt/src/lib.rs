@@ -17,6 +17,7 @@ mod interval;
 pub mod ledger;
 mod lost;
 mod random;
+pub mod secrets;
 
 #[cfg(not(madsim))]
 use os as side;

@@ -56,6 +56,12 @@ fn every_item_is_there_with_its_type() {
     let _: (rt::sync::Notify, rt::sync::Semaphore) = (rt::sync::Notify::new(), rt::sync::Semaphore::new(1));
     let _ = (rt::sync::mpsc::channel::<()>, rt::sync::oneshot::channel::<()>);
     rt::ledger::record("kind", || "detail".into());
+    let tag = rt::ledger::Tag::sent("kind", || "detail".into());
+    tag.leaves(|| "way".into());
+    rt::ledger::Tag::arrived(|| "way".into()).record("kind", || "detail".into());
+    let _: rt::ledger::Entered = rt::ledger::enter("actor");
+    assert!(!rt::secrets::wanted());
+    rt::secrets::tell("label", &[], &[]);
 }
 
 /// The same behaviour, too: one body for both worlds.

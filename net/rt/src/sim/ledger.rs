@@ -14,6 +14,8 @@ pub struct Line<'a> {
     pub at: u64,
     /// The node whose task did it; `-` for the world.
     pub node: &'a str,
+    /// The actor whose code did it; empty when it was none.
+    pub actor: &'a str,
     /// A short word.
     pub kind: &'static str,
     /// The rest.
@@ -33,17 +35,32 @@ struct Ledger {
     sink: Sink,
     hash: Hash,
     count: u64,
+    tags: u64,
+    /// Messages on their way to other nodes.
+    ways: BTreeMap<String, Way>,
 }
+
+/// What left by one way in its order: the n-th that leaves is the n-th that comes.
+#[derive(Default)]
+struct Way {
+    left: u64,
+    came: u64,
+    under_way: BTreeMap<u64, u64>,
+}
+
+/// The most messages of one way that are remembered at once: what never arrives was lost with its connection.
+const WAY_MAX: usize = 65_536;
 
 thread_local! {
     // A simulation is one thread of one process, so its ledger can be found from anywhere without being passed through the product.
     static LEDGER: RefCell<Option<Ledger>> = const { RefCell::new(None) };
+    static ACTOR: RefCell<String> = const { RefCell::new(String::new()) };
     static NAMES: RefCell<BTreeMap<NodeId, String>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Starts a ledger whose lines also go to `sink`.
 pub fn open(sink: impl FnMut(&Line<'_>) + 'static) {
-    LEDGER.set(Some(Ledger { sink: Box::new(sink), hash: Hash::new(), count: 0 }));
+    LEDGER.set(Some(Ledger { sink: Box::new(sink), hash: Hash::new(), count: 0, tags: 0, ways: BTreeMap::new() }));
 }
 
 /// Ends the ledger: its hash as 32 hexadecimal digits, and how many lines it had.
@@ -55,6 +72,40 @@ pub(crate) fn is_open() -> bool {
     LEDGER.with_borrow(Option::is_some)
 }
 
+pub(crate) fn set_actor(name: String) -> String {
+    ACTOR.replace(name)
+}
+
+/// 0 when no ledger is open.
+pub(crate) fn next_tag() -> u64 {
+    LEDGER.with_borrow_mut(|ledger| {
+        ledger.as_mut().map_or(0, |ledger| {
+            ledger.tags += 1;
+            ledger.tags
+        })
+    })
+}
+
+pub(crate) fn leaves(tag: u64, way: String) {
+    LEDGER.with_borrow_mut(|ledger| {
+        let Some(ledger) = ledger else { return };
+        let way = ledger.ways.entry(way).or_default();
+        way.left += 1;
+        if way.under_way.len() < WAY_MAX {
+            way.under_way.insert(way.left, tag);
+        }
+    });
+}
+
+/// 0 when nothing is known of it.
+pub(crate) fn arrived(way: &str) -> u64 {
+    LEDGER.with_borrow_mut(|ledger| {
+        let Some(way) = ledger.as_mut().and_then(|ledger| ledger.ways.get_mut(way)) else { return 0 };
+        way.came += 1;
+        way.under_way.remove(&way.came).unwrap_or_default()
+    })
+}
+
 pub(crate) fn name_node(id: NodeId, name: String) {
     NAMES.with_borrow_mut(|names| names.insert(id, name));
 }
@@ -64,17 +115,19 @@ pub(crate) fn append(kind: &'static str, detail: &str) {
     let at = u64::try_from(time.elapsed().as_nanos()).unwrap_or(u64::MAX);
     NAMES.with_borrow(|names| {
         let node = names.get(&madsim::plugin::node()).map_or("-", String::as_str);
+        let actor = ACTOR.take();
         LEDGER.with_borrow_mut(|ledger| {
             let Some(ledger) = ledger else { return };
-            let line = Line { number: ledger.count, at, node, kind, detail };
+            let line = Line { number: ledger.count, at, node, actor: &actor, kind, detail };
             ledger.hash.add(&at.to_le_bytes());
-            for part in [node, kind, detail] {
+            for part in [node, &actor, kind, detail] {
                 ledger.hash.add(part.as_bytes());
                 ledger.hash.add(b"\n");
             }
             ledger.count += 1;
             (ledger.sink)(&line);
         });
+        ACTOR.set(actor);
     });
 }
 

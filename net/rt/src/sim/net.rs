@@ -175,11 +175,17 @@ impl Inner {
         let delays = self.links.send(&flight);
         self.stats.sent += 1;
         self.stats.bytes += bytes.len() as u64;
+        super::capture::datagram(self.next, (from, to), ecn, bytes, &delays);
         record("send", || {
             let mut hash = Hash::new();
             hash.add(bytes);
             let times: Vec<String> = delays.iter().map(|d| format!("+{}us", d.as_micros())).collect();
-            format!("{from} > {to} {} B {hash} {}", bytes.len(), if times.is_empty() { "lost".into() } else { times.join(" ") })
+            format!(
+                "{from} > {to} {} B #{} {hash} {}",
+                bytes.len(),
+                self.next,
+                if times.is_empty() { "lost".into() } else { times.join(" ") }
+            )
         });
         if delays.is_empty() {
             self.stats.lost += 1;

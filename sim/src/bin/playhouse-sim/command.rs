@@ -1,17 +1,16 @@
 //! The command line.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use playhouse_rt::sim::ledger::Line;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
 use crate::one;
 use crate::pool::{self, Request};
+use crate::replay;
 use crate::table::{Progress, out, print};
 
 /// Wrong arguments.
@@ -25,6 +24,7 @@ const BAD_USAGE: u8 = 4;
     after_help = "Examples:
   cargo sim run demo --seeds 0..50
   cargo sim replay demo --seed 7
+  cargo sim replay demo --seed 7 --html out.html --pcap out.pcap --keylog keys.txt
   cargo sim twice demo --seed 7
 
 Exit codes: 0 all held, 1 a broken promise, 2 stuck, 3 a crash in the product, 4 wrong arguments."
@@ -55,7 +55,7 @@ enum Command {
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
     },
-    /// Run one seed and print what happened, in order
+    /// Run one seed and print what happened, in order, or write it to files
     Replay {
         #[arg(value_parser = scenario)]
         scenario: &'static str,
@@ -64,6 +64,8 @@ enum Command {
         /// Print every datagram, timer and task as well
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        outputs: replay::Outputs,
         /// Put a bug in on purpose
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
@@ -136,7 +138,7 @@ pub(crate) fn main() -> ExitCode {
     let code = match args.command {
         Command::List => list(),
         Command::Run { scenario, seeds, jobs, json, bug } => run(named(scenario), seeds, jobs, json, bug),
-        Command::Replay { scenario, seed, all, bug } => replay(named(scenario), seed, all, bug),
+        Command::Replay { scenario, seed, all, outputs, bug } => replay::replay(named(scenario), seed, all, bug, &outputs),
         Command::Twice { scenario, seed, seeds, json } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
             twice(scenario, seeds, json)
@@ -235,33 +237,6 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
         ));
     }
     failures.iter().map(pool::Report::exit_code).max().unwrap_or(0)
-}
-
-/// Kinds of lines that are left out unless all are wanted: there are thousands of them.
-const FINE: [&str; 4] = ["send", "arrive", "timer", "task"];
-
-fn replay(scenario: &Scenario, seed: u64, all: bool, bug: Option<&str>) -> u8 {
-    let mut out = std::io::BufWriter::new(std::io::stdout());
-    let (verdict, report) = one::run(scenario, seed, bug, move |line: &Line<'_>| {
-        if all || !FINE.contains(&line.kind) || line.detail.starts_with(|c: char| c.is_ascii_digit()) && line.kind == "task" {
-            // A closed pipe (`| head`) is no reason to stop the run half-way.
-            let _ = writeln!(out, "{line}");
-            let _ = out.flush();
-        }
-    });
-    let text = match report["verdict"].as_object() {
-        None => "all promises held".to_string(),
-        Some(_) => format!("{}", report["verdict"]),
-    };
-    let _ = writeln!(
-        std::io::stdout(),
-        "\n{} seed {seed}: {text}\n{} events, ledger {}, {:.1} virtual seconds",
-        scenario.name,
-        report["events"],
-        report["hash"].as_str().unwrap_or("?"),
-        report["virtual_s"].as_f64().unwrap_or(0.0)
-    );
-    verdict.exit_code()
 }
 
 fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool) -> u8 {

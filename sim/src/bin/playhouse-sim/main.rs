@@ -7,6 +7,8 @@ mod one;
 #[cfg(madsim)]
 mod pool;
 #[cfg(madsim)]
+mod replay;
+#[cfg(madsim)]
 mod table;
 
 use std::process::ExitCode;
