@@ -5,7 +5,7 @@ const ink = view.getContext("2d"), mapInk = map.getContext("2d");
 
 const NAMES = 178, AXIS = 24, SHORTEST = 2000, MARK = 4.5;
 /** Arrows in one picture; of more, an even part is drawn. */
-const ARROWS_MAX = 2500;
+const ARROWS_MAX = 1500;
 
 let width = 0, tall = 0, mapWidth = 0, mapTall = 0;
 let t0 = 0, t1 = DATA.end || 1, scroll = 0, selected = -1, colours = {}, bandAlpha = 0.16, thinned = 1;
@@ -22,10 +22,11 @@ function readTheme() {
   }
   bandAlpha = Number(style.getPropertyValue("--band"));
   patterns = {};
+  sprites = [];
 }
 
 /** Faults differ by their hatching too. */
-let patterns = {};
+let patterns = {}, sprites = [];
 function pattern(kind) {
   if (patterns[kind]) return patterns[kind];
   const tile = document.createElement("canvas"), pen = tile.getContext("2d");
@@ -47,6 +48,7 @@ function pattern(kind) {
 }
 
 function resize() {
+  sprites = [];
   const ratio = devicePixelRatio || 1;
   for (const [canvas, pen] of [[view, ink], [map, mapInk]]) {
     const { clientWidth, clientHeight } = canvas;
@@ -150,7 +152,7 @@ function drawAxis() {
   const each = step(), digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(each / 1e6) + 1e-9)));
   for (let time = Math.ceil(t0 / each) * each; time <= t1; time += each) {
     const px = x(time);
-    if (px >= NAMES + 12) ink.fillText(milliseconds(time, digits), px, AXIS / 2);
+    if (px >= NAMES + 12) ink.fillText(milliseconds(time + 0, digits), px, AXIS / 2);
   }
 }
 
@@ -159,7 +161,6 @@ function drawBands(visible) {
   for (const band of DATA.bands) {
     if (band.to < t0 || band.from > t1 || band.from > range[1] || band.to < range[0]) continue;
     const from = Math.max(x(band.from), NAMES), to = Math.max(Math.min(x(band.to), width), from + 1.5);
-    let first = null;
     for (const row of visible) {
       if (band.nodes.length && !band.nodes.includes(row.node)) continue;
       ink.fillStyle = pattern(band.kind);
@@ -209,7 +210,14 @@ function drawArrows() {
   }
   thinned = Math.max(1, Math.ceil(wanted.length / ARROWS_MAX));
   // Which ones does not change while the picture moves.
-  const drawn = thinned === 1 ? wanted : wanted.filter(arrow => Math.imul(arrow, 0x9e3779b1) >>> 0 < 2 ** 32 / thinned);
+  const chosen = thinned === 1 ? wanted : wanted.filter(arrow => Math.imul(arrow, 0x9e3779b1) >>> 0 < 2 ** 32 / thinned);
+  // Of those that would cover each other, one.
+  const places = new Set(), drawn = chosen.filter(arrow => {
+    const from = arrowFrom[arrow], to = arrowTo[arrow], cell = time => Math.max(-1, Math.min(width, x(time))) / 2 | 0;
+    const rowsOf = rowOfLane[laneOf[from]] * rows.length + rowOfLane[laneOf[to]];
+    const key = ((rowsOf * 2 + (groupOf(to) === TROUBLES ? 1 : 0)) * 4096 + cell(at[from])) * 4096 + cell(at[to]), before = places.size;
+    return at[from] < t0 || at[to] > t1 || places.add(key).size > before;
+  });
   const heads = drawn.length < 700;
   const styles = [["message", []], ["life", [4, 3]], ["net", []], ["trouble", []]];
   const lists = styles.map(() => []);
@@ -220,7 +228,9 @@ function drawArrows() {
   lists.forEach((list, style) => {
     const [colour, dash] = styles[style];
     ink.strokeStyle = ink.fillStyle = colours[colour];
-    ink.globalAlpha = style === ARROW_DATAGRAM ? 0.45 : drawn.length > 800 ? 0.35 : 0.75;
+    // The more there are, the fainter each is.
+    const alpha = Math.min(0.8, Math.max(0.1, 160 / drawn.length));
+    ink.globalAlpha = style === ARROW_DATAGRAM ? alpha / 2 : alpha;
     ink.lineWidth = 1;
     ink.setLineDash(heads ? dash : []);
     strokeArrows(list, heads);
@@ -232,10 +242,12 @@ function drawArrows() {
 function strokeArrows(list, heads) {
   ink.beginPath();
   const tips = [];
-  for (const arrow of list) {
+  list.forEach((arrow, index) => {
+    // A long path of many strokes is slow to paint.
+    if (index % 16 === 15) { ink.stroke(); ink.beginPath(); }
     const from = arrowFrom[arrow], to = arrowTo[arrow];
     const one = rows[rowOfLane[laneOf[from]]], other = rows[rowOfLane[laneOf[to]]];
-    if (!one || !other) continue;
+    if (!one || !other) return;
     const x1 = x(at[from]), y1 = middle(one), x2 = x(at[to]), y2 = middle(other);
     ink.moveTo(x1, y1);
     if (one === other) {
@@ -245,7 +257,7 @@ function strokeArrows(list, heads) {
       ink.lineTo(x2, y2);
       tips.push([x2, y2, Math.atan2(y2 - y1, x2 - x1)]);
     }
-  }
+  });
   ink.stroke();
   if (!heads) return;
   ink.beginPath();
@@ -261,58 +273,69 @@ function strokeArrows(list, heads) {
 }
 
 const SHAPES = {
-  dot(px, py, r) { ink.moveTo(px + r, py); ink.arc(px, py, r, 0, 7); },
-  ring(px, py, r) { ink.moveTo(px + r, py); ink.arc(px, py, r, 0, 7); ink.moveTo(px + r / 2, py); ink.arc(px, py, r / 2, 0, 7, true); },
-  square(px, py, r) { ink.rect(px - r * 0.85, py - r * 0.85, r * 1.7, r * 1.7); },
-  diamond(px, py, r) { r *= 1.25; ink.moveTo(px, py - r); ink.lineTo(px + r, py); ink.lineTo(px, py + r); ink.lineTo(px - r, py); ink.closePath(); },
-  cross(px, py, r) {
+  dot(pen, px, py, r) { pen.arc(px, py, r, 0, 7); },
+  ring(pen, px, py, r) { pen.arc(px, py, r, 0, 7); pen.moveTo(px + r / 2, py); pen.arc(px, py, r / 2, 0, 7, true); },
+  square(pen, px, py, r) { pen.rect(px - r * 0.85, py - r * 0.85, r * 1.7, r * 1.7); },
+  diamond(pen, px, py, r) {
+    r *= 1.25;
+    pen.moveTo(px, py - r);
+    for (const [dx, dy] of [[1, 0], [0, 1], [-1, 0]]) pen.lineTo(px + r * dx, py + r * dy);
+  },
+  cross(pen, px, py, r) {
+    const w = r * 0.24;
     r *= 1.05;
-    const w = r * 0.45;
-    for (const [dx, dy] of [[1, 1], [1, -1]]) {
-      ink.moveTo(px - r * dx - w * dy / 2, py - r * dy + w * dx / 2);
-      ink.lineTo(px - r * dx + w * dy / 2, py - r * dy - w * dx / 2);
-      ink.lineTo(px + r * dx + w * dy / 2, py + r * dy - w * dx / 2);
-      ink.lineTo(px + r * dx - w * dy / 2, py + r * dy + w * dx / 2);
-      ink.closePath();
+    for (const dy of [1, -1]) {
+      pen.moveTo(px - r - w * dy, py - r * dy + w);
+      pen.lineTo(px - r + w * dy, py - r * dy - w);
+      pen.lineTo(px + r + w * dy, py + r * dy - w);
+      pen.lineTo(px + r - w * dy, py + r * dy + w);
     }
   },
-  tick(px, py, r) { ink.rect(px - 0.75, py - r, 1.5, r * 2); },
 };
+
+/** A mark, painted once and copied from then on: that is much faster than a path for each. */
+const SPRITE = 8;
+function sprite(group) {
+  if (sprites[group]) return sprites[group];
+  const ratio = devicePixelRatio || 1, tile = document.createElement("canvas"), pen = tile.getContext("2d");
+  tile.width = tile.height = 2 * SPRITE * ratio;
+  pen.scale(ratio, ratio);
+  pen.fillStyle = colours[GROUPS[group].colour];
+  pen.beginPath();
+  SHAPES[GROUPS[group].shape](pen, SPRITE, SPRITE, MARK);
+  pen.fill();
+  return sprites[group] = tile;
+}
 
 /** Marks, or bars as high as there are many where marks would cover each other. */
 function drawMarks(visible) {
   const perPixel = (t1 - t0) / (width - NAMES);
   GROUPS.forEach((group, index) => {
-    const faint = [];
     ink.fillStyle = colours[group.colour];
-    ink.beginPath();
     for (const row of visible) {
       const list = row.groups[index], from = lowerBound(list, t0 - 6 * perPixel), to = lowerBound(list, t1 + 6 * perPixel, from);
-      const dense = (to - from) * 5 > width - NAMES, gap = (dense ? 2 : 1) * perPixel, centre = middle(row);
+      const many = (to - from) * 5 > width - NAMES, gap = (many ? 2 : 1) * perPixel, centre = middle(row);
+      let before = -Infinity;
       for (let i = from; i < to;) {
         const time = at[list[i]], px = x(time);
         let next = i + 1;
         // What falls onto the same pixels is one mark.
         if (next < to && at[list[next]] < time + gap) next = lowerBound(list, time + gap, next);
-        if (dense) {
-          const half = (row.h - 4) / 2 * Math.min(1, group.height * (0.55 + Math.log2(next - i) / 8));
-          ink.rect(px - 1, centre - half, 2, half * 2);
-        } else if (shown[list[i]] === 1) {
-          faint.push(px, centre);
+        // Also where there are many, one that stands alone has its shape.
+        const dense = many && (time - before < 9 * perPixel || next < to && at[list[next]] - time < 9 * perPixel);
+        before = time;
+        ink.globalAlpha = shown[list[i]] === 1 ? 0.35 : 1;
+        if (dense || group.shape === "tick") {
+          const crowd = dense ? 0.55 + Math.log2(next - i) / 8 : 1, half = (row.h - 4) / 2 * Math.min(1, group.height * crowd);
+          ink.fillRect(px - (dense ? 1 : 0.75), centre - half, dense ? 2 : 1.5, half * 2);
         } else {
-          SHAPES[group.shape](px, centre, group.shape === "tick" ? row.h * group.height / 2 : MARK);
+          ink.drawImage(sprite(index), px - SPRITE, centre - SPRITE, 2 * SPRITE, 2 * SPRITE);
         }
         i = next;
       }
     }
-    ink.fill();
-    if (!faint.length) return;
-    ink.globalAlpha = 0.35;
-    ink.beginPath();
-    for (let i = 0; i < faint.length; i += 2) SHAPES[group.shape](faint[i], faint[i + 1], MARK);
-    ink.fill();
-    ink.globalAlpha = 1;
   });
+  ink.globalAlpha = 1;
 }
 
 function drawFlag() {
@@ -325,6 +348,12 @@ function drawFlag() {
   ink.moveTo(px, AXIS);
   ink.lineTo(px, tall);
   ink.stroke();
+  const row = rows[rowOfLane[laneOf[DATA.flag.event]]];
+  if (row && shown[DATA.flag.event]) {
+    ink.beginPath();
+    SHAPES.diamond(ink, px, middle(row), MARK * 1.4);
+    ink.fill();
+  }
   const text = DATA.flag.seen_at_once ? "promise broken" : "found broken at the end";
   ink.font = "700 11px system-ui, 'DejaVu Sans', sans-serif";
   const wide = ink.measureText(text).width + 14, left = px + wide > width ? px - wide : px;

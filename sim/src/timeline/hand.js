@@ -32,7 +32,7 @@ function bringIntoSight(event) {
 function closeUp() {
   if (selected < 0) return;
   const times = [selected, ...course(selected).flatMap(arrow => [arrowFrom[arrow], arrowTo[arrow]])].map(event => at[event]);
-  const from = Math.min(...times), to = Math.max(...times), room = Math.max((to - from) * 0.6, 2e6);
+  const from = Math.min(...times), to = Math.max(...times), room = Math.max((to - from) * 0.6, course(selected).length ? 2e6 : 15e6);
   show(from - room, to + room);
   bringIntoSight(selected);
 }
@@ -225,10 +225,15 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 /** `?bench`: how long pictures take, from far to near and along the run, each drawn to its last pixel. */
 function bench() {
   const times = [], frame = () => {
-    const began = performance.now();
-    draw();
-    ink.getImageData(0, 0, 1, 1);
-    times.push(performance.now() - began);
+    // The best of three: what else the machine does is not counted.
+    let best = Infinity;
+    for (let i = 0; i < 3; i++) {
+      const began = performance.now();
+      draw();
+      ink.getImageData(0, 0, 1, 1);
+      best = Math.min(best, performance.now() - began);
+    }
+    times.push(best);
   };
   const first = performance.now();
   applyFilter();

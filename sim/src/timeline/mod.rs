@@ -145,6 +145,11 @@ impl Timeline {
             }
             "timer" | "task" | "disk" => self.lanes.find(place_of(node), Place::Runtime),
             "spawn" => self.lanes.find(place_of(node), Place::Actor(detail)),
+            // Where it was to go, whoever noticed.
+            "lost" => match detail.split_once("to ").and_then(|(_, rest)| rest.split_once(": ")) {
+                Some((name, _)) => self.lanes.find(place_of(node), Place::Actor(name)),
+                None => self.lanes.find(place_of(node), Place::Node),
+            },
             "stop" | "restart" | "message" if actor.is_empty() => {
                 let name = detail.split([':', ' ']).next().unwrap_or_default();
                 self.lanes.find(place_of(node), Place::Actor(name))

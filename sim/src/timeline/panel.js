@@ -123,7 +123,7 @@ function sayKinds() {
     press();
     where.append(button);
   }
-  const arrows = element("button", { id: "datagrams", textContent: "→ datagrams", title: "Arrows of datagrams (d)", onclick: toggleDatagrams });
+  const arrows = element("button", { id: "datagrams", textContent: "datagrams’ arrows", title: "Arrows of datagrams (d)", onclick: toggleDatagrams });
   arrows.setAttribute("aria-pressed", "false");
   where.append(arrows);
 }

@@ -36,6 +36,7 @@ fn events_are_in_the_lanes_of_their_actors() {
         entry(5, "a#2", "", "send", "10.0.0.2:4433 > 10.0.0.1:4433 38 B #6 0123456789abcdef0123456789abcdef lost"),
         entry(6, "-", "", "arrive", "10.0.0.1:4433 > 10.0.0.2:4433 1200 B #5"),
         entry(7, "-", "", "climate", "mild"),
+        entry(8, "b#1", "group/worker", "lost", "#3 Note to solo: the mailbox was full: it holds 1"),
     ];
     let chart = chart(&lines, Value::Null);
     assert_eq!(chart.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["world", "a", "b"]);
@@ -44,6 +45,7 @@ fn events_are_in_the_lanes_of_their_actors() {
     assert_eq!(lane(&chart, 4), ("b", "tasks, timers, disk"));
     assert_eq!((lane(&chart, 5), lane(&chart, 7)), (("b", "datagrams"), ("a", "datagrams")), "it arrives where it was sent to");
     assert_eq!(lane(&chart, 8), ("world", ""));
+    assert_eq!(lane(&chart, 9), ("b", "solo"), "where it was to go, whoever noticed");
     // Lanes of a node stand together, the node's own first.
     let nodes: Vec<usize> = chart.lanes.iter().map(|lane| lane.node).collect();
     assert!(nodes.is_sorted());
@@ -51,7 +53,7 @@ fn events_are_in_the_lanes_of_their_actors() {
         assert_eq!(chart.lanes.iter().find(|lane| lane.node == node).unwrap().name, "");
     }
     assert_eq!(chart.strings[chart.events.text[5]], "10.0.0.1:4433 > 10.0.0.2:4433 1200 B #5 +7us", "no hash");
-    assert_eq!(chart.events.after, [0, 0, 1, 1, 1, 1, 1, 1, 1].map(|ms| ms * 1_000_000));
+    assert_eq!(chart.events.after, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1].map(|ms| ms * 1_000_000));
 }
 
 #[test]
