@@ -72,10 +72,7 @@ impl<A: Actor<Context = Ctx<A>>> Cell<A> {
                 self.shared.wake();
                 Ok(())
             }
-            Err((why, sent)) => {
-                sent.tag.record("given-back", || format!("{:?}", why));
-                Err((why, sent))
-            }
+            Err((why, sent)) => Err((why, sent)),
         }
     }
 
@@ -218,9 +215,12 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         match &self.way {
             Way::Local(cell) => {
                 let sent = Sent::tell(message, &cell.shared.common, cell.shared.name());
-                cell.push(self.priority, sent).map_err(|(why, sent)| match why {
-                    Refused::Full => TellError::Full(sent.message),
-                    Refused::Closed => TellError::Gone(sent.message),
+                cell.push(self.priority, sent).map_err(|(why, sent)| {
+                    sent.tag.record("given-back", || format!("{why:?}"));
+                    match why {
+                        Refused::Full => TellError::Full(sent.message),
+                        Refused::Closed => TellError::Gone(sent.message),
+                    }
                 })
             }
             Way::Remote(target) => target.tell(message, self.priority),
@@ -310,8 +310,8 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                 let tag = sent.tag;
                 match cell.push(self.priority, sent) {
                     Ok(()) => Ask::local(answer, cell.0.clone(), before, deadline).tagged(tag),
-                    Err((Refused::Full, _)) => Ask::failed(AskError::Full),
-                    Err((Refused::Closed, _)) => Ask::failed(cell.gone()),
+                    Err((Refused::Full, _)) => Ask::failed(AskError::Full).tagged(tag),
+                    Err((Refused::Closed, _)) => Ask::failed(cell.gone()).tagged(tag),
                 }
             }
             Way::Remote(target) => target.ask(message, self.priority, (asked, deadline), scope),
@@ -442,7 +442,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
                 let (reply, answer) = oneshot::channel();
                 match self.route.ask(&outgoing, within, reply) {
                     Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), deadline).tagged(tag),
-                    Err(error) => Ask::failed(failed(error)),
+                    Err(error) => Ask::failed(failed(error)).tagged(tag),
                 }
             }
             Answers::Many(items) => match self.route.open(&outgoing, within) {

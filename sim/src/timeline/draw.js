@@ -8,12 +8,13 @@ const NAMES = 178, AXIS = 24, SHORTEST = 2000, MARK = 4.5;
 const ARROWS_MAX = 1500;
 
 let width = 0, tall = 0, mapWidth = 0, mapTall = 0;
-let t0 = 0, t1 = DATA.end || 1, scroll = 0, selected = -1, colours = {}, bandAlpha = 0.16, thinned = 1;
+let t0 = 0, t1 = DATA.end || 1, scroll = 0, selected = -1, colours = {}, bandAlpha = 0.1, thinned = 1;
 
 const x = time => NAMES + (time - t0) / (t1 - t0) * (width - NAMES);
 const timeAt = px => t0 + (px - NAMES) / (width - NAMES) * (t1 - t0);
 const rowY = row => AXIS + row.y - scroll;
-const middle = row => rowY(row) + row.h / 2;
+/** Where a row's marks are: in a node's own below the names of faults. */
+const middle = row => rowY(row) + (row.head ? row.h - 11 : row.h / 2);
 
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
@@ -177,7 +178,7 @@ function drawBands(visible) {
     const text = fitted(band.text, room);
     if (!text) continue;
     ink.fillStyle = band.kind === "down" ? colours.soft : band.kind === "cut" ? colours.fault : colours.other;
-    ink.fillText(text, start, rowY(row) + 8);
+    ink.fillText(text, start, rowY(row) + 9);
     taken.set(row, start + ink.measureText(text).width + 8);
   }
 }
@@ -249,6 +250,7 @@ function strokeArrows(list, heads) {
     const one = rows[rowOfLane[laneOf[from]]], other = rows[rowOfLane[laneOf[to]]];
     if (!one || !other) return;
     const x1 = x(at[from]), y1 = middle(one), x2 = x(at[to]), y2 = middle(other);
+    if (one === other && x2 - x1 < 8) return;
     ink.moveTo(x1, y1);
     if (one === other) {
       ink.quadraticCurveTo((x1 + x2) / 2, y1 - Math.min(14, (x2 - x1) / 4 + 4), x2, y2);
@@ -326,7 +328,7 @@ function drawMarks(visible) {
         before = time;
         ink.globalAlpha = shown[list[i]] === 1 ? 0.35 : 1;
         if (dense || group.shape === "tick") {
-          const crowd = dense ? 0.55 + Math.log2(next - i) / 8 : 1, half = (row.h - 4) / 2 * Math.min(1, group.height * crowd);
+          const crowd = dense ? 0.55 + Math.log2(next - i) / 8 : 1, half = (ROW - 4) / 2 * Math.min(1, group.height * crowd);
           ink.fillRect(px - (dense ? 1 : 0.75), centre - half, dense ? 2 : 1.5, half * 2);
         } else {
           ink.drawImage(sprite(index), px - SPRITE, centre - SPRITE, 2 * SPRITE, 2 * SPRITE);

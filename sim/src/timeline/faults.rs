@@ -1,6 +1,6 @@
 //! Faults as bands: from the line that begins one to the line that ends it.
 
-use super::chart::Band;
+use super::chart::{Band, Node};
 use super::lanes::place_of;
 
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Faults {
     /// `10.0.0.3 and 10.0.0.1`
     pub(super) fn cut(&mut self, detail: &str, at: u64, event: usize) {
         let nodes = detail.split(" and ").map(str::to_string).collect();
-        self.begin("cut", detail, "the link is cut", nodes, (at, event));
+        self.begin("cut", detail, "", nodes, (at, event));
     }
 
     pub(super) fn mend(&mut self, detail: &str, at: u64) {
@@ -71,13 +71,19 @@ impl Faults {
         }
     }
 
-    /// All of them, in the order of their beginnings. `find` gives the index of a node by its name or address.
-    pub(super) fn finish(self, end: u64, find: impl Fn(&str) -> Option<usize>) -> Vec<Band> {
+    /// All of them, in the order of their beginnings.
+    pub(super) fn finish(self, end: u64, all: &[Node]) -> Vec<Band> {
         let Faults { open, mut done } = self;
         done.extend(open.into_iter().map(|open| (open, end)));
+        let find = |name: &String| all.iter().position(|node| node.name == *name || node.addresses.contains(name));
         let band = |(open, to): (Open, u64)| {
-            let Open { kind, text, nodes, from, event, .. } = open;
-            Band { nodes: nodes.iter().filter_map(|name| find(name)).collect(), from, to, kind, text, event }
+            let Open { kind, mut text, nodes, from, event, .. } = open;
+            let nodes: Vec<usize> = nodes.iter().filter_map(find).collect();
+            if kind == "cut" {
+                let names: Vec<&str> = nodes.iter().map(|node| all[*node].name.as_str()).collect();
+                text = format!("{} are cut off from each other", names.join(" and "));
+            }
+            Band { nodes, from, to, kind, text, event }
         };
         let mut bands: Vec<Band> = done.into_iter().map(band).collect();
         bands.sort_by_key(|band| band.event);

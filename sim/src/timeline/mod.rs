@@ -195,9 +195,7 @@ impl Timeline {
         let (nodes, lanes, order) = self.lanes.finish(self.last);
         let mut events = self.events;
         events.lane.iter_mut().for_each(|lane| *lane = order[*lane]);
-        let of_address = |ip: &str| nodes.iter().position(|node| node.addresses.iter().any(|known| known == ip));
-        let of_name = |name: &str| nodes.iter().position(|node| node.name == name);
-        let bands = self.faults.finish(self.last, |name| of_name(name).or_else(|| of_address(name)));
+        let bands = self.faults.finish(self.last, &nodes);
         Chart {
             run,
             verdict,

@@ -110,7 +110,7 @@ function applyFilter() {
 }
 
 // Rows: what is drawn one below the other. A folded node is one row.
-const ROW = 19, HEAD = 25;
+const ROW = 19, HEAD = 32;
 const folded = new Set();
 let rows = [], rowOfLane = new Int32Array(DATA.lanes.length), height = 0, datagramArrows = false;
 

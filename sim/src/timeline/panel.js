@@ -40,7 +40,7 @@ const effect = event => firstOut[event] >= 0 ? arrowTo[firstOut[event]] : -1;
 
 function describe() {
   panel.replaceChildren();
-  if (DATA.flag && (selected < 0 || selected === DATA.flag.event)) {
+  if (DATA.flag) {
     const { promise, seen, kind } = DATA.verdict ?? {};
     panel.append(element("div", { className: "broken" },
       element("h2", { textContent: promise ? "Broken promise" : kind ?? "Broken promise" }),

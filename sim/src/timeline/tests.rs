@@ -105,6 +105,7 @@ fn faults_are_bands_over_their_nodes() {
             ("fault", whole, 9, 10),
         ]
     );
+    assert_eq!(chart.bands[0].text, "a and b are cut off from each other");
     assert_eq!(chart.bands[1].text, "fault 4: a slow disk on b");
     let lives: Vec<_> = chart.nodes[a].lives.iter().map(|life| (life.name.as_str(), ms(life.from), ms(life.to))).collect();
     assert_eq!(lives, [("a#1", 0, 4), ("a#3", 7, 10)]);

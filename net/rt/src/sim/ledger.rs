@@ -25,7 +25,8 @@ pub struct Line<'a> {
 impl std::fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (s, us) = (self.at / 1_000_000_000, self.at / 1_000 % 1_000_000);
-        write!(f, "{:>7} {s:>4}.{us:06} {:<12} {:<9} {}", self.number, self.node, self.kind, self.detail)
+        write!(f, "{:>7} {s:>4}.{us:06} {:<12} {:<9} {}", self.number, self.node, self.kind, self.detail)?;
+        if self.actor.is_empty() { Ok(()) } else { write!(f, " [{}]", self.actor) }
     }
 }
 
