@@ -60,6 +60,9 @@ fn every_item_is_there_with_its_type() {
     tag.leaves(|| "way".into());
     rt::ledger::Tag::arrived(|| "way".into()).record("kind", || "detail".into());
     let _: rt::ledger::Entered = rt::ledger::enter("actor");
+    if cfg!(not(madsim)) {
+        assert_eq!(size_of::<rt::ledger::Tag>() + size_of::<rt::ledger::Entered>(), 0, "nothing in production");
+    }
     assert!(!rt::secrets::wanted());
     rt::secrets::tell("label", &[], &[]);
 }
