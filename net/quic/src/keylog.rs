@@ -21,3 +21,13 @@ impl rustls::KeyLog for KeyLog {
 pub(crate) fn keylog() -> Arc<dyn rustls::KeyLog> {
     Arc::new(KeyLog)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_wanted_when_nothing_is_captured() {
+        assert!(!keylog().will_log("CLIENT_TRAFFIC_SECRET_0"));
+    }
+}
