@@ -78,7 +78,8 @@ impl Faults {
         let find = |name: &String| all.iter().position(|node| node.name == *name || node.addresses.contains(name));
         let band = |(open, to): (Open, u64)| {
             let Open { kind, mut text, nodes, from, event, .. } = open;
-            let nodes: Vec<usize> = nodes.iter().filter_map(find).collect();
+            let mut nodes: Vec<usize> = nodes.iter().filter_map(find).collect();
+            nodes.sort_unstable();
             if kind == "cut" {
                 let names: Vec<&str> = nodes.iter().map(|node| all[*node].name.as_str()).collect();
                 text = format!("{} are cut off from each other", names.join(" and "));
