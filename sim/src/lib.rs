@@ -2,13 +2,15 @@
 //! disk, clock and dice. One seed is one history.
 //!
 //! Nothing here is a model of the product: a [`scenario`] starts real nodes in a [`world`], gives them work and faults, and holds what
-//! came out against its promises. What befalls a run is a [`plan`], which is data; [`shrink`] makes it smaller.
-//! Built without `--cfg madsim` only what needs no simulation is here; `cargo sim` builds it with.
+//! came out against its promises. What befalls a run is a [`plan`], which is data; [`shrink`] makes it smaller. A run can be seen as a
+//! [`timeline`], and its datagrams be read from a [`pcap`]. Built without `--cfg madsim` only what needs no simulation is here; `cargo sim` builds
+//! it with.
 
 #[cfg(madsim)]
 pub mod director;
 #[cfg(madsim)]
 mod nodes;
+pub mod pcap;
 pub mod plan;
 #[cfg(madsim)]
 pub mod rehearse;
@@ -17,6 +19,7 @@ pub mod scenario;
 pub mod shrink;
 #[cfg(madsim)]
 pub mod test;
+pub mod timeline;
 #[cfg(madsim)]
 pub mod verdict;
 #[cfg(madsim)]

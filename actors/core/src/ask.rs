@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use playhouse_rt::ledger::Tag;
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::DecodeError;
 use playhouse_wire::limits::DEADLINE_MAX;
@@ -27,6 +28,7 @@ pub struct Ask<R> {
     way: Way<R>,
     deadline: Instant,
     timer: Option<Timer>,
+    tag: Tag,
 }
 
 pub(crate) type Decode<R> = fn(&Arc<Common>, &[u8]) -> Result<R, DecodeError>;
@@ -75,7 +77,12 @@ pub(crate) fn after(now: Instant, within: Duration) -> Instant {
 
 impl<R> Ask<R> {
     fn new(way: Way<R>, deadline: Instant) -> Ask<R> {
-        Ask { way, deadline, timer: None }
+        Ask { way, deadline, timer: None, tag: Tag::default() }
+    }
+
+    pub(crate) fn tagged(mut self, tag: Tag) -> Ask<R> {
+        self.tag = tag;
+        self
     }
 
     pub(crate) fn failed(error: AskError) -> Ask<R> {
@@ -161,6 +168,10 @@ impl<R> Future for Ask<R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if let Poll::Ready(answer) = this.poll_answer(cx) {
+            match &answer {
+                Ok(_) => this.tag.record("answer", String::new),
+                Err(error) => this.tag.record("no-answer", || error.to_string()),
+            }
             return Poll::Ready(answer);
         }
         playhouse_rt::ledger::waits(|| match &this.way {
@@ -175,7 +186,10 @@ impl<R> Future for Ask<R> {
             Some(timer) => timer.poll(cx, this.deadline),
             None => this.timer.insert(Timer::take(this.deadline)).begin(cx, this.deadline),
         }
-        .map(|()| Err(AskError::Timeout))
+        .map(|()| {
+            this.tag.record("no-answer", || AskError::Timeout.to_string());
+            Err(AskError::Timeout)
+        })
     }
 }
 

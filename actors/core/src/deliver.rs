@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use actix::dev::MessageResponse;
 use actix::{Actor, Handler, Message};
+use playhouse_rt::ledger::Tag;
 use playhouse_rt::sync::oneshot;
-use playhouse_wire::Trace;
+use playhouse_wire::{ActorName, Trace};
 
 use crate::common::Common;
 use crate::scope::Scope;
@@ -25,6 +26,8 @@ pub(crate) trait Deliver<A: Actor<Context = Ctx<A>>>: Send {
     fn from(&self) -> Option<&Origin>;
     /// It had to go for another message, or found no room: whoever asked is to find that reason.
     fn note_dropped(&self);
+    /// Joins what the ledger of a simulation says of it.
+    fn tag(&self) -> Tag;
 }
 
 /// Whether a question was dropped by its mailbox: known for each by itself, so that one that was handled is not mistaken for it.
@@ -37,6 +40,7 @@ pub(crate) struct Sent<M: Message> {
     deadline: Option<Instant>,
     /// None: from this node.
     from: Option<Arc<Origin>>,
+    pub(crate) tag: Tag,
     /// Out of the way.
     rare: Option<Box<Rare>>,
 }
@@ -56,30 +60,32 @@ impl Rare {
 }
 
 impl<M: Message> Sent<M> {
-    pub(crate) fn tell(message: M, common: &Common) -> Box<Sent<M>> {
+    pub(crate) fn tell(message: M, common: &Common, to: &ActorName) -> Box<Sent<M>> {
         let rare = Rare::of(common.trace(Scope::current().trace));
-        Box::new(Sent { message, reply: None, deadline: None, from: None, rare })
+        let tag = Tag::sent("tell", || format!("{} to {to}", short_name::<M>()));
+        Box::new(Sent { message, reply: None, deadline: None, from: None, tag, rare })
     }
 
     pub(crate) fn told(message: M, arrival: &Arrival<'_>) -> Box<Sent<M>> {
         let (from, rare) = (Some(arrival.from.clone()), Rare::of(arrival.trace));
-        Box::new(Sent { message, reply: None, deadline: None, from, rare })
+        Box::new(Sent { message, reply: None, deadline: None, from, tag: arrival.tag, rare })
     }
 
     pub(crate) fn ask(
         message: M,
         reply: oneshot::Sender<M::Result>,
         deadline: Instant,
-        common: &Common,
+        (common, to): (&Common, &ActorName),
         scope: Scope,
     ) -> Box<Sent<M>> {
         let rare = Rare::of(common.trace(scope.trace));
-        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), from: None, rare })
+        let tag = Tag::sent("ask", || format!("{} to {to}", short_name::<M>()));
+        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), from: None, tag, rare })
     }
 
     pub(crate) fn asked(message: M, reply: oneshot::Sender<M::Result>, deadline: Instant, arrival: &Arrival<'_>) -> Box<Sent<M>> {
         let (from, rare) = (Some(arrival.from.clone()), Rare::of(arrival.trace));
-        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), from, rare })
+        Box::new(Sent { message, reply: Some(reply), deadline: Some(deadline), from, tag: arrival.tag, rare })
     }
 
     pub(crate) fn may_be_dropped(mut self: Box<Self>, dropped: &Option<Dropped>) -> Box<Sent<M>> {
@@ -97,13 +103,14 @@ where
     M::Result: Send,
 {
     fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut Ctx<A>) {
-        let Sent { message, reply, deadline, from, rare } = *self;
+        let Sent { message, reply, deadline, from, tag, rare } = *self;
         if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
             // The asker gave up, so it will never learn of an effect: have none.
             ctx.shared().common.totals.expired.fetch_add(1, Ordering::Relaxed);
+            tag.record("lost", || format!("{} to {}: its asker gave up", short_name::<M>(), ctx.shared().name()));
             return;
         }
-        playhouse_rt::ledger::record("message", || format!("{} {}", ctx.shared().name(), short_name::<M>()));
+        tag.record("message", || format!("{} {}", ctx.shared().name(), short_name::<M>()));
         let mut scope = Scope { deadline, trace: None };
         let mut span = None;
         ctx.from = from;
@@ -144,6 +151,10 @@ where
 
     fn from(&self) -> Option<&Origin> {
         self.from.as_deref()
+    }
+
+    fn tag(&self) -> Tag {
+        self.tag
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use actix::{Actor, Handler, Message};
+use playhouse_rt::ledger::Tag;
 use playhouse_wire::{EncodeError, Incarnation, Lane, MessageId, NodeName, Priority, Trace, encode_into};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -72,6 +73,8 @@ pub struct Arrival<'a> {
     pub trace: Option<Trace>,
     /// The encoded message.
     pub payload: &'a [u8],
+    /// Joins what the ledger of a simulation says of it.
+    pub tag: Tag,
 }
 
 impl<A: Actor<Context = Ctx<A>>> Protocol<A> {

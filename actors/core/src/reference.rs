@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Handler, Message};
+use playhouse_rt::ledger::Tag;
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::{ActorName, EncodeError, NodeName, Priority};
 
 use crate::Ctx;
 use crate::ask::Ask;
 use crate::common::Common;
-use crate::deliver::{Dropped, Envelope, Sent};
+use crate::deliver::{Dropped, Envelope, Sent, short_name};
 use crate::error::{AskError, Exit, TellError};
 use crate::letters::{DeadLetter, Letter};
 use crate::limits::{ASK_DEADLINE, SCRATCH_MAX};
@@ -86,6 +87,7 @@ impl<A: Actor<Context = Ctx<A>>> Cell<A> {
     }
 
     pub(crate) fn dead_letter(&self, envelope: &Envelope<A>, why: &str) {
+        envelope.tag().record("lost", || format!("{} to {}: {why}", envelope.kind(), self.shared.name()));
         self.shared.common.letters.post(|| DeadLetter {
             to: self.shared.name().clone(),
             message: Letter::Type(envelope.kind()),
@@ -212,10 +214,13 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
     {
         match &self.way {
             Way::Local(cell) => {
-                let sent = Sent::tell(message, &cell.shared.common);
-                cell.push(self.priority, sent).map_err(|(why, sent)| match why {
-                    Refused::Full => TellError::Full(sent.message),
-                    Refused::Closed => TellError::Gone(sent.message),
+                let sent = Sent::tell(message, &cell.shared.common, cell.shared.name());
+                cell.push(self.priority, sent).map_err(|(why, sent)| {
+                    sent.tag.record("given-back", || format!("{why:?}"));
+                    match why {
+                        Refused::Full => TellError::Full(sent.message),
+                        Refused::Closed => TellError::Gone(sent.message),
+                    }
                 })
             }
             Way::Remote(target) => target.tell(message, self.priority),
@@ -245,7 +250,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                     return Err(TellError::Gone(message));
                 }
                 let common = &cell.shared.common;
-                let sent = Sent::tell(message, common);
+                let sent = Sent::tell(message, common, cell.shared.name());
                 place.put(self.priority, sent, |sent| sent, common.timed()).map_err(|sent| TellError::Gone(sent.message))?;
                 cell.shared.wake();
                 Ok(())
@@ -300,11 +305,13 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                 // Before the message is sent: a panic that it causes must count.
                 let before = (cell.shared.failures(), cell.may_drop());
                 let (reply, answer) = oneshot::channel();
-                let sent = Sent::ask(message, reply, deadline, &cell.shared.common, scope).may_be_dropped(&before.1);
+                let (common, name) = (&*cell.shared.common, cell.shared.name());
+                let sent = Sent::ask(message, reply, deadline, (common, name), scope).may_be_dropped(&before.1);
+                let tag = sent.tag;
                 match cell.push(self.priority, sent) {
-                    Ok(()) => Ask::local(answer, cell.0.clone(), before, deadline),
-                    Err((Refused::Full, _)) => Ask::failed(AskError::Full),
-                    Err((Refused::Closed, _)) => Ask::failed(cell.gone()),
+                    Ok(()) => Ask::local(answer, cell.0.clone(), before, deadline).tagged(tag),
+                    Err((Refused::Full, _)) => Ask::failed(AskError::Full).tagged(tag),
+                    Err((Refused::Closed, _)) => Ask::failed(cell.gone()).tagged(tag),
                 }
             }
             Way::Remote(target) => target.ask(message, self.priority, (asked, deadline), scope),
@@ -383,6 +390,10 @@ fn keep(mut buffer: Vec<u8>) {
 }
 
 impl<A: Actor<Context = Ctx<A>>> Target<A> {
+    fn tag<M>(&self, kind: &'static str) -> Tag {
+        Tag::sent(kind, || format!("{} to {}@{}", short_name::<M>(), self.name, self.route.node()))
+    }
+
     fn tell<M>(&self, message: M, priority: Priority) -> Result<(), TellError<M>>
     where
         A: Handler<M>,
@@ -391,9 +402,13 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         let Some(codec) = self.protocol.codec::<M>() else { return Err(TellError::Unsendable(message)) };
         let Ok(payload) = (codec.encode)(&message, scratch()) else { return Err(TellError::Unsendable(message)) };
         let trace = self.common.trace(Scope::current().trace);
-        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
+        let tag = self.tag::<M>("tell");
+        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload, tag };
         let told = self.route.tell(&outgoing);
         keep(payload);
+        if let Err(error) = &told {
+            tag.record("given-back", || format!("{error:?}"));
+        }
         told.map_err(|error| match error {
             RouteError::Full => TellError::Full(message),
             RouteError::TooLong(_) => TellError::Unsendable(message),
@@ -414,7 +429,8 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
             Err(error) => return Ask::failed(AskError::Unsendable(error)),
         };
         let trace = self.common.trace(scope.trace);
-        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
+        let tag = self.tag::<M>("ask");
+        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload, tag };
         let within = deadline.saturating_duration_since(asked);
         let failed = |error| match error {
             RouteError::Full => AskError::Full,
@@ -425,8 +441,8 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
             Answers::One(decode) => {
                 let (reply, answer) = oneshot::channel();
                 match self.route.ask(&outgoing, within, reply) {
-                    Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), deadline),
-                    Err(error) => Ask::failed(failed(error)),
+                    Ok(call) => Ask::remote(answer, *decode, self.route.clone(), call, self.common.clone(), deadline).tagged(tag),
+                    Err(error) => Ask::failed(failed(error)).tagged(tag),
                 }
             }
             Answers::Many(items) => match self.route.open(&outgoing, within) {

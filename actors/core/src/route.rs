@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use playhouse_rt::ledger::Tag;
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::{ActorName, Exit, Lane, MessageId, NodeName, Priority, Trace};
 
@@ -27,6 +28,8 @@ pub struct Outgoing<'a> {
     pub trace: Option<Trace>,
     /// The encoded message.
     pub payload: &'a [u8],
+    /// Joins what the ledger of a simulation says of it; the route says by which way it [leaves](Tag::leaves).
+    pub tag: Tag,
 }
 
 /// The way to one other node; whoever has connections provides it.

@@ -389,6 +389,7 @@ impl<A: Actor<Context = Ctx<A>>> Future for Runner<A> {
         let this = &mut *self;
         this.cell.shared.set_waker(task.waker());
         this.cell.shared.begin_turn();
+        let _entered = playhouse_rt::ledger::enter(this.cell.shared.name().as_str());
         let began = this.cell.shared.common.timed().then(playhouse_rt::now);
         let turn = catch_unwind(AssertUnwindSafe(|| this.turn(task)));
         let exit = match turn {

@@ -432,6 +432,7 @@ impl System {
 
     /// Notes that a tell from another node was not delivered after all: one that waited.
     pub fn undelivered(&self, to: &str, arrival: &Arrival<'_>, error: &RemoteError) {
+        arrival.tag.record("lost", || format!("to {to}: {error}"));
         self.0.common.letters.post(|| DeadLetter {
             to: ActorName::new(to).unwrap_or_else(|_| ActorName::new("_/no-name").expect("a name")),
             message: Letter::Wire(arrival.id, arrival.lane),

@@ -343,8 +343,8 @@ impl std::fmt::Debug for Loopback {
 }
 
 fn arrival<'a>(from: &'a Arc<Origin>, message: &Outgoing<'a>) -> Arrival<'a> {
-    let Outgoing { lane, id, priority, trace, payload, .. } = *message;
-    Arrival { from, lane, id, priority, trace, payload }
+    let Outgoing { lane, id, priority, trace, payload, tag, .. } = *message;
+    Arrival { from, lane, id, priority, trace, payload, tag }
 }
 
 struct Items(Result<Answers, AskError>, ActorName);

@@ -385,8 +385,8 @@ impl PollItems for Items {
 }
 
 fn arrival<'a>(message: &Outgoing<'a>, from: &'a Arc<Origin>) -> Arrival<'a> {
-    let Outgoing { lane, id, priority, trace, payload, .. } = *message;
-    Arrival { from, lane, id, priority, trace, payload }
+    let Outgoing { lane, id, priority, trace, payload, tag, .. } = *message;
+    Arrival { from, lane, id, priority, trace, payload, tag }
 }
 
 #[test]
@@ -419,7 +419,15 @@ fn each_message_has_its_number_its_version_and_its_lane() {
             let id = MessageId { id, version };
             let answer = system.receive_ask(
                 &system.door("counter"),
-                &Arrival { from: &me(), lane, id, priority: Priority::Normal, trace: None, payload: &payload },
+                &Arrival {
+                    from: &me(),
+                    lane,
+                    id,
+                    priority: Priority::Normal,
+                    trace: None,
+                    payload: &payload,
+                    tag: Default::default(),
+                },
                 Duration::from_secs(1),
             );
             async { answer?.await }
@@ -432,7 +440,8 @@ fn each_message_has_its_number_its_version_and_its_lane() {
         // A stream is on the bulk lane unless its author says otherwise.
         for (lane, opens) in [(Lane::Bulk, true), (Lane::Data, false)] {
             let (id, payload) = (MessageId { id: 9, version: 1 }, &playhouse_wire::encode(&4u64).unwrap());
-            let arrival = Arrival { from: &me(), lane, id, priority: Priority::Normal, trace: None, payload };
+            let arrival =
+                Arrival { from: &me(), lane, id, priority: Priority::Normal, trace: None, payload, tag: Default::default() };
             assert_eq!(system.receive_open(&system.door("counter"), &arrival, Duration::from_secs(1)).is_ok(), opens);
         }
     });

@@ -25,6 +25,7 @@ mod files;
 mod health;
 mod hello;
 mod identity;
+mod keylog;
 mod lanes;
 pub mod limits;
 mod link;

@@ -94,6 +94,15 @@ impl Peer {
         self.0.incarnation
     }
 
+    /// A number that both ends of this connection know, and that no other connection has: made of its keys (RFC 5705). None when the
+    /// connection is gone.
+    pub fn number(&self) -> Option<u64> {
+        let Wire::Live(connection) = &*lock(&self.0.wire) else { return None };
+        let mut number = [0; 8];
+        connection.export_keying_material(&mut number, b"EXPERIMENTAL playhouse connection number", b"").ok()?;
+        Some(u64::from_le_bytes(number))
+    }
+
     /// The peer's address now, or at the end. It may change while the connection goes on: nodes behind a NAT are moved, and
     /// [`crate::Endpoint::rebind`] moves.
     pub fn remote_addr(&self) -> SocketAddr {

@@ -14,6 +14,7 @@ use rustls::time_provider::TimeProvider;
 
 use crate::endpoint::Shared;
 use crate::identity::{Identity, node_of, provider};
+use crate::keylog::keylog;
 use crate::limits::{
     CONNECTION_WINDOW, DATAGRAM_BUFFER, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, INITIAL_RTT,
     KEEP_ALIVES, LANES, MTU_INITIAL, SEND_WINDOW, STREAM_WINDOW,
@@ -61,6 +62,7 @@ pub(crate) fn configs(host: &Host, identity: &Identity, idle: Duration) -> Resul
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
     server.max_early_data_size = 0;
+    server.key_log = keylog();
 
     let mut client = rustls::ClientConfig::builder_with_details(provider(), clock.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -71,6 +73,7 @@ pub(crate) fn configs(host: &Host, identity: &Identity, idle: Duration) -> Resul
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.resumption = rustls::client::Resumption::disabled();
     client.enable_early_data = false;
+    client.key_log = keylog();
 
     let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).map_err(|e| text(&e))?));
     server.transport_config(transport.clone());

@@ -18,6 +18,7 @@ pub mod ledger;
 mod lost;
 mod place;
 mod random;
+pub mod secrets;
 
 #[cfg(not(madsim))]
 use os as side;

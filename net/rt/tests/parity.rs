@@ -69,6 +69,15 @@ fn every_item_is_there_with_its_type() {
     rt::ledger::record("kind", || "detail".into());
     rt::ledger::name_task(|| "name".into());
     rt::ledger::waits(|| "nothing".into());
+    let tag = rt::ledger::Tag::sent("kind", || "detail".into());
+    tag.leaves(|| "way".into());
+    rt::ledger::Tag::arrived(|| "way".into()).record("kind", || "detail".into());
+    let _: rt::ledger::Entered = rt::ledger::enter("actor");
+    if cfg!(not(madsim)) {
+        assert_eq!(size_of::<rt::ledger::Tag>() + size_of::<rt::ledger::Entered>(), 0, "nothing in production");
+    }
+    assert!(!rt::secrets::wanted());
+    rt::secrets::tell("label", &[], &[]);
 }
 
 /// The same behaviour, too: one body for both worlds.

@@ -125,6 +125,72 @@ fn the_ledger_of_a_seed_is_the_same_twice_and_other_seeds_differ() {
     assert_ne!(history(5), history(6));
 }
 
+#[test]
+fn lines_about_one_message_have_one_number_also_on_another_node() {
+    use playhouse_rt::ledger::{Tag, enter};
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let seen = lines.clone();
+    ledger::open(move |line| seen.borrow_mut().push(format!("{}|{} {}", line.actor, line.kind, line.detail)));
+    let way = |to: &'static str| move || to.to_string();
+    sim::run(3, async {
+        {
+            let _outer = enter("one");
+            for to in ["a", "b", "a"] {
+                Tag::sent("tell", || format!("to {to}")).leaves(way(to));
+            }
+            let _inner = enter("two");
+            Tag::arrived(way("b")).record("message", String::new);
+        }
+        Tag::arrived(way("a")).record("message", String::new);
+        Tag::arrived(way("a")).record("message", String::new);
+        Tag::arrived(way("a")).record("message", || "of which nothing is known".into());
+    });
+    ledger::close();
+    let expected = [
+        "one|tell #1 to a",
+        "one|tell #2 to b",
+        "one|tell #3 to a",
+        "two|message #2 ",
+        "|message #1 ",
+        "|message #3 ",
+        "|message of which nothing is known",
+    ];
+    assert_eq!(*lines.borrow(), expected);
+}
+
+#[test]
+fn a_capture_has_what_was_sent_and_changes_nothing() {
+    use playhouse_rt::sim::capture::{self, Captured};
+    use std::cell::Cell;
+    let send = || {
+        ledger::open(|_| {});
+        sim::run(3, async {
+            let network = Network::new(Box::new(Fates { list: vec![vec![], vec![2, 3]], cut: Arc::default() }));
+            let bind = |ip: &str| host(&network, ip).bind("0.0.0.0:1".parse().unwrap()).unwrap();
+            let (a, b) = (bind("10.0.0.1"), bind("10.0.0.2"));
+            a.try_send_to(&[7], b.local_addr().unwrap(), None).unwrap();
+            a.try_send_to(&[8, 9], b.local_addr().unwrap(), Some(2)).unwrap();
+            playhouse_rt::secrets::tell("label", &[1], &[2]);
+        });
+        ledger::close()
+    };
+    let alone = send();
+    let (seen, secrets) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(0)));
+    let (sink, count) = (seen.clone(), secrets.clone());
+    assert!(!playhouse_rt::secrets::wanted());
+    capture::open(move |captured| match captured {
+        Captured::Datagram { number, bytes, copies, ecn, .. } => {
+            sink.borrow_mut().push((*number, bytes.to_vec(), copies.len(), *ecn));
+        }
+        Captured::Secret { .. } => count.set(count.get() + 1),
+    });
+    assert!(playhouse_rt::secrets::wanted());
+    assert_eq!(send(), alone);
+    capture::close();
+    assert_eq!(*seen.borrow(), [(0, vec![7], 0, None), (1, vec![8, 9], 2, Some(2))]);
+    assert_eq!(secrets.get(), 1);
+}
+
 fn history(seed: u64) -> (String, u64) {
     ledger::open(|_| {});
     sim::run(seed, async {

@@ -10,11 +10,11 @@ use std::process::Command;
 pub struct File {
     /// From the top of the repository, with `/`.
     pub path: String,
-    /// Its content.
+    /// Its content; empty when it is no text.
     pub text: String,
 }
 
-/// All text files of the repository.
+/// All files of the repository.
 #[derive(Clone, Debug)]
 pub struct House {
     /// Sorted by path.
@@ -41,8 +41,10 @@ impl House {
         };
         paths.sort();
         paths.dedup();
-        // Listed files that are gone, or are no text (a corpus), have nothing to check.
-        let read = |path: String| fs::read_to_string(root.join(&path)).ok().map(|text| File { path, text });
+        // Listed files that are gone are none. Those that are no text (a corpus, a picture) have nothing in them to check, but may be
+        // linked to.
+        let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
+        let read = |path: String| fs::read(root.join(&path)).ok().map(|bytes| File { path, text: text(bytes) });
         Ok(House { files: paths.into_iter().filter_map(read).collect() })
     }
 

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use playhouse_actors::{Origin, RouteError};
 use playhouse_net::limits::MESSAGE_WEIGHT;
 use playhouse_net::{Peer, SendError};
+use playhouse_rt::ledger::Tag;
 use playhouse_rt::sync::{Notify, Semaphore};
-use playhouse_wire::{CallId, Lane, Packet};
+use playhouse_wire::{CallId, Lane, NodeName, Packet};
 
 use super::calls::Calls;
 use super::flow::Flows;
@@ -80,6 +81,16 @@ impl Conn {
         for lane in Lane::ALL {
             playhouse_rt::spawn(empty(self.clone(), lane));
         }
+    }
+
+    /// A message for an actor left by this lane.
+    pub(crate) fn left(&self, lane: Lane, tag: Tag, own: &NodeName) {
+        tag.leaves(|| format!("{:?} {lane:?} {own}", self.peer.number()));
+    }
+
+    /// A message for an actor came by this lane. Exact, as a lane keeps its order.
+    pub(crate) fn arrived(&self, lane: Lane) -> Tag {
+        Tag::arrived(|| format!("{:?} {lane:?} {}", self.peer.number(), self.origin.node))
     }
 
     /// The connection ended.

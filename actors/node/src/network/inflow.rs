@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use playhouse_actors::{System, Taken};
+use playhouse_rt::ledger::Tag;
 use playhouse_wire::limits::{MESSAGE_MAX, TELL_FLOWS, TELL_TOTAL, TELL_WEIGHT, TELL_WINDOW};
 use playhouse_wire::{ActorName, Lane, Packet, Parcel, RemoteError};
 
@@ -45,6 +46,7 @@ struct Total {
 struct Waiting {
     message: Bytes,
     door: Opened,
+    tag: Tag,
 }
 
 type Place = std::pin::Pin<Box<dyn Future<Output = Result<(), RemoteError>> + Send>>;
@@ -179,11 +181,11 @@ pub(crate) fn take(
     system: &System,
     inflow: Option<&Arc<Inflow>>,
     lane: Lane,
-    message: &Bytes,
+    (message, tag): (&Bytes, Tag),
     parcel: &Parcel<'_>,
     door: &Opened,
 ) -> Result<(), BadPeer> {
-    let arrived = arrival(&conn.origin, lane, parcel);
+    let arrived = arrival(&conn.origin, lane, parcel, tag);
     let Some(inflow) = inflow else {
         // What is told here must not wait, and is bounded by the mailbox alone.
         if let Ok(Taken::Waits(_)) = system.receive_tell(parcel.to, door, &arrived) {
@@ -195,7 +197,7 @@ pub(crate) fn take(
     if inflow.waits.load(SeqCst) {
         inflow.came(weight, false)?;
         conn.inflows.waiting.fetch_add(weight, SeqCst);
-        let waiting = Waiting { message: message.clone(), door: door.clone() };
+        let waiting = Waiting { message: message.clone(), door: door.clone(), tag };
         let mut state = lock(&inflow.state);
         if inflow.waits.load(SeqCst) {
             if state.wait(waiting).is_err() {
@@ -215,7 +217,7 @@ pub(crate) fn take(
         Ok(Taken::Waits(place)) => {
             inflow.came(weight, false)?;
             conn.inflows.waiting.fetch_add(weight, SeqCst);
-            start(conn, system, inflow, place, Waiting { message: message.clone(), door: door.clone() }, weight);
+            start(conn, system, inflow, place, Waiting { message: message.clone(), door: door.clone(), tag }, weight);
         }
         // Also what could not be delivered is done; the system has noted it.
         _ => {
@@ -249,7 +251,7 @@ fn start(conn: &Arc<Conn>, system: &System, inflow: &Arc<Inflow>, place: Place, 
 async fn drain(conn: Arc<Conn>, system: System, inflow: Arc<Inflow>, mut place: Place, mut now: Waiting, mut bytes: usize) {
     let dead = |waiting: &Waiting, error: &RemoteError| {
         if let Ok(Packet::Tell(parcel)) = Packet::decode(&waiting.message) {
-            system.undelivered(parcel.to, &arrival(&conn.origin, inflow.lane, &parcel), error);
+            system.undelivered(parcel.to, &arrival(&conn.origin, inflow.lane, &parcel, waiting.tag), error);
         }
     };
     let mut over = std::pin::pin!(conn.over());
@@ -273,7 +275,7 @@ async fn drain(conn: Arc<Conn>, system: System, inflow: Arc<Inflow>, mut place: 
             }
             let Ok(Packet::Tell(parcel)) = Packet::decode(&now.message) else { unreachable!("it was read before") };
             bytes = weight(&parcel);
-            match system.receive_tell(parcel.to, &now.door, &arrival(&conn.origin, inflow.lane, &parcel)) {
+            match system.receive_tell(parcel.to, &now.door, &arrival(&conn.origin, inflow.lane, &parcel, now.tag)) {
                 Ok(Taken::Waits(next)) => {
                     place = next;
                     break;
@@ -299,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_the_end_of_the_connection_does_not_wait() {
-        let waiting = || Waiting { message: Bytes::new(), door: Err(RemoteError::UnknownActor) };
+        let waiting = || Waiting { message: Bytes::new(), door: Err(RemoteError::UnknownActor), tag: Tag::default() };
         let mut state = State::default();
         assert!(state.wait(waiting()).is_ok() && state.wait(waiting()).is_ok());
         assert_eq!(state.end().len(), 2);

@@ -22,6 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use playhouse_actors::{Arrival, Door, Exit, Origin, System};
 use playhouse_net::{Peer, Receiver};
+use playhouse_rt::ledger::Tag;
 use playhouse_wire::packet::error_text;
 use playhouse_wire::{Incarnation, Lane, NodeName, Packet, Parcel, RemoteError};
 
@@ -75,9 +76,9 @@ fn short(exit: Exit) -> Exit {
     }
 }
 
-fn arrival<'a>(from: &'a Arc<Origin>, lane: Lane, parcel: &Parcel<'a>) -> Arrival<'a> {
+fn arrival<'a>(from: &'a Arc<Origin>, lane: Lane, parcel: &Parcel<'a>, tag: Tag) -> Arrival<'a> {
     let Parcel { message: id, priority, trace, payload, .. } = *parcel;
-    Arrival { from, lane, id, priority, trace, payload }
+    Arrival { from, lane, id, priority, trace, payload, tag }
 }
 
 /// What receives from all peers.
@@ -198,22 +199,23 @@ impl Inbox {
                 if to.inflow.is_none() {
                     to.inflow = conn.inflows.find(conn, lane, parcel.to)?;
                 }
-                inflow::take(conn, &self.system, to.inflow.as_ref(), lane, message, &parcel, &to.door)?;
+                inflow::take(conn, &self.system, to.inflow.as_ref(), lane, (message, conn.arrived(lane)), &parcel, &to.door)?;
             }
             // As with a mailbox here: nobody overtakes those who wait, and a question does not wait.
             Ok(Packet::Ask { call, parcel, .. } | Packet::Open { call, parcel, .. })
                 if conn.inflows.wait_for(lane, parcel.to) =>
             {
+                let _ = conn.arrived(lane);
                 conn.post(lane, &Packet::Failed { call, error: RemoteError::Full });
             }
             Ok(Packet::Ask { call, deadline_ms, parcel }) => {
                 let to = self.door(message, parcel.to, last);
-                let arrival = arrival(&conn.origin, lane, &parcel);
+                let arrival = arrival(&conn.origin, lane, &parcel, conn.arrived(lane));
                 served::ask(conn, &self.system, &to.door, call, &arrival, within(deadline_ms))?;
             }
             Ok(Packet::Open { call, deadline_ms, window, parcel }) => {
                 let to = self.door(message, parcel.to, last);
-                let arrival = arrival(&conn.origin, lane, &parcel);
+                let arrival = arrival(&conn.origin, lane, &parcel, conn.arrived(lane));
                 served::stream(conn, &self.system, &to.door, (call, window), &arrival, within(deadline_ms))?;
             }
             Ok(Packet::Reply { call, payload }) => conn.calls.reply(call, message.slice_ref(payload)),

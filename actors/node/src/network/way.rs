@@ -93,11 +93,18 @@ impl Way {
         Ok(())
     }
 
+    /// Notes, for the ledger of a simulation, by which way a message left.
+    fn note(&self, sent: &Result<(), RouteError>, conn: &Conn, message: &Outgoing<'_>) {
+        if let (Ok(()), Some(roads)) = (sent, &self.roads) {
+            conn.left(message.lane, message.tag, roads.inbox.system.node());
+        }
+    }
+
     /// Opens a call and sends what asks for it.
     fn call<'a>(
         &self,
         conn: &Arc<Conn>,
-        lane: Lane,
+        message: &Outgoing<'_>,
         open: Open,
         packet: impl FnOnce(CallId) -> Packet<'a>,
     ) -> Result<CallId, RouteError> {
@@ -105,7 +112,8 @@ impl Way {
             Refused::Over => RouteError::Unreachable(format!("the connection to {} ended", self.node)),
             Refused::Full | Refused::Twice => RouteError::Full,
         })?;
-        let sent = conn.send(lane, &packet(call));
+        let sent = conn.send(message.lane, &packet(call));
+        self.note(&sent, conn, message);
         if sent.is_err() {
             conn.calls.forget(call);
         }
@@ -152,9 +160,11 @@ impl Route for Way {
                 drop(last);
                 let sent = conn.send(lane, &packet);
                 give_back(&sent, &conn, flow.as_deref(), weight);
+                self.note(&sent, &conn, message);
                 return sent;
             };
             give_back(&sent, conn, flow.as_deref(), weight);
+            self.note(&sent, conn, message);
             return sent;
         }
     }
@@ -186,7 +196,7 @@ impl Route for Way {
         let open = Open::Ask { to: message.to.clone(), lane: message.lane, reply };
         let deadline_ms = milliseconds(within);
         let asked = |call| Packet::Ask { call, deadline_ms, parcel: parcel(message) };
-        self.call(&self.conn()?, message.lane, open, asked).map(|call| call.0)
+        self.call(&self.conn()?, message, open, asked).map(|call| call.0)
     }
 
     fn cancel(&self, call: u64) {
@@ -202,7 +212,7 @@ impl Route for Way {
         let open = Open::Stream { to: message.to.clone(), lane: message.lane, items: items.clone() };
         let (deadline_ms, window) = (milliseconds(within), STREAM_ITEMS);
         let opened = |call| Packet::Open { call, deadline_ms, window, parcel: parcel(message) };
-        let call = self.call(&conn, message.lane, open, opened)?;
+        let call = self.call(&conn, message, open, opened)?;
         Ok(Box::pin(Reader { conn, call, items }))
     }
 

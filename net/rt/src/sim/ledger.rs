@@ -23,6 +23,8 @@ pub struct Line<'a> {
     pub place: &'a str,
     /// The name of that task, an actor's; empty for none.
     pub name: &'a str,
+    /// The actor whose code did it; empty when it was none.
+    pub actor: &'a str,
     /// A short word.
     pub kind: &'static str,
     /// The rest.
@@ -32,7 +34,8 @@ pub struct Line<'a> {
 impl std::fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (s, ns) = (self.at / 1_000_000_000, self.at % 1_000_000_000);
-        write!(f, "{:>7} {s:>4}.{ns:09} {:<12} {:>5} {:<9} {}", self.number, self.node, self.task, self.kind, self.detail)
+        write!(f, "{:>7} {s:>4}.{ns:09} {:<12} {:>5} {:<9} {}", self.number, self.node, self.task, self.kind, self.detail)?;
+        if self.actor.is_empty() { Ok(()) } else { write!(f, " [{}]", self.actor) }
     }
 }
 
@@ -46,12 +49,27 @@ struct Ledger {
     polls: u64,
     draws: u64,
     kinds: BTreeMap<&'static str, u64>,
+    tags: u64,
+    /// Messages on their way to other nodes.
+    ways: BTreeMap<String, Way>,
 }
+
+/// What left by one way in its order: the n-th that leaves is the n-th that comes.
+#[derive(Default)]
+struct Way {
+    left: u64,
+    came: u64,
+    under_way: BTreeMap<u64, u64>,
+}
+
+/// The most messages of one way that are remembered at once: what never arrives was lost with its connection.
+const WAY_MAX: usize = 65_536;
 
 thread_local! {
     static LEDGER: RefCell<Option<Ledger>> = const { RefCell::new(None) };
     static IS_OPEN: Cell<bool> = const { Cell::new(false) };
     static LABELS: RefCell<BTreeMap<u64, String>> = const { RefCell::new(BTreeMap::new()) };
+    static ACTOR: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Starts a ledger whose lines also go to `sink`.
@@ -65,7 +83,16 @@ pub fn open_unread() {
 }
 
 fn start(sink: Option<Sink>) {
-    LEDGER.set(Some(Ledger { sink, hash: Hash::new(), count: 0, polls: 0, draws: 0, kinds: BTreeMap::new() }));
+    LEDGER.set(Some(Ledger {
+        sink,
+        hash: Hash::new(),
+        count: 0,
+        polls: 0,
+        draws: 0,
+        kinds: BTreeMap::new(),
+        tags: 0,
+        ways: BTreeMap::new(),
+    }));
     IS_OPEN.set(true);
 }
 
@@ -93,12 +120,47 @@ pub(crate) fn is_open() -> bool {
 const POLL: &str = "poll";
 const DRAW: &str = "draw";
 
+pub(crate) fn set_actor(name: String) -> String {
+    ACTOR.replace(name)
+}
+
+/// 0 when no ledger is open.
+pub(crate) fn next_tag() -> u64 {
+    LEDGER.with_borrow_mut(|ledger| {
+        ledger.as_mut().map_or(0, |ledger| {
+            ledger.tags += 1;
+            ledger.tags
+        })
+    })
+}
+
+pub(crate) fn leaves(tag: u64, way: String) {
+    LEDGER.with_borrow_mut(|ledger| {
+        let Some(ledger) = ledger else { return };
+        let way = ledger.ways.entry(way).or_default();
+        way.left += 1;
+        if way.under_way.len() < WAY_MAX {
+            way.under_way.insert(way.left, tag);
+        }
+    });
+}
+
+/// 0 when nothing is known of it.
+pub(crate) fn arrived(way: &str) -> u64 {
+    LEDGER.with_borrow_mut(|ledger| {
+        let Some(way) = ledger.as_mut().and_then(|ledger| ledger.ways.get_mut(way)) else { return 0 };
+        way.came += 1;
+        way.under_way.remove(&way.came).unwrap_or_default()
+    })
+}
+
 /// Of a text that anybody gave.
 pub(crate) fn append(kind: &'static str, detail: &str) {
     enter(kind, |ledger| {
         *ledger.kinds.entry(kind).or_default() += 1;
         ledger.hash.add(kind.as_bytes());
         ledger.hash.add(detail.as_bytes());
+        ACTOR.with_borrow(|actor| ledger.hash.add(actor.as_bytes()));
         |tell: &mut dyn FnMut(&str)| tell(detail)
     });
 }
@@ -173,7 +235,9 @@ fn enter<T: FnOnce(&mut dyn FnMut(&str))>(kind: &'static str, add: impl FnOnce(&
         track::describe(spot, |node, place, name| {
             let place = place.map(|place| place.to_string()).unwrap_or_default();
             let (task, place, name) = (spot.task, place.as_str(), name.unwrap_or_default());
-            text(&mut |detail| sink(&Line { number, at, node, task, place, name, kind, detail }));
+            ACTOR.with_borrow(|actor| {
+                text(&mut |detail| sink(&Line { number, at, node, task, place, name, actor, kind, detail }));
+            });
         });
     });
 }

@@ -2,6 +2,7 @@
 //!
 //! One process runs one simulation, on one thread.
 
+pub mod capture;
 pub(crate) mod clock;
 pub(crate) mod disk;
 mod disk_faults;

@@ -182,6 +182,7 @@ impl Inner {
         let copies = deliveries.copies();
         self.stats.sent += 1;
         self.stats.bytes += bytes.len() as u64;
+        super::capture::datagram(self.next, (from, to), ecn, bytes, copies);
         record("send", || {
             let mut hash = Hash::new();
             hash.add(bytes);
@@ -190,7 +191,12 @@ impl Inner {
                 format!("+{}us{corrupt}", copy.after.as_micros())
             };
             let fates: Vec<String> = copies.iter().map(fate).collect();
-            format!("{from} > {to} {} B {hash} {}", bytes.len(), if fates.is_empty() { "lost".into() } else { fates.join(" ") })
+            format!(
+                "{from} > {to} {} B #{} {hash} {}",
+                bytes.len(),
+                self.next,
+                if fates.is_empty() { "lost".into() } else { fates.join(" ") }
+            )
         });
         self.stats.duplicated += copies.len().saturating_sub(1) as u64;
         if copies.is_empty() {

@@ -1,13 +1,11 @@
 //! The command line.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
-use playhouse_rt::sim::ledger::Line;
 use playhouse_sim::plan::PlanFile;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
@@ -15,6 +13,7 @@ use serde_json::json;
 use crate::one::{self, Trap};
 use crate::plans::{self, Case};
 use crate::pool::{self, Request};
+use crate::replay;
 use crate::shrink::{self, Order};
 use crate::table::{Progress, out, print};
 
@@ -30,6 +29,7 @@ pub(crate) const BAD_USAGE: u8 = 4;
   cargo sim run demo --seeds 0..50
   cargo sim run actors --seeds 0..100000 --budget 5m
   cargo sim replay demo --seed 7
+  cargo sim replay demo --seed 7 --html out.html --pcap out.pcap --keylog keys.txt
   cargo sim twice demo --seed 7
   cargo sim shrink demo --seed 7 --bug late-watermark
 
@@ -99,7 +99,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Run one seed, or a saved plan, and print what happened, in order
+    /// Run one seed, or a saved plan, and print what happened, in order, or write it to files
     Replay {
         #[command(flatten)]
         what: What,
@@ -109,6 +109,8 @@ enum Command {
         /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
         #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20))]
         pct: Option<u32>,
+        #[command(flatten)]
+        outputs: replay::Outputs,
     },
     /// Run a seed in two fresh processes and compare their ledgers
     Twice {
@@ -251,7 +253,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Shrink { what, jobs, budget, out, json } => {
             with(&what, |case| shrink::run(&Order { case, jobs: jobs.unwrap_or_else(cores), budget, file: out, json }))
         }
-        Command::Replay { what, all, pct } => with(&what, |case| replay(&case, all, pct)),
+        Command::Replay { what, all, pct, outputs } => with(&what, |case| replay::replay(&case, all, pct, &outputs)),
         Command::Twice { scenario, seed, seeds, json, trap } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
             twice(scenario, seeds, json, trap)
@@ -384,42 +386,6 @@ fn run(
 
 /// More failures of one range than this are counted, and not shown: the first ones say enough.
 const SHOWN_FAILURES: usize = 10;
-
-/// Kinds of lines that are left out unless all are wanted: there are thousands of them.
-const FINE: [&str; 8] = ["send", "arrive", "timer", "begin", "poll", "draw", "entropy", "work"];
-
-fn replay(case: &Case, all: bool, pct: Option<u32>) -> u8 {
-    let plan = case.plan();
-    out(plan.to_string().trim_end());
-    let mut out = std::io::BufWriter::new(std::io::stdout());
-    let print = move |line: &Line<'_>| {
-        if all || !FINE.contains(&line.kind) {
-            // A closed pipe (`| head`) is no reason to stop the run half-way.
-            let _ = writeln!(out, "{line}");
-            let _ = out.flush();
-        }
-    };
-    let (scenario, seed, bug) = (case.scenario(), case.seed(), case.bug());
-    let order = one::Order { scenario, seed, plan, bug, pct, unrecorded: false, to_people: true, trap: None };
-    let (verdict, report) = one::run(order, Some(Box::new(print)));
-    let text = match report["verdict"].as_object() {
-        None => "all promises held".to_string(),
-        Some(_) => format!("{}", report["verdict"]),
-    };
-    let _ = writeln!(
-        std::io::stdout(),
-        "\n{}: {text}\n{} events, ledger {}, {:.1} virtual seconds",
-        case.title(),
-        report["events"],
-        report["hash"].as_str().unwrap_or("?"),
-        report["virtual_s"].as_f64().unwrap_or(0.0)
-    );
-    for (n, row) in report["waiting"].as_array().into_iter().flatten().enumerate() {
-        let title = if n == 0 { "\nwho waits, actors first:\n" } else { "" };
-        let _ = writeln!(std::io::stdout(), "{title}  {}", row["text"].as_str().unwrap_or("?"));
-    }
-    verdict.exit_code()
-}
 
 fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool, trap: Option<Trap>) -> u8 {
     let mut code = 0;

@@ -9,6 +9,8 @@ mod plans;
 #[cfg(madsim)]
 mod pool;
 #[cfg(madsim)]
+mod replay;
+#[cfg(madsim)]
 mod shrink;
 #[cfg(madsim)]
 mod table;

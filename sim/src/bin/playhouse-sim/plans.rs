@@ -62,6 +62,15 @@ impl Case {
         format!("{} seed {}{bug}{from}", self.scenario.name, self.seed)
     }
 
+    /// What runs it again. A plan from a file is where it was.
+    pub(crate) fn command(&self) -> String {
+        let bug = self.bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
+        if self.saved.is_some() {
+            return "cargo sim replay --plan FILE".into();
+        }
+        format!("cargo sim replay {} --seed {}{bug}", self.scenario.name, self.seed)
+    }
+
     /// For names of files.
     pub(crate) fn slug(&self) -> String {
         let bug = self.bug.map(|bug| format!("-{bug}")).unwrap_or_default();
