@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use playhouse_rt::sim::{self, Flight, Life, Links, Network, Schedule, Storage, ledger};
+use playhouse_rt::sim::{self, Deliveries, Flight, Life, Links, Network, Schedule, Storage, ledger};
 use playhouse_rt::sync::Notify;
 use playhouse_rt::{Disk, Host, Locals, Place, Random, sleep, spawn, spawn_local};
 
@@ -128,8 +128,8 @@ fn an_unread_ledger_has_the_same_hash_and_counts_kinds() {
 struct Perfect;
 
 impl Links for Perfect {
-    fn send(&mut self, _: &Flight) -> Vec<Duration> {
-        vec![Duration::from_millis(1)]
+    fn send(&mut self, _: &Flight) -> Deliveries {
+        Deliveries::one(Duration::from_millis(1))
     }
     fn arrives(&mut self, _: &Flight) -> bool {
         true
