@@ -74,7 +74,7 @@ pub struct Scenario {
     pub promises: &'static [&'static str],
     /// Faults that every range of seeds should have exercised.
     pub faults: &'static [&'static str],
-    /// Kinds of ledger lines that every range of seeds should have reached: what the faults are there to provoke.
+    /// What every range of seeds should have met: names of `sometimes!` and `reachable!`, those that are not even passed included.
     pub reaches: &'static [&'static str],
     /// Runs it, within [`playhouse_rt::sim::run`].
     pub run: Run,
@@ -103,7 +103,7 @@ pub const ALL: &[Scenario] = &[
         about: "actors of three nodes under supervisors load each other; parts fail, links are cut, a node goes and comes back",
         promises: actors::PROMISES,
         faults: &["crash", "loss", "duplication", "reordering"],
-        reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter"],
+        reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter", "mailbox-full", "ask-timeout"],
         run: |seed, bugs| Box::pin(actors::run(seed, bugs.actors)),
     },
 ];

@@ -58,6 +58,7 @@ impl Weather {
 
     /// Cuts the way between two hosts, both directions. What is under way does not arrive.
     pub fn cut(&self, a: IpAddr, b: IpAddr) {
+        playhouse_rt::reachable!("cut");
         playhouse_rt::ledger::record("cut", || format!("{a} and {b}"));
         self.state().cut.extend([(a, b), (b, a)]);
     }

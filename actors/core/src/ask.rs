@@ -167,11 +167,12 @@ impl<R> Future for Ask<R> {
         if this.timer.is_none() && this.is_endless() {
             return Poll::Pending;
         }
-        match &mut this.timer {
+        let late = match &mut this.timer {
             Some(timer) => timer.poll(cx, this.deadline),
             None => this.timer.insert(Timer::take(this.deadline)).begin(cx, this.deadline),
-        }
-        .map(|()| Err(AskError::Timeout))
+        };
+        playhouse_rt::sometimes!(late.is_ready(), "ask-timeout");
+        late.map(|()| Err(AskError::Timeout))
     }
 }
 

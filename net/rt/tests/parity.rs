@@ -56,6 +56,12 @@ fn every_item_is_there_with_its_type() {
     let _: (rt::sync::Notify, rt::sync::Semaphore) = (rt::sync::Notify::new(), rt::sync::Semaphore::new(1));
     let _ = (rt::sync::mpsc::channel::<()>, rt::sync::oneshot::channel::<()>);
     rt::ledger::record("kind", || "detail".into());
+    rt::always!(true, "a promise", "{}", 1);
+    rt::sometimes!(true, "something");
+    rt::reachable!("here");
+    let _: bool = rt::buggify!("a site") || rt::buggify!("another", 0.5);
+    let _: fn(rt::claims::Eventually) = rt::claims::Eventually::kept;
+    let _: fn(rt::claims::Eventually) = rt::claims::Eventually::void;
 }
 
 /// The same behaviour, too: one body for both worlds.

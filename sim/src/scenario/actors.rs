@@ -60,6 +60,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 const PORT: u16 = 4433;
 
 pub(super) async fn run(seed: u64, planted: Planted) -> Outcome {
+    rt::sim::buggify_on(seed);
     let mut world = World::new(seed);
     let verdict = match rehearse(&mut world, seed, planted).await {
         Ok(()) => Verdict::Held,

@@ -86,6 +86,7 @@ struct Seen {
 }
 
 pub(super) async fn run(seed: u64, planted: Planted, amnesia: bool) -> Outcome {
+    rt::sim::buggify_on(seed);
     let mut world = World::new(seed);
     let verdict = match rehearse(&mut world, planted, amnesia).await {
         Ok(()) => Verdict::Held,
@@ -237,6 +238,7 @@ async fn client(
             Ok(seen) => return Ok(seen),
             // The coordinator began anew, and says so.
             Err(error @ ClientError::Forgotten(_)) => {
+                rt::reachable!("forgotten");
                 rt::ledger::record("forgotten", || error.to_string());
                 last = Some(error);
             }
@@ -252,6 +254,7 @@ async fn live(host: Host, config: NodeConfig) {
         let node =
             Node::start(host.clone(), config.clone()).await.unwrap_or_else(|error| panic!("a node does not start: {error}"));
         let why = node.failed().await;
+        rt::reachable!("failed");
         rt::ledger::record("failed", || why.clone());
         assert!(config.coordinate.is_none(), "{why}");
         node.stop(Duration::from_secs(3)).await;

@@ -59,7 +59,19 @@ pub(crate) fn name_node(id: NodeId, name: String) {
     NAMES.with_borrow_mut(|names| names.insert(id, name));
 }
 
+/// A node's name; `-` for the world.
+pub(crate) fn name_of(id: NodeId) -> String {
+    NAMES.with_borrow(|names| names.get(&id).map_or("-", String::as_str).to_string())
+}
+
+/// The node whose task runs now.
+pub(crate) fn owner_here() -> NodeId {
+    madsim::plugin::node()
+}
+
 pub(crate) fn append(kind: &'static str, detail: &str) {
+    // Time has passed, as it does at every event.
+    super::claims::look();
     let Some(time) = madsim::time::TimeHandle::try_current() else { return };
     let at = u64::try_from(time.elapsed().as_nanos()).unwrap_or(u64::MAX);
     NAMES.with_borrow(|names| {

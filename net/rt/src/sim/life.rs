@@ -28,6 +28,7 @@ impl Life {
     /// Ends it at once: no task of it runs again. Its futures are dropped before this future is done.
     pub async fn kill(self) {
         crate::ledger::record("kill", || self.name.clone());
+        super::claims::free(self.id);
         Handle::current().kill(self.id);
         // The executor drops a killed task when it next comes up in the ready queue; a timer passes only when that queue is empty.
         crate::sleep(std::time::Duration::from_millis(1)).await;

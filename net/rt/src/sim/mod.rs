@@ -2,6 +2,7 @@
 //!
 //! One process runs one simulation, on one thread.
 
+pub mod claims;
 pub(crate) mod disk;
 mod entropy;
 pub mod ledger;
@@ -10,6 +11,7 @@ pub(crate) mod net;
 pub(crate) mod task;
 pub(crate) mod time;
 
+pub use claims::buggify_on;
 pub use disk::Storage;
 pub use life::Life;
 pub use net::{Flight, Links, Network, NetworkStats};
@@ -21,13 +23,42 @@ use std::net::IpAddr;
 ///
 /// # Panics
 /// When a task panics outside a `catch_unwind`; when nothing can happen any more and `main` is not done; when the process's entropy
-/// is not closed (see [`entropy_is_closed`]).
+/// is not closed (see [`entropy_is_closed`]); when a claim did not hold and nobody has opened a register of claims (see [`claims::open`]).
 pub fn run<F: Future>(seed: u64, main: F) -> F::Output {
     assert!(
         entropy_is_closed(),
         "raw getrandom calls are not seeded in this process, so runs cannot be repeated: link this crate's `syscall` into the binary"
     );
-    madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(main)
+    let own_register = !claims::is_open();
+    if own_register {
+        claims::open();
+    }
+    // Also when this panics: the next simulation of the thread begins without what was claimed in this one.
+    let mut register = OwnRegister(own_register);
+    let output = madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(async {
+        let output = main.await;
+        claims::settle();
+        output
+    });
+    if let Some(breach) = register.close().breach {
+        panic!("broken: {}: {breach}", breach.promise);
+    }
+    output
+}
+
+/// The register of one simulation, if nobody else has opened one.
+struct OwnRegister(bool);
+
+impl OwnRegister {
+    fn close(&mut self) -> claims::Claims {
+        if std::mem::take(&mut self.0) { claims::close() } else { claims::Claims::default() }
+    }
+}
+
+impl Drop for OwnRegister {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// Whether the raw system call for entropy, which madsim does not see, obeys the seed.

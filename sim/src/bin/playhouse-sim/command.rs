@@ -10,6 +10,7 @@ use playhouse_rt::sim::ledger::Line;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
+use crate::claimed::Claimed;
 use crate::one;
 use crate::pool::{self, Request};
 use crate::table::{Progress, out, print};
@@ -54,6 +55,9 @@ enum Command {
         /// Put a bug in on purpose
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
+        /// Fail if something that should happen sometimes happened with no seed
+        #[arg(long)]
+        require_sometimes: bool,
     },
     /// Run one seed and print what happened, in order
     Replay {
@@ -135,7 +139,9 @@ pub(crate) fn main() -> ExitCode {
     let named = |name: &str| find(name).expect("the parser checked it");
     let code = match args.command {
         Command::List => list(),
-        Command::Run { scenario, seeds, jobs, json, bug } => run(named(scenario), seeds, jobs, json, bug),
+        Command::Run { scenario, seeds, jobs, json, bug, require_sometimes } => {
+            run(named(scenario), seeds, jobs, json, bug, require_sometimes)
+        }
         Command::Replay { scenario, seed, all, bug } => replay(named(scenario), seed, all, bug),
         Command::Twice { scenario, seed, seeds, json } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
@@ -164,14 +170,21 @@ fn in_this_process(scenario: &Scenario, seed: u64, bug: Option<&str>, ledger: bo
     verdict.exit_code()
 }
 
-fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, json: bool, bug: Option<&'static str>) -> u8 {
+fn run(
+    scenario: &Scenario,
+    seeds: std::ops::Range<u64>,
+    jobs: Option<usize>,
+    json: bool,
+    bug: Option<&'static str>,
+    require_sometimes: bool,
+) -> u8 {
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
     let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, ledger: false });
     let (mut passed, mut virtual_s, mut events) = (0u64, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
-    let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
+    let mut claimed = Claimed::new(scenario.reaches);
     let mut failures = Vec::new();
     pool::run_all(requests, jobs, |report| {
         progress.step(report.failure().is_some());
@@ -180,9 +193,7 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
         for (fault, count) in report.value["faults"].as_object().into_iter().flatten() {
             *faults.entry(fault.clone()).or_default() += count.as_u64().unwrap_or(0);
         }
-        for (kind, seeds) in &mut reached {
-            *seeds += u64::from(report.value["kinds"][*kind].as_u64().is_some());
-        }
+        claimed.add(&report.value);
         match report.failure() {
             None => passed += 1,
             Some(_) => failures.push(report),
@@ -200,11 +211,7 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
     ));
     let counts: Vec<String> = faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
     out(&format!("  faults: {}", counts.join(", ")));
-    let counts: Vec<String> = reached.iter().map(|(kind, seeds)| format!("{kind} {seeds}")).collect();
-    out(&format!("  seeds that reached: {}", counts.join(", ")));
-    for kind in reached.iter().filter(|(_, seeds)| **seeds == 0).map(|(kind, _)| kind) {
-        out(&format!("  no seed of this range reached: {kind}"));
-    }
+    claimed.show();
     for fault in scenario.faults.iter().filter(|fault| faults.get(**fault).is_none_or(|count| *count == 0)) {
         out(&format!("  no seed of this range exercised: {fault}"));
     }
@@ -231,10 +238,11 @@ fn run(scenario: &Scenario, seeds: std::ops::Range<u64>, jobs: Option<usize>, js
             .collect();
         out(&format!(
             "{}",
-            json!({ "scenario": scenario.name, "seeds": total, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults, "reached": reached })
+            json!({ "scenario": scenario.name, "seeds": total, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "events": events, "faults": faults, "sometimes": claimed.sometimes, "never": claimed.never(), "buggify": claimed.buggify })
         ));
     }
-    failures.iter().map(pool::Report::exit_code).max().unwrap_or(0)
+    let missed = u8::from(require_sometimes && !claimed.never().is_empty());
+    failures.iter().map(pool::Report::exit_code).max().unwrap_or(0).max(missed)
 }
 
 /// Kinds of lines that are left out unless all are wanted: there are thousands of them.

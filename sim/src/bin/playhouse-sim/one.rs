@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
-use playhouse_rt::sim::{self, ledger};
+use playhouse_rt::sim::{self, claims, ledger};
 use playhouse_sim::scenario::{BUGS, Bugs, Outcome, Scenario, WANTED};
 use playhouse_sim::verdict::Verdict;
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ pub(crate) fn run(
         *counted.borrow_mut().entry(line.kind).or_default() += 1;
         sink(line);
     });
+    claims::open();
     let result = catch_unwind(AssertUnwindSafe(|| {
         sim::run(seed, async {
             let outcome = (scenario.run)(seed, bugs).await;
@@ -39,6 +40,7 @@ pub(crate) fn run(
             outcome
         })
     }));
+    let claims = claims::close();
     let (hash, events) = ledger::close();
     let outcome = result.unwrap_or_else(|panic| {
         let text = playhouse_rt::panic_text(&*panic);
@@ -55,6 +57,8 @@ pub(crate) fn run(
         (Verdict::Held, Some(place)) => Verdict::Crashed(format!("an actor panicked at {place}")),
         (verdict, _) => verdict,
     };
+    // A claim within the product that did not hold says more than what came of it.
+    let verdict = claims.breach.map_or(verdict, |breach| Verdict::Broken { promise: breach.promise, seen: breach.to_string() });
     let report = json!({
         "scenario": scenario.name,
         "seed": seed,
@@ -66,6 +70,8 @@ pub(crate) fn run(
         "events": events,
         "faults": outcome.faults,
         "kinds": *kinds.borrow(),
+        "sometimes": claims.sometimes,
+        "buggify": claims.buggify,
     });
     (verdict, report)
 }
