@@ -2,8 +2,9 @@
 //! disk, clock and dice. One seed is one history.
 //!
 //! Nothing here is a model of the product: a [`scenario`] starts real nodes in a [`world`], gives them work and faults, and holds what
-//! came out against its promises. Built without `--cfg madsim` there is nothing here; `cargo sim` builds it with.
+//! came out against its promises. Built without `--cfg madsim` there is only [`history`], which needs no simulation; `cargo sim` builds the rest.
 
+pub mod history;
 #[cfg(madsim)]
 pub mod scenario;
 #[cfg(madsim)]
