@@ -76,7 +76,7 @@ pub fn check<M: Model>(model: &M, history: &History<M::Op, M::Ret>) -> Answer {
 
 /// As [`check`], with another bound of steps for each part.
 pub fn check_within<M: Model>(model: &M, history: &History<M::Op, M::Ret>, steps: u64) -> Answer {
-    let mut parts: BTreeMap<M::Part, Vec<&Operation<M::Op, M::Ret>>> = BTreeMap::new();
+    let mut parts: BTreeMap<M::Part, Vec<&OperationOf<M>>> = BTreeMap::new();
     for operation in history.operations.iter().filter(|operation| !operation.refused) {
         parts.entry(model.part(&operation.op)).or_default().push(operation);
     }
@@ -94,10 +94,12 @@ pub fn check_within<M: Model>(model: &M, history: &History<M::Op, M::Ret>, steps
     unknown.unwrap_or(Answer::Linearizable)
 }
 
+type OperationOf<M> = Operation<<M as Model>::Op, <M as Model>::Ret>;
+
 struct Part<'a, M: Model> {
     model: &'a M,
     name: String,
-    operations: &'a [&'a Operation<M::Op, M::Ret>],
+    operations: &'a [&'a OperationOf<M>],
     steps: u64,
 }
 
