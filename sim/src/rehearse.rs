@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use playhouse_rt::sim::claims::{self, Claims};
 use playhouse_rt::sim::{self, Schedule, Waiting, ledger};
 use serde_json::{Value, json};
 
@@ -41,6 +42,8 @@ pub struct Ended {
     pub panics: Vec<String>,
     /// Who waited for what, when the run did not come to its end.
     pub waiting: Vec<Waiting>,
+    /// What the code itself claimed.
+    pub claims: Claims,
     /// How much virtual time passed.
     pub virtual_time: Duration,
     /// How much real time passed.
@@ -101,6 +104,7 @@ where
         Some(sink) => ledger::open(sink),
         None => ledger::open_unread(),
     }
+    claims::open();
     sim::schedule(how.pct.map_or(Schedule::Random, |depth| Schedule::Pct { depth, steps: STEPS }));
     let result = catch_unwind(AssertUnwindSafe(|| {
         sim::run(how.dice, async {
@@ -112,9 +116,10 @@ where
             outcome
         })
     }));
+    let claims = claims::close();
     let kinds = ledger::kinds();
     let (hash, events) = ledger::close();
-    let outcome = result.unwrap_or_else(|panic| {
+    let mut outcome = result.unwrap_or_else(|panic| {
         let text = playhouse_rt::panic_text(&*panic);
         let verdict = if text.contains(DEADLOCK) {
             Verdict::Stuck("nothing can happen any more".into())
@@ -124,10 +129,15 @@ where
         };
         Outcome { verdict, faults: BTreeMap::new() }
     });
+    // A claim within the code that did not hold says more than what came of it.
+    if let Some(breach) = &claims.breach {
+        outcome.verdict = Verdict::Broken { promise: breach.promise, seen: breach.to_string() };
+    }
     Ended {
         outcome,
         panics: wreck.places.take(),
         waiting: wreck.waiting.take(),
+        claims,
         virtual_time: virtual_time.get().unwrap_or(wreck.at.get()),
         wall_time: began.elapsed(),
         hash,
@@ -157,6 +167,8 @@ impl Ended {
             "events": self.events,
             "faults": self.outcome.faults,
             "kinds": self.kinds,
+            "sometimes": self.claims.sometimes,
+            "buggify": self.claims.buggify,
             "waiting": self.waiting_json(),
         })
     }

@@ -77,7 +77,7 @@ pub struct Scenario {
     pub promises: &'static [&'static str],
     /// Faults that every range of seeds should have exercised.
     pub faults: &'static [&'static str],
-    /// Kinds of ledger lines that every range of seeds should have reached: what the faults are there to provoke.
+    /// What every range of seeds should have met: names of `sometimes!` and `reachable!`, those that are not even passed included.
     pub reaches: &'static [&'static str],
     /// Draws from a seed all that befalls it.
     pub draw: fn(u64) -> Plan,
@@ -110,7 +110,7 @@ pub const ALL: &[Scenario] = &[
         about: "actors of three nodes under supervisors load each other; parts fail, links are cut, a node goes and comes back",
         promises: actors::PROMISES,
         faults: &["crash", "loss", "duplication", "reordering"],
-        reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter"],
+        reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter", "mailbox-full", "ask-timeout"],
         draw: actors::draw,
         run: |plan, bugs| Box::pin(actors::run(plan, bugs.actors)),
     },
@@ -159,6 +159,9 @@ pub fn run_after(
         (bug.plant)(&mut bugs);
     }
     let main = || async {
+        if plan.is_buggy() {
+            playhouse_rt::sim::buggify_on(plan.dice);
+        }
         before.await;
         (scenario.run)(plan, bugs).await
     };

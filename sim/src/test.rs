@@ -107,10 +107,14 @@ pub fn run(name: &str, seeds: Range<u64>, canary: bool, body: Body) {
 fn one(seed: u64, given: Option<Plan>, body: Body, sink: Option<Sink>) -> Ended {
     let dice = given.as_ref().map_or(seed, |plan| plan.dice);
     let climate = given.as_ref().map(|plan| plan.climate);
+    let buggy = given.as_ref().is_none_or(Plan::is_buggy);
     PLANS.set(Plans { given, drawn: None });
     rehearse(
         &How { dice, ..How::default() },
         || async move {
+            if buggy {
+                playhouse_rt::sim::buggify_on(dice);
+            }
             let world = climate.map_or_else(|| World::new(dice), |climate| World::with_climate(dice, climate));
             body(world.clone()).await;
             Outcome { verdict: Verdict::Held, faults: world.faults() }

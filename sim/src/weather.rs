@@ -121,6 +121,7 @@ impl Weather {
 
     /// Cuts the way between two hosts, both directions. What is under way does not arrive.
     pub fn cut(&self, a: IpAddr, b: IpAddr) {
+        playhouse_rt::reachable!("cut");
         record("cut", || format!("{a} and {b}"));
         let mut state = self.state();
         [(a, b), (b, a)].iter().for_each(|way| state.cut.entry(*way).or_default()[0] += 1);

@@ -182,11 +182,12 @@ impl<R> Future for Ask<R> {
         if this.timer.is_none() && this.is_endless() {
             return Poll::Pending;
         }
-        match &mut this.timer {
+        let late = match &mut this.timer {
             Some(timer) => timer.poll(cx, this.deadline),
             None => this.timer.insert(Timer::take(this.deadline)).begin(cx, this.deadline),
-        }
-        .map(|()| {
+        };
+        playhouse_rt::sometimes!(late.is_ready(), "ask-timeout");
+        late.map(|()| {
             this.tag.record("no-answer", || AskError::Timeout.to_string());
             Err(AskError::Timeout)
         })

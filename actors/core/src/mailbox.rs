@@ -128,6 +128,7 @@ impl<E> Mailbox<E> {
         }
         // Nobody overtakes those who wait.
         if self.taken(&queue) >= self.bound || !queue.waiting.is_empty() {
+            playhouse_rt::reachable!("mailbox-full");
             match self.overflow {
                 Overflow::Wait | Overflow::Refuse => return Err((Refused::Full, message)),
                 Overflow::DropNewest => return Ok(Some(seal(message))),
@@ -151,6 +152,13 @@ impl<E> Mailbox<E> {
         if timed && queue.sample.is_none() {
             queue.sample = Some((self.taken(queue) as u64, playhouse_rt::now()));
         }
+        playhouse_rt::always!(
+            self.taken(queue) <= self.bound,
+            "a mailbox holds no more than its bound",
+            "{} for {}",
+            self.taken(queue),
+            self.bound
+        );
         let level = priority as usize;
         if level > queue.in_hand {
             self.overtaking.store(true, Release);

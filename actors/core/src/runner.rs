@@ -83,7 +83,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
 
     /// Runs until there is nothing to do now (pending) or ever (the reason).
     fn turn(&mut self, task: &mut Context<'_>) -> Poll<Exit> {
-        let mut budget = BUDGET;
+        let mut budget = if playhouse_rt::buggify!("short-turn") { 1 } else { BUDGET };
         loop {
             if self.cell.shared.has_orders()
                 && let Some(exit) = self.obey()
@@ -317,6 +317,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
     fn count_restart(&self) {
         let shared = &self.cell.shared;
         playhouse_rt::ledger::record("restart", || shared.name().to_string());
+        playhouse_rt::reachable!("restart");
         shared.restarts.fetch_add(1, Ordering::Relaxed);
         shared.common.totals.restarts.fetch_add(1, Ordering::Relaxed);
     }

@@ -42,6 +42,9 @@ impl Agent {
         if !self.joined {
             return self.join(ctx);
         }
+        if playhouse_rt::buggify!("skipped-beat", 0.3) {
+            return;
+        }
         let running = roster.lock().iter().copied().collect();
         let workers = self.workers.keys().copied().collect();
         // A beat that cannot be sent is not repeated: the next one says the same.

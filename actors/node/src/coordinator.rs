@@ -151,6 +151,7 @@ impl Hands<Solo<Plane>> for PlaneHands {
             PlaneEffect::JobFinished { job, outcome } => tracing::info!(%job, ?outcome, "a job ended"),
             PlaneEffect::NodeLost { node, incarnation } => tracing::warn!(%node, %incarnation, "a node is lost"),
             PlaneEffect::Replanned { node, tasks, shards } => {
+                playhouse_rt::reachable!("replan");
                 playhouse_rt::ledger::record("replan", || format!("{node}: {tasks} tasks, {shards} shards"));
                 tracing::warn!(%node, tasks, shards, "the work of a lost node was planned anew");
                 if self.replans.len() == REPLANS_KEPT {
@@ -165,6 +166,7 @@ impl Hands<Solo<Plane>> for PlaneHands {
     fn changed(&mut self, plane: &Solo<Plane>) {
         let stale = plane.machine().counters().stale_results;
         if stale != std::mem::replace(&mut self.stale_results, stale) {
+            playhouse_rt::reachable!("stale");
             playhouse_rt::ledger::record("stale", || format!("{stale} results came too late to count"));
         }
         for watcher in std::mem::take(&mut self.watchers) {

@@ -48,6 +48,7 @@ pub(crate) async fn restore(ground: &Ground, open: &OpenShard) -> Result<Restore
             }
             let state: ShardState =
                 playhouse_wire::decode(&checkpoint.value).map_err(|e| format!("checkpoint of {shard}: {e}"))?;
+            playhouse_rt::reachable!("restore");
             playhouse_rt::ledger::record("restore", || format!("shard {shard} epoch {epoch} at event {}", state.seq));
             Shard::restore(*window, state)
         }

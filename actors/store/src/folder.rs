@@ -68,6 +68,13 @@ impl<'a> Folder<'a> {
         // Another process may have saved with a higher fence since we looked. Our file is then older than its, by name; say so.
         let after = self.list()?;
         self.refuse_stale(&after, fence)?;
+        playhouse_rt::always!(
+            after.checkpoints.last().is_some_and(|(newest, _)| *newest == name),
+            "no two owners of a key share a fence",
+            "{}: {name} was saved, and the newest is {:?}",
+            self.path.display(),
+            after.checkpoints.last()
+        );
         self.prune(&after);
         Ok(Version(version))
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use playhouse_rt::sync::Semaphore;
 use playhouse_rt::{Blocking, Disk};
@@ -122,6 +123,9 @@ impl Store {
         let stripe = crc32fast::hash(key.as_str().as_bytes()) as usize % self.0.locks.len();
         let permit = self.0.locks[stripe].clone().acquire_owned().await;
         let permit = permit.unwrap_or_else(|_| unreachable!("nobody closes the locks"));
+        if playhouse_rt::buggify!("slow-disk", 0.2) {
+            playhouse_rt::sleep(Duration::from_millis(50)).await;
+        }
         let (shared, key) = (self.0.clone(), key.clone());
         let run = move || {
             // The lock ends with the work, see `Store`.

@@ -68,6 +68,10 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
     };
     let greeted = async {
         let proved = tls::peer_node(shared, &connection)?;
+        if playhouse_rt::buggify!("slow-hello", 0.3) {
+            // Long enough for the other node's dial to come between.
+            sleep(Duration::from_millis(100)).await;
+        }
         let said = within(deadline, hello::write(&connection, &shared.own)).await?;
         let (heard, hello) = within(deadline, hello::read(&connection)).await?;
         let hello = hello::check(&shared.own, &proved, &hello)?;

@@ -98,6 +98,15 @@ impl Table {
                 && !old.has_ended()
             {
                 decide(own, &link.node, (old.incarnation, old.dialler), (link.incarnation, link.dialler))?;
+                playhouse_rt::always!(
+                    old.incarnation <= link.incarnation,
+                    "an earlier life of a node takes no connection from a later one",
+                    "{}: {} after {}",
+                    link.node,
+                    link.incarnation,
+                    old.incarnation
+                );
+                playhouse_rt::reachable!("connection-replaced");
             }
             slot.last_error = None;
             state.links += 1;

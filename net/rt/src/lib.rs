@@ -11,6 +11,7 @@ mod os;
 #[cfg(madsim)]
 pub mod sim;
 
+pub mod claims;
 mod disk;
 mod host;
 mod interval;

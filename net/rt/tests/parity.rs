@@ -78,6 +78,12 @@ fn every_item_is_there_with_its_type() {
     }
     assert!(!rt::secrets::wanted());
     rt::secrets::tell("label", &[], &[]);
+    rt::always!(true, "a promise", "{}", 1);
+    rt::sometimes!(true, "something");
+    rt::reachable!("here");
+    let _: bool = rt::buggify!("a site") || rt::buggify!("another", 0.5);
+    let _: fn(rt::claims::Eventually) = rt::claims::Eventually::kept;
+    let _: fn(rt::claims::Eventually) = rt::claims::Eventually::void;
 }
 
 /// The same behaviour, too: one body for both worlds.

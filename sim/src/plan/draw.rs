@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use playhouse_rt::Random;
 
-use super::{Climate, Dial, Fault, Plan, Timed};
+use super::{BUGGIFY, Climate, Dial, Fault, Plan, Timed};
 
 /// A kind of fault that a scenario can take.
 pub struct Offer<'a> {
@@ -34,7 +34,9 @@ pub struct Draw {
 impl Draw {
     /// The draws of `seed`.
     pub fn new(seed: u64) -> Draw {
-        Draw { seed, dials: BTreeMap::new(), faults: Vec::new() }
+        let mut draw = Draw { seed, dials: BTreeMap::new(), faults: Vec::new() };
+        draw.set(BUGGIFY, 0, 1);
+        draw
     }
 
     /// The stream called `label`.

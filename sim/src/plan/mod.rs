@@ -52,6 +52,9 @@ pub struct Timed {
     pub fault: Fault,
 }
 
+/// The size that says whether product code takes its rare ways: 1 or 0.
+pub(crate) const BUGGIFY: &str = "buggify";
+
 /// A saved plan is run with so many dice. It outlives changes of the code that shift the dice; what it provokes may then need another throw.
 pub const DICE: u64 = 20;
 
@@ -75,6 +78,11 @@ impl Plan {
     /// As [`Plan::dial`].
     pub fn count(&self, name: &str) -> usize {
         usize::try_from(self.dial(name)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether product code takes its rare ways: `buggify!`.
+    pub fn is_buggy(&self) -> bool {
+        self.dials.get(BUGGIFY).is_some_and(|dial| dial.is > 0)
     }
 
     /// How many things go wrong: faults, and ways in which the climate is not calm.

@@ -241,6 +241,7 @@ async fn client(
             Ok(seen) => return Ok(seen),
             // The coordinator began anew, and says so.
             Err(error @ ClientError::Forgotten(_)) => {
+                rt::reachable!("forgotten");
                 rt::ledger::record("forgotten", || error.to_string());
                 last = Some(error);
             }
@@ -256,6 +257,7 @@ async fn live(host: Host, config: NodeConfig) {
         let node =
             Node::start(host.clone(), config.clone()).await.unwrap_or_else(|error| panic!("a node does not start: {error}"));
         let why = node.failed().await;
+        rt::reachable!("failed");
         rt::ledger::record("failed", || why.clone());
         assert!(config.coordinate.is_none(), "{why}");
         node.stop(Duration::from_secs(3)).await;

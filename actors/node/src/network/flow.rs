@@ -83,6 +83,7 @@ impl Flow {
         let count = |total| (total < TELL_TOTAL).then_some(total + weight);
         if !may || self.total.fetch_update(SeqCst, SeqCst, count).is_err() {
             state.refused = weight;
+            playhouse_rt::reachable!("no-credit");
             return Err(NoCredit::Full);
         }
         state.used += weight;

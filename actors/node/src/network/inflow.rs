@@ -221,7 +221,7 @@ pub(crate) fn take(
         }
         // Also what could not be delivered is done; the system has noted it.
         _ => {
-            inflow.grant(conn, inflow.came(weight, true)?);
+            grant(conn, inflow, inflow.came(weight, true)?);
             conn.inflows.settle(conn);
         }
     }
@@ -233,10 +233,22 @@ fn ended() -> RemoteError {
     RemoteError::Gone("the connection ended while it waited for room in the mailbox".into())
 }
 
+fn grant(conn: &Arc<Conn>, inflow: &Arc<Inflow>, bytes: usize) {
+    if bytes > 0 && playhouse_rt::buggify!("late-credit", 0.5) {
+        let (conn, inflow) = (conn.clone(), inflow.clone());
+        playhouse_rt::spawn(async move {
+            playhouse_rt::sleep(std::time::Duration::from_millis(50)).await;
+            inflow.grant(&conn, bytes);
+        });
+        return;
+    }
+    inflow.grant(conn, bytes);
+}
+
 /// One that waited does so no more.
-fn finish(conn: &Conn, inflow: &Inflow, weight: usize) {
-    let grant = inflow.done(&mut lock(&inflow.state), weight);
-    inflow.grant(conn, grant);
+fn finish(conn: &Arc<Conn>, inflow: &Arc<Inflow>, weight: usize) {
+    let bytes = inflow.done(&mut lock(&inflow.state), weight);
+    grant(conn, inflow, bytes);
     conn.inflows.waiting.fetch_sub(weight, SeqCst);
     conn.inflows.settle(conn);
 }

@@ -43,6 +43,7 @@ impl Life {
     /// Ends it at once: no task of it runs again. Its futures are dropped before this future is done.
     pub async fn kill(self) {
         crate::ledger::record("kill", || self.name.clone());
+        super::claims::free(self.id);
         // madsim drops the futures of one that is paused while it holds a lock, which their ends may need; so they are queued first.
         // None runs before the next line.
         Handle::current().resume(self.id);

@@ -3,6 +3,7 @@
 //! One process runs one simulation, on one thread.
 
 pub mod capture;
+pub mod claims;
 pub(crate) mod clock;
 pub(crate) mod disk;
 mod disk_faults;
@@ -20,6 +21,7 @@ pub(crate) mod time;
 pub(crate) mod track;
 mod watchdog;
 
+pub use claims::buggify_on;
 pub use clock::WallClock;
 pub use disk_faults::{DiskFault, DiskFaults};
 pub use life::Life;
@@ -37,7 +39,7 @@ use std::net::IpAddr;
 ///
 /// # Panics
 /// When a task panics outside a `catch_unwind`; when nothing can happen any more and `main` is not done; when the process's entropy
-/// is not closed (see [`entropy_is_closed`]).
+/// is not closed (see [`entropy_is_closed`]); when a claim did not hold and nobody has opened a register of claims (see [`claims::open`]).
 #[track_caller]
 pub fn run<F: Future>(seed: u64, main: F) -> F::Output {
     assert!(
@@ -45,10 +47,37 @@ pub fn run<F: Future>(seed: u64, main: F) -> F::Output {
         "raw getrandom calls are not seeded in this process, so runs cannot be repeated: link this crate's `syscall` into the binary"
     );
     let place = Place::here();
-    madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(async {
+    let own_register = !claims::is_open();
+    if own_register {
+        claims::open();
+    }
+    // Also when this panics: the next simulation of the thread begins without what was claimed in this one.
+    let mut register = OwnRegister(own_register);
+    let output = madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(async {
         let _running = track::Running::begin(seed);
-        track::tracked(None, place, main).await
-    })
+        let output = track::tracked(None, place, main).await;
+        claims::settle();
+        output
+    });
+    if let Some(breach) = register.close().breach {
+        panic!("broken: {}: {breach}", breach.promise);
+    }
+    output
+}
+
+/// The register of one simulation, if nobody else has opened one.
+struct OwnRegister(bool);
+
+impl OwnRegister {
+    fn close(&mut self) -> claims::Claims {
+        if std::mem::take(&mut self.0) { claims::close() } else { claims::Claims::default() }
+    }
+}
+
+impl Drop for OwnRegister {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// Whether the raw system call for entropy, which madsim does not see, obeys the seed.

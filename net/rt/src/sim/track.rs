@@ -128,6 +128,13 @@ pub(super) fn name_node(id: NodeId, name: String) {
     });
 }
 
+/// A node's name; `-` for the world.
+pub(super) fn node_name(id: NodeId) -> String {
+    TABLE.with_borrow(|table| {
+        table.node_of.get(&id).and_then(|at| table.nodes.get(*at)).map_or("-", |node| &node.name).to_string()
+    })
+}
+
 /// From now on the running task is called so.
 pub(crate) fn name_task(name: String) {
     TABLE.with_borrow_mut(|table| {

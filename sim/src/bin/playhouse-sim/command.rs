@@ -10,6 +10,7 @@ use playhouse_sim::plan::PlanFile;
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
+use crate::claimed::Claimed;
 use crate::one::{self, Trap};
 use crate::plans::{self, Case};
 use crate::pool::{self, Request};
@@ -66,6 +67,9 @@ enum Command {
         /// Put a bug in on purpose
         #[arg(long, value_parser = bug)]
         bug: Option<&'static str>,
+        /// Fail if something that should happen sometimes happened with no seed
+        #[arg(long)]
+        require_sometimes: bool,
     },
     /// Print the plan that a seed draws: all that befalls its run
     Plan {
@@ -242,8 +246,9 @@ pub(crate) fn main() -> ExitCode {
     let named = |name: &str| find(name).expect("the parser checked it");
     let code = match args.command {
         Command::List => list(),
-        Command::Run { scenario, seeds, jobs, budget, json, pct, bug } => {
-            run(named(scenario), seeds, jobs.unwrap_or_else(cores), budget, json, pct, bug)
+        Command::Run { scenario, seeds, jobs, budget, json, pct, bug, require_sometimes } => {
+            let range = Range { scenario: named(scenario), seeds, jobs: jobs.unwrap_or_else(cores), budget, pct, bug };
+            run(&range, require_sometimes, json)
         }
         Command::Plan { scenario, seed } => {
             out(Case::drawn(named(scenario), seed, None).plan().to_string().trim_end());
@@ -288,21 +293,24 @@ fn list() -> u8 {
     0
 }
 
-fn run(
+/// Seeds to be run, and how.
+struct Range {
     scenario: &'static Scenario,
     seeds: std::ops::Range<u64>,
     jobs: usize,
     budget: Option<Duration>,
-    json: bool,
     pct: Option<u32>,
     bug: Option<&'static str>,
-) -> u8 {
+}
+
+fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
+    let Range { scenario, ref seeds, jobs, budget, pct, bug } = *range;
     let began = Instant::now();
     let mut progress = Progress::new(seeds.end - seeds.start);
     let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, pct, ..Request::default() });
     let (mut ran, mut passed, mut virtual_s, mut cpu_s, mut events) = (0u64, 0u64, 0.0, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
-    let mut reached: BTreeMap<&str, u64> = scenario.reaches.iter().map(|kind| (*kind, 0)).collect();
+    let mut claimed = Claimed::new(scenario.reaches);
     let mut failures = Vec::new();
     pool::run_all(requests, jobs, |report| {
         progress.step(report.failure().is_some());
@@ -312,9 +320,7 @@ fn run(
         for (fault, count) in report.value["faults"].as_object().into_iter().flatten() {
             *faults.entry(fault.clone()).or_default() += count.as_u64().unwrap_or(0);
         }
-        for (kind, seeds) in &mut reached {
-            *seeds += u64::from(report.value["kinds"][*kind].as_u64().is_some());
-        }
+        claimed.add(&report.value);
         match report.failure() {
             None => passed += 1,
             Some(_) => failures.push(report),
@@ -335,11 +341,7 @@ fn run(
     ));
     let counts: Vec<String> = faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
     out(&format!("  faults: {}", counts.join(", ")));
-    let counts: Vec<String> = reached.iter().map(|(kind, seeds)| format!("{kind} {seeds}")).collect();
-    out(&format!("  seeds that reached: {}", counts.join(", ")));
-    for kind in reached.iter().filter(|(_, seeds)| **seeds == 0).map(|(kind, _)| kind) {
-        out(&format!("  no seed of this range reached: {kind}"));
-    }
+    claimed.show();
     for fault in scenario.faults.iter().filter(|fault| faults.get(**fault).is_none_or(|count| *count == 0)) {
         out(&format!("  no seed of this range exercised: {fault}"));
     }
@@ -378,10 +380,11 @@ fn run(
             .collect();
         out(&format!(
             "{}",
-            json!({ "scenario": scenario.name, "seeds": ran, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "cpu_s": cpu_s, "events": events, "faults": faults, "reached": reached })
+            json!({ "scenario": scenario.name, "seeds": ran, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "cpu_s": cpu_s, "events": events, "faults": faults, "sometimes": claimed.sometimes, "never": claimed.never(), "buggify": claimed.buggify })
         ));
     }
-    failures.iter().map(pool::Report::exit_code).max().unwrap_or(0)
+    let missed = u8::from(require_sometimes && !claimed.never().is_empty());
+    failures.iter().map(pool::Report::exit_code).max().unwrap_or(0).max(missed)
 }
 
 /// More failures of one range than this are counted, and not shown: the first ones say enough.

@@ -1,6 +1,8 @@
 //! `cargo sim`: rehearses scenarios, a process per seed.
 
 #[cfg(madsim)]
+mod claimed;
+#[cfg(madsim)]
 mod command;
 #[cfg(madsim)]
 mod one;

@@ -258,6 +258,7 @@ impl Player {
         });
         let Some(watch) = watch else { return };
         let handle = ctx.watch(&to, move |_, down, _| {
+            rt::reachable!("down");
             rt::ledger::record("down", || down.to_string());
             enter(|book| book.down(watch, &down.exit));
         });
@@ -301,6 +302,7 @@ fn settle(id: u64, far: bool, result: Result<(), TellError<Note>>) -> bool {
     let gone = matches!(result, Err(TellError::Gone(_)));
     if let Err(error) = result {
         let kind = if matches!(error, TellError::Full(_)) && far { "no-credit" } else { "refused" };
+        rt::sometimes!(kind == "refused", "refused");
         rt::ledger::record(kind, || error.to_string());
         error.into_message().spent = true;
     }

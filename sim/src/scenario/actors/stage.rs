@@ -91,6 +91,7 @@ async fn supervise(stage: Stage) {
                 enter(|book| book.nodes[stage.at].ready = true);
                 let exit = supervisor.ended().await;
                 if enter(|book| book.is(stage.at, NodeState::Up)) == Some(true) {
+                    rt::reachable!("gave-up");
                     rt::ledger::record("gave-up", || format!("{}: {exit}", PLACES[stage.place]));
                 }
             }
@@ -152,6 +153,7 @@ fn child(group: Supervision, stage: &Stage, name: usize, rank: [u32; 3], supervi
 /// Enters the node's dead letters.
 async fn listen(mut letters: playhouse_actors::DeadLetters, at: Index) {
     while let Some(letter) = letters.next().await {
+        rt::reachable!("letter");
         rt::ledger::record("letter", || letter.to_string());
         let DeadLetter { to, message, from, why } = letter;
         let to = NAMES.iter().position(|name| *name == to.as_str());
