@@ -221,7 +221,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         let Phase::Live(body) = &mut self.phase else { unreachable!("the caller has looked") };
         let shared = &self.cell.shared;
         if self.draining && !body.ctx.items.are_answering() {
-            return Poll::Ready(Some(shared.why_stopped()));
+            return Poll::Ready(self.nothing_came().then(|| shared.why_stopped()));
         }
         // The mailbox has parked it: from then on, who brings something wakes this actor. An order may have come just before.
         if shared.has_orders() {
@@ -230,10 +230,18 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         let side_door = body.ctx.side_door.get().is_some_and(|door| door.connected());
         if !self.cell.is_referenced() && body.ctx.items.is_empty() && !side_door {
             // The last reference may have been used just before it was dropped. Without one, nothing more can come.
-            let nothing_came = self.cell.mailbox.is_empty();
-            return Poll::Ready(nothing_came.then_some(Exit::Unreferenced));
+            return Poll::Ready(self.nothing_came().then_some(Exit::Unreferenced));
         }
         Poll::Pending
+    }
+
+    /// Whether nothing is in the mailbox. Something may be, whose sender has not come to wake this actor yet: it is taken at the next look.
+    fn nothing_came(&self) -> bool {
+        let nothing = self.cell.mailbox.is_empty();
+        if !nothing {
+            self.cell.shared.unpark();
+        }
+        nothing
     }
 
     /// Does what others want; the reason, when that was its end.

@@ -454,6 +454,11 @@ impl Shared {
         }
     }
 
+    /// The actor looks around once more.
+    pub(crate) fn unpark(&self) {
+        self.parked.store(false, Relaxed);
+    }
+
     /// Whether nobody has brought anything since the actor parked.
     #[inline]
     pub(crate) fn is_parked(&self) -> bool {

@@ -481,10 +481,8 @@ impl System {
     pub async fn stop(&self, within: Duration) -> Shutdown {
         self.0.stopping.store(true, Ordering::Release);
         let lost_before = self.counters().lost;
-        let deadline = playhouse_rt::now() + within.min(DEADLINE_MAX);
-        let left = deadline.saturating_duration_since(playhouse_rt::now());
         // Dropped with this future, or when the time is over.
-        let _ = playhouse_rt::timeout(left, Descent::begin(self)).await;
+        let _ = playhouse_rt::timeout(within.min(DEADLINE_MAX), Descent::begin(self)).await;
         // There is no more time: all that is left at once, and one wait for all.
         let left: Vec<_> = self.directory().alive.values().filter(|life| life.shared().parent.is_none()).cloned().collect();
         let cut_off = left.iter().map(|life| life.shared().name().clone()).collect();
