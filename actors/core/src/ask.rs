@@ -71,6 +71,7 @@ impl Drop for Call {
 }
 
 /// The moment `within` from `now`, however long that is.
+#[inline]
 pub(crate) fn after(now: Instant, within: Duration) -> Instant {
     now + within.min(DEADLINE_MAX)
 }

@@ -42,15 +42,18 @@ impl Common {
     }
 
     /// The bugs that were put in on purpose.
+    #[inline]
     pub(crate) fn planted(&self) -> Planted {
         self.bugs.get().copied().unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn timed(&self) -> bool {
         self.timed.load(Ordering::Relaxed)
     }
 
     /// The trace that a message sent now is part of: that of the message being handled, or a new one if somebody listens.
+    #[inline]
     pub(crate) fn trace(&self, current: Option<Trace>) -> Option<Trace> {
         if current.is_some()
             || LevelFilter::current() < LevelFilter::DEBUG

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::ask::{Ask, after};
 use crate::deliver::Sent;
 use crate::mailbox::{Overflow, Refused};
-use crate::passage::decode_here;
+use crate::passage::{decode_here, wake_later};
 use crate::protocol::{Arrival, Protocol};
 use crate::reference::Cell;
 use crate::shared::Manner;
@@ -117,8 +117,11 @@ where
     let message: M = read(actor, arrival.payload)?;
     let cell = local(actor);
     let sent = Sent::told(message, arrival);
-    match cell.push(arrival.priority, sent) {
-        Ok(()) => Ok(Taken::Done),
+    match cell.push_silently(arrival.priority, sent) {
+        Ok(()) => {
+            wake_later(cell);
+            Ok(Taken::Done)
+        }
         Err((Refused::Closed, sent)) => {
             discard(sent);
             Err(gone(cell))

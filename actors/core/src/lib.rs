@@ -35,6 +35,7 @@ mod common;
 mod context;
 mod counters;
 mod deliver;
+mod descent;
 mod doors;
 mod error;
 mod exclusive;

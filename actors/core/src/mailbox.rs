@@ -51,14 +51,50 @@ pub(crate) struct Mailbox<E> {
 struct Queue<E> {
     /// How many messages came, and places were promised, in all. Minus the released ones, never above the bound.
     came: usize,
-    /// By priority.
-    levels: [VecDeque<E>; 3],
+    levels: Levels<E>,
     /// The priority of what the runner has in its hand.
     in_hand: usize,
     closed: bool,
     waiting: VecDeque<Arc<Waiter>>,
     /// A sample of how long messages wait: the number of messages that go before, and since when.
     sample: Option<(u64, Instant)>,
+}
+
+/// What waits, by priority.
+struct Levels<E> {
+    normal: VecDeque<E>,
+    /// The less urgent and the more urgent. Most mailboxes never have any.
+    others: Option<Box<[VecDeque<E>; 2]>>,
+}
+
+const LOW: usize = Priority::Low as usize;
+const NORMAL: usize = Priority::Normal as usize;
+
+impl<E> Levels<E> {
+    fn at(&mut self, level: usize) -> &mut VecDeque<E> {
+        if level == NORMAL {
+            return &mut self.normal;
+        }
+        let others = self.others.get_or_insert_with(|| Box::new([VecDeque::new(), VecDeque::new()]));
+        &mut others[usize::from(level > NORMAL)]
+    }
+
+    fn has(&self, level: usize) -> bool {
+        let others = || self.others.as_ref().is_some_and(|others| !others[usize::from(level > NORMAL)].is_empty());
+        if level == NORMAL { !self.normal.is_empty() } else { others() }
+    }
+
+    /// The most urgent level that has any.
+    fn most_urgent(&self) -> Option<usize> {
+        if self.others.is_none() {
+            return self.has(NORMAL).then_some(NORMAL);
+        }
+        (LOW..=Priority::High as usize).rev().find(|level| self.has(*level))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.most_urgent().is_none()
+    }
 }
 
 /// Somebody who waits for a place.
@@ -85,7 +121,7 @@ impl<E> Mailbox<E> {
             overtaking: AtomicBool::new(false),
             queue: Mutex::new(Queue {
                 came: 0,
-                levels: Default::default(),
+                levels: Levels { normal: VecDeque::new(), others: None },
                 in_hand: 0,
                 closed: false,
                 waiting: VecDeque::new(),
@@ -135,7 +171,8 @@ impl<E> Mailbox<E> {
                 Overflow::DropOldest => {
                     // What the runner has in its hand is not counted under this policy, so a full mailbox has all here. Nothing that is
                     // more urgent gives its place.
-                    let Some(oldest) = queue.levels[..=priority as usize].iter_mut().find_map(VecDeque::pop_front) else {
+                    let level = (LOW..=priority as usize).find(|level| queue.levels.has(*level));
+                    let Some(oldest) = level.and_then(|level| queue.levels.at(level).pop_front()) else {
                         return Ok(Some(seal(message)));
                     };
                     self.put(&mut queue, priority, seal(message), timed);
@@ -163,7 +200,7 @@ impl<E> Mailbox<E> {
         if level > queue.in_hand {
             self.overtaking.store(true, Release);
         }
-        queue.levels[level].push_back(envelope);
+        queue.levels.at(level).push_back(envelope);
     }
 
     /// Waits for a place, behind all who wait already.
@@ -204,21 +241,22 @@ impl<E> Mailbox<E> {
     }
 
     /// Fills the empty `hand` with the most urgent messages. When there are none, calls `park` and gives false: whoever pushes after that
-    /// finds what `park` wrote.
+    /// finds what `park` wrote. Calls `park` as well when it hands out the only message: most often it is the only one for a while, and
+    /// who finds nobody pushed meanwhile need not look again.
     pub(crate) fn refill(&self, hand: &mut VecDeque<E>, park: impl FnOnce()) -> bool {
         let mut queue = lock(&self.queue);
         if !queue.waiting.is_empty() {
             self.grant(&mut queue);
         }
         self.overtaking.store(false, Relaxed);
-        let Some(level) = (0..3).rev().find(|level| !queue.levels[*level].is_empty()) else {
+        let Some(level) = queue.levels.most_urgent() else {
             // Nothing is in the hand now, so nothing can be overtaken.
             queue.in_hand = 2;
             park();
             return false;
         };
         queue.in_hand = level;
-        let level = &mut queue.levels[level];
+        let level = queue.levels.at(level);
         let most = BUDGET as usize;
         if self.overflow == Overflow::DropOldest {
             // One at a time: what is in the hand could not be dropped for a newer one.
@@ -229,12 +267,17 @@ impl<E> Mailbox<E> {
         } else {
             hand.extend(level.drain(..most));
         }
+        // Those who wait for a place count on the next look; with a place left nobody waits, unless others were promised places, and
+        // those come or give them back.
+        if hand.len() == 1 && self.bound > 1 && queue.waiting.is_empty() && queue.levels.is_empty() {
+            park();
+        }
         true
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.queue).levels.iter().all(VecDeque::is_empty)
+        lock(&self.queue).levels.is_empty()
     }
 
     /// To be called before the runner waits for something else than messages: nobody who waits for a free place is overlooked.
@@ -256,7 +299,7 @@ impl<E> Mailbox<E> {
         let mut queue = lock(&self.queue);
         let level = queue.in_hand;
         while let Some(envelope) = hand.pop_back() {
-            queue.levels[level].push_front(envelope);
+            queue.levels.at(level).push_front(envelope);
         }
     }
 
@@ -289,8 +332,8 @@ impl<E> Mailbox<E> {
     pub(crate) fn drain(&self) -> Vec<E> {
         let mut queue = lock(&self.queue);
         let mut all = Vec::new();
-        for level in (0..3).rev() {
-            all.extend(queue.levels[level].drain(..));
+        while let Some(level) = queue.levels.most_urgent() {
+            all.extend(queue.levels.at(level).drain(..));
         }
         queue.came = queue.came.wrapping_sub(all.len());
         all

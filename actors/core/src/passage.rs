@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use actix::Actor;
 use playhouse_wire::{ActorName, DecodeError, NodeName, decode};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
@@ -12,14 +13,46 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::common::Common;
 use crate::inbound::Published;
+use crate::limits::BUDGET;
 use crate::mailbox::{Mailbox, Overflow};
 use crate::reference::Cell;
-use crate::shared::Shared;
-use crate::{Exit, Ref, Remote};
+use crate::shared::{Life, Shared};
+use crate::{Ctx, Exit, Ref, Remote};
 
 thread_local! {
     /// The node that decodes: a reference can only be read where it is known from where it leads.
     static HERE: RefCell<Option<Arc<Common>>> = const { RefCell::new(None) };
+    /// Whom many messages of another node went to at last, and how many since it was woken: for each one alone, its thread would be woken
+    /// by a call to the operating system, handle it and fall asleep again.
+    static TO_WAKE: RefCell<Option<ToWake>> = const { RefCell::new(None) };
+}
+
+struct ToWake {
+    actor: Arc<dyn Life>,
+    messages: u32,
+}
+
+/// Wakes an actor that was given a message: at once, or while [`System::reading`](crate::System::reading) is held, when that ends, another
+/// actor is given one, or the messages are worth a turn.
+pub(crate) fn wake_later<A: Actor<Context = Ctx<A>>>(cell: &Arc<Cell<A>>) {
+    if HERE.with_borrow(Option::is_none) {
+        return cell.shared.wake();
+    }
+    let due = TO_WAKE.with_borrow_mut(|slot| match slot {
+        Some(last) if std::ptr::addr_eq(Arc::as_ptr(&last.actor), Arc::as_ptr(cell)) => {
+            last.messages += 1;
+            if last.messages < BUDGET { None } else { slot.take() }
+        }
+        _ => slot.replace(ToWake { actor: cell.clone(), messages: 1 }),
+    });
+    // Outside of the borrow: nobody knows what a waker does.
+    wake(due);
+}
+
+fn wake(due: Option<ToWake>) {
+    if let Some(due) = due {
+        due.actor.shared().wake();
+    }
 }
 
 /// Decodes a value of another node; references in it lead from this one.
@@ -50,6 +83,7 @@ impl fmt::Debug for Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         HERE.set(self.former.take());
+        wake(TO_WAKE.take());
     }
 }
 

@@ -50,8 +50,20 @@ impl<A: Actor<Context = Ctx<A>>> Cell<A> {
         matches!(self.mailbox.overflow(), Overflow::DropOldest | Overflow::DropNewest).then(Dropped::default)
     }
 
-    /// Puts a message into the mailbox, by its policy.
+    /// Puts a message into the mailbox, by its policy, and lets the actor know.
     pub(crate) fn push<M>(&self, priority: Priority, sent: Box<Sent<M>>) -> Result<(), (Refused, Box<Sent<M>>)>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        self.push_silently(priority, sent)?;
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// As [`Cell::push`], for a caller who wakes the actor later.
+    pub(crate) fn push_silently<M>(&self, priority: Priority, sent: Box<Sent<M>>) -> Result<(), (Refused, Box<Sent<M>>)>
     where
         A: Handler<M>,
         M: Message + Send + 'static,
@@ -59,17 +71,13 @@ impl<A: Actor<Context = Ctx<A>>> Cell<A> {
     {
         let common = &self.shared.common;
         match self.mailbox.push(priority, sent, |sent| sent, common.timed()) {
-            Ok(None) => {
-                self.shared.wake();
-                Ok(())
-            }
+            Ok(None) => Ok(()),
             Ok(Some(gone)) => {
                 self.dead_letter(&gone, "the mailbox was full, and its policy is to drop");
                 // Before the drop: who asked is to find the reason.
                 gone.note_dropped();
                 // What it holds is its author's, and may panic; the one who sends now is not to blame.
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(gone)));
-                self.shared.wake();
                 Ok(())
             }
             Err((why, sent)) => Err((why, sent)),

@@ -33,6 +33,25 @@ impl Default for Restart {
     }
 }
 
+/// An actor's policy and its restarts so far. Most actors have the usual policy and none, and keep nothing of this.
+#[derive(Debug, Default)]
+pub(crate) struct Restarts {
+    pub(crate) policy: Restart,
+    pub(crate) history: VecDeque<Instant>,
+}
+
+impl Restarts {
+    /// `None` for the usual policy.
+    pub(crate) fn of(policy: Restart) -> Option<Box<Restarts>> {
+        (policy != Restart::default()).then(|| Box::new(Restarts { policy, ..Restarts::default() }))
+    }
+
+    /// As [`admit`].
+    pub(crate) fn admit(&mut self, now: Instant) -> Verdict {
+        admit(&mut self.history, now, &self.policy)
+    }
+}
+
 /// What happens after a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

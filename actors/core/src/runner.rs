@@ -18,7 +18,7 @@ use crate::exclusive::{Body, Lent};
 use crate::items::poll_items;
 use crate::limits::BUDGET;
 use crate::reference::Cell;
-use crate::restart::{Restart, Verdict, admit};
+use crate::restart::{Restart, Restarts, Verdict};
 use crate::shared::{Failure, LifeEnd, Manner};
 use crate::{Ctx, Exit, System};
 
@@ -41,8 +41,9 @@ pub(crate) struct Runner<A: Actor<Context = Ctx<A>>> {
     /// The turn ended only so that others of this thread can run.
     yielded: bool,
     life: u64,
-    policy: Restart,
-    restarts: VecDeque<Instant>,
+    /// `finish` was called.
+    finished: bool,
+    restarts: Option<Box<Restarts>>,
 }
 
 enum Phase<A: Actor<Context = Ctx<A>>> {
@@ -53,8 +54,8 @@ enum Phase<A: Actor<Context = Ctx<A>>> {
     /// Has ended a life; whoever supervises it decides whether there is another. Why, if it ended by itself.
     Parked(Option<Exit>),
     Live(Box<Body<A>>),
-    /// A future has the actor for itself.
-    Lent(Lent<A>),
+    /// A future has the actor for itself. Boxed: few actors are ever lent, and all would have room for it.
+    Lent(Box<Lent<A>>),
     /// Between two phases: a panic finds this.
     Nothing,
 }
@@ -76,8 +77,8 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             deferred: false,
             yielded: false,
             life: 1,
-            policy,
-            restarts: VecDeque::new(),
+            finished: false,
+            restarts: Restarts::of(policy),
         }
     }
 
@@ -163,7 +164,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         match ctx.waits.pop_front() {
             Some(Wait::Exclusive(lend)) => {
                 let Phase::Live(body) = std::mem::replace(&mut self.phase, Phase::Nothing) else { unreachable!("as above") };
-                self.phase = Phase::Lent(lend(body));
+                self.phase = Phase::Lent(Box::new(lend(body)));
                 return Poll::Ready(None);
             }
             Some(Wait::Beside(mut work, scope)) => {
@@ -182,11 +183,11 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         let shared = &self.cell.shared;
         let mailbox = &self.cell.mailbox;
         while *budget > 0 && !ctx.waiting() && !shared.has_orders() {
-            if mailbox.overtaken() {
+            if !self.hand.is_empty() && mailbox.overtaken() {
                 mailbox.put_back(&mut self.hand);
             }
             if self.hand.is_empty() {
-                if !mailbox.refill(&mut self.hand, || shared.park()) {
+                if shared.is_parked() || !mailbox.refill(&mut self.hand, || shared.park()) {
                     break;
                 }
                 if shared.common.planted().hand_reversed {
@@ -223,7 +224,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         let Phase::Live(body) = &mut self.phase else { unreachable!("the caller has looked") };
         let shared = &self.cell.shared;
         if self.draining && !body.ctx.items.are_answering() {
-            return Poll::Ready(Some(shared.why_stopped()));
+            return Poll::Ready(self.nothing_came().then(|| shared.why_stopped()));
         }
         // The mailbox has parked it: from then on, who brings something wakes this actor. An order may have come just before.
         if shared.has_orders() {
@@ -232,11 +233,19 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         let side_door = body.ctx.side_door.get().is_some_and(|door| door.connected());
         if !self.cell.is_referenced() && body.ctx.items.is_empty() && !side_door {
             // The last reference may have been used just before it was dropped. Without one, nothing more can come.
-            let nothing_came = self.cell.mailbox.is_empty();
-            return Poll::Ready(nothing_came.then_some(Exit::Unreferenced));
+            return Poll::Ready(self.nothing_came().then_some(Exit::Unreferenced));
         }
         playhouse_rt::ledger::waits(|| "a message".into());
         Poll::Pending
+    }
+
+    /// Whether nothing is in the mailbox. Something may be, whose sender has not come to wake this actor yet: it is taken at the next look.
+    fn nothing_came(&self) -> bool {
+        let nothing = self.cell.mailbox.is_empty();
+        if !nothing {
+            self.cell.shared.unpark();
+        }
+        nothing
     }
 
     /// Does what others want; the reason, when that was its end.
@@ -338,7 +347,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         if self.cell.shared.parent.is_some() {
             return self.park(Some(failure.clone().exit()), LifeEnd::Failed(failure));
         }
-        self.phase = match admit(&mut self.restarts, playhouse_rt::now(), &self.policy) {
+        self.phase = match self.restarts.get_or_insert_default().admit(playhouse_rt::now()) {
             Verdict::After(wait) => {
                 self.count_restart();
                 Phase::Backoff(Box::pin(playhouse_rt::sleep(wait)))
@@ -375,6 +384,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
     }
 
     fn finish(&mut self, exit: Exit) {
+        self.finished = true;
         // First the reason, then the end of the mailbox: who finds it closed finds the reason.
         self.cell.shared.note_exit(exit.clone());
         self.cell.mailbox.seal();
@@ -441,22 +451,24 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
 impl<A: Actor<Context = Ctx<A>>> Drop for Runner<A> {
     fn drop(&mut self) {
         let shared = &self.cell.shared;
-        // Dropped while it was alive, with its thread or its node: who waits for it learns that.
-        shared.note_exit(Exit::NodeStopped);
-        self.cell.mailbox.seal();
+        if !self.finished {
+            // Dropped while it was alive, with its thread or its node: who waits for it learns that.
+            shared.note_exit(Exit::NodeStopped);
+            self.cell.mailbox.seal();
+        }
         // All that was the actor's goes before its end is announced; a panic on the way changes nothing.
         let phase = std::mem::replace(&mut self.phase, Phase::Nothing);
         let _ = catch_unwind(AssertUnwindSafe(|| drop(phase)));
-        let mut lost = std::mem::take(&mut self.hand);
-        lost.extend(self.cell.mailbox.drain());
-        for envelope in lost {
+        for envelope in std::mem::take(&mut self.hand).into_iter().chain(self.cell.mailbox.drain()) {
             self.cell.lose(envelope);
         }
         let shared = &self.cell.shared;
         shared.common.totals.alive.fetch_sub(1, Ordering::Relaxed);
         self.system.forget(shared);
         shared.announce_end();
-        // A life that it was to begin and never did is over as well.
-        shared.report_gone(shared.orders().start.unwrap_or(self.life));
+        if shared.parent.is_some() {
+            // A life that it was to begin and never did is over as well.
+            shared.report_gone(shared.orders().start.unwrap_or(self.life));
+        }
     }
 }

@@ -19,11 +19,13 @@ impl Scope {
     pub(crate) const NONE: Scope = Scope { deadline: None, trace: None };
 
     /// The scope of the code that runs now.
+    #[inline]
     pub(crate) fn current() -> Scope {
         if ANY.get() { CURRENT.get() } else { Scope::NONE }
     }
 
     /// Makes this the scope until the guard is dropped.
+    #[inline]
     pub(crate) fn enter(self) -> Entered {
         let any = self.deadline.is_some() || self.trace.is_some();
         let former = ANY.replace(any).then(|| CURRENT.get());
@@ -49,6 +51,7 @@ thread_local! {
 pub(crate) struct Entered(Option<Scope>);
 
 impl Drop for Entered {
+    #[inline]
     fn drop(&mut self) {
         ANY.set(self.0.is_some());
         if let Some(former) = self.0 {

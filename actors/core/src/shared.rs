@@ -44,14 +44,34 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct State {
-    moved_waker: Option<Waker>,
-    turn_waiters: Vec<Waker>,
     orders: Orders,
-    last_failure: Option<Failure>,
     exit: Option<Exit>,
     announced: bool,
     next_hook: u64,
     hooks: BTreeMap<u64, Hook>,
+    /// Out of the way: a million actors that do nothing have none of it.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    moved_waker: Option<Waker>,
+    turn_waiters: Vec<Waker>,
+    last_failure: Option<Failure>,
+}
+
+impl State {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn moved_waker(&self) -> Option<&Waker> {
+        self.rare.as_ref()?.moved_waker.as_ref()
+    }
+
+    fn last_failure(&self) -> Option<&Failure> {
+        self.rare.as_ref()?.last_failure.as_ref()
+    }
 }
 
 /// What is to be done when the actor is no more.
@@ -171,14 +191,20 @@ impl Shared {
     // From outside.
 
     /// Lets the actor look around if it waits.
+    #[inline]
     pub(crate) fn wake(&self) {
         if self.parked.load(SeqCst) && self.parked.swap(false, SeqCst) {
             match self.waker.get() {
                 Some(waker) if !self.has_moved.load(SeqCst) => waker.wake_by_ref(),
-                // Under the lock, for a clone would cost as much; waking a task runs nothing of ours.
-                _ => self.state().moved_waker.iter().for_each(Waker::wake_by_ref),
+                _ => self.wake_moved(),
             }
         }
+    }
+
+    #[cold]
+    fn wake_moved(&self) {
+        // Under the lock, for a clone would cost as much; waking a task runs nothing of ours.
+        self.state().moved_waker().into_iter().for_each(Waker::wake_by_ref);
     }
 
     fn order(&self, give: impl FnOnce(&mut Orders)) {
@@ -243,6 +269,7 @@ impl Shared {
         let _hook = self.state().hooks.remove(&number);
     }
 
+    #[inline]
     pub(crate) fn failures(&self) -> u32 {
         self.failures.load(SeqCst)
     }
@@ -261,8 +288,9 @@ impl Shared {
                 return Poll::Ready(());
             }
             let mut state = self.state();
-            if !state.turn_waiters.iter().any(|known| known.will_wake(cx.waker())) {
-                state.turn_waiters.push(cx.waker().clone());
+            let waiters = &mut state.rare().turn_waiters;
+            if !waiters.iter().any(|known| known.will_wake(cx.waker())) {
+                waiters.push(cx.waker().clone());
             }
             drop(state);
             self.turn_wanted.store(true, SeqCst);
@@ -272,7 +300,7 @@ impl Shared {
         .await;
         let state = self.state();
         let failed = self.failures() != failures_before;
-        match (&state.exit, &state.last_failure) {
+        match (&state.exit, state.last_failure()) {
             _ if dropped => AskError::Full,
             (_, Some(Failure::Panic(text))) if failed => AskError::Panicked(text.clone()),
             (Some(exit), _) => AskError::Gone(exit.to_string()),
@@ -283,40 +311,50 @@ impl Shared {
 
     // From the actor's thread.
 
+    #[inline]
     pub(crate) fn begin_turn(&self) {
         // Nobody else writes it; who finds a reply dropped in this turn has synchronised with this through the reply.
         self.turn.store(self.turn.load(Relaxed).wrapping_add(1), Release);
         self.parked.store(false, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn end_turn(&self) {
         self.turn.fetch_add(1, SeqCst);
         if self.turn_wanted.load(SeqCst) {
-            self.turn_wanted.store(false, SeqCst);
-            let waiters = std::mem::take(&mut self.state().turn_waiters);
-            waiters.into_iter().for_each(Waker::wake);
+            self.tell_end_of_turn();
         }
     }
 
+    #[cold]
+    fn tell_end_of_turn(&self) {
+        self.turn_wanted.store(false, SeqCst);
+        let waiters = std::mem::take(&mut self.state().rare().turn_waiters);
+        waiters.into_iter().for_each(Waker::wake);
+    }
+
     /// Who is to be woken from now on.
+    #[inline]
     pub(crate) fn set_waker(&self, waker: &Waker) {
         if self.has_moved.load(SeqCst) || !self.waker.get_or_init(|| waker.clone()).will_wake(waker) {
-            self.state().moved_waker = Some(waker.clone());
+            self.state().rare().moved_waker = Some(waker.clone());
             self.has_moved.store(true, SeqCst);
         }
     }
 
     pub(crate) fn waker(&self) -> Option<Waker> {
-        self.state().moved_waker.clone().or_else(|| self.waker.get().cloned())
+        self.state().moved_waker().or_else(|| self.waker.get()).cloned()
     }
 
     /// From now on whoever brings something wakes the actor. What came before this must be looked for once more.
+    #[inline]
     pub(crate) fn park(&self) {
         if !self.parked.load(Relaxed) {
             self.parked.store(true, SeqCst);
         }
     }
 
+    #[inline]
     pub(crate) fn has_orders(&self) -> bool {
         self.attention.load(SeqCst)
     }
@@ -377,16 +415,17 @@ impl Shared {
             let hooks = std::mem::take(&mut self.state().hooks);
             hooks.into_values().for_each(|hook| hook(&failure.clone().exit()));
         }
-        self.state().last_failure = Some(failure);
+        self.state().rare().last_failure = Some(failure);
         self.failures.fetch_add(1, SeqCst);
     }
 
     /// It gives its state up, with all that it was doing, because others failed.
     pub(crate) fn note_restart(&self) {
-        self.state().last_failure = Some(Failure::Error("its supervisor restarts it with others, or was asked to".into()));
+        self.state().rare().last_failure = Some(Failure::Error("its supervisor restarts it with others, or was asked to".into()));
         self.failures.fetch_add(1, SeqCst);
     }
 
+    #[inline]
     pub(crate) fn note_handled(&self, messages: u64, busy: Option<Duration>) {
         // Nobody else writes it.
         self.handled.store(self.handled.load(Relaxed) + messages, Relaxed);
@@ -405,11 +444,25 @@ impl Shared {
         let (hooks, exit) = {
             let mut state = self.state();
             state.announced = true;
+            if state.hooks.is_empty() {
+                return;
+            }
             (std::mem::take(&mut state.hooks), state.exit.clone().unwrap_or(Exit::Stopped))
         };
         for hook in hooks.into_values() {
             hook(&exit);
         }
+    }
+
+    /// The actor looks around once more.
+    pub(crate) fn unpark(&self) {
+        self.parked.store(false, Relaxed);
+    }
+
+    /// Whether nobody has brought anything since the actor parked.
+    #[inline]
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.load(Relaxed)
     }
 }
 

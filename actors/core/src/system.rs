@@ -1,7 +1,7 @@
 //! The actors of one node.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use playhouse_wire::{ActorName, Exit, Incarnation, NodeName, RemoteError};
 use crate::common::Common;
 use crate::counters::{Counters, Distribution};
 use crate::deliver::short_name;
+use crate::descent::Descent;
 use crate::error::NameTaken;
 use crate::inbound::{Answer, Answers, Door, Published, Taken};
 use crate::letters::{DeadLetter, DeadLetters, Letter};
@@ -178,9 +179,9 @@ impl System {
         A: Actor<Context = Ctx<A>>,
         F: FnMut() -> A + Send + 'static,
     {
-        let (reference, start) = self.prepare(Place::here(), None, options, infallible(factory), None);
-        self.directory().alive.insert(start.life.shared().number, start.life.clone());
-        start.go();
+        let (reference, cell, go) = self.prepare(Place::here(), None, options, infallible(factory), None);
+        self.directory().alive.insert(cell.shared.number, cell);
+        self.start(&reference, go);
         reference
     }
 
@@ -285,8 +286,8 @@ impl System {
         parent: Option<Supervised>,
         publish: impl FnOnce(&Ref<A>),
     ) -> Result<Ref<A>, NameTaken> {
-        let (reference, start) = self.prepare(place, Some(name.clone()), options, factory, parent);
-        let number = start.life.shared().number;
+        let (reference, cell, go) = self.prepare(place, Some(name.clone()), options, factory, parent);
+        let number = cell.shared.number;
         let named: Box<dyn Any + Send + Sync> = Box::new(reference.clone());
         let taken = {
             let mut directory = self.directory();
@@ -294,17 +295,18 @@ impl System {
                 Some(named)
             } else {
                 directory.named.insert(name.clone(), (number, named));
-                directory.alive.insert(number, start.life.clone());
+                directory.alive.insert(number, cell.clone());
                 None
             }
         };
         // Outside the lock: what the factory holds is the author's, and may look up names when it is dropped.
         if taken.is_some() {
-            start.give_up();
+            cell.shared.note_exit(Exit::Stopped);
+            cell.shared.announce_end();
             return Err(NameTaken(name));
         }
         publish(&reference);
-        start.go();
+        self.start(&reference, go);
         Ok(reference)
     }
 
@@ -315,22 +317,33 @@ impl System {
         options: SpawnOptions,
         factory: Factory<A>,
         parent: Option<Supervised>,
-    ) -> (Ref<A>, Start<impl FnOnce(&Locals) + use<A>>) {
+    ) -> (Ref<A>, Arc<Cell<A>>, impl FnOnce(&Locals) + use<A>) {
         let number = self.next_number();
         let shared = Shared::new(number, name, short_name::<A>, self.0.common.clone(), parent);
         let bound = options.mailbox + if self.0.common.planted().bound_plus_two { 2 } else { 0 };
         let cell = Arc::new(Cell::new(shared, Mailbox::new(bound, options.overflow), options.stoppable));
         let reference = Ref::to_cell(cell.clone());
-        let life = cell.clone();
-        let system = self.clone();
+        let (system, of_runner) = (self.clone(), cell.clone());
         let go = move |locals: &Locals| {
             // Actors are dealt out to the threads in turn.
             locals.spawn_from(place, number as usize, move || {
-                playhouse_rt::ledger::name_task(|| cell.shared.name().to_string());
-                Runner::new(system, cell, factory, options.restart)
+                playhouse_rt::ledger::name_task(|| of_runner.shared.name().to_string());
+                Runner::new(system, of_runner, factory, options.restart)
             });
         };
-        (reference, Start { system: self.clone(), life, go })
+        (reference, cell, go)
+    }
+
+    fn start<A: Actor<Context = Ctx<A>>>(&self, actor: &Ref<A>, go: impl FnOnce(&Locals)) {
+        let shared = &actor.cell().expect("it was made here").shared;
+        let totals = &self.0.common.totals;
+        totals.spawned.fetch_add(1, Ordering::Relaxed);
+        totals.alive.fetch_add(1, Ordering::Relaxed);
+        if self.is_stopping() {
+            shared.stop(Manner::Soon, Exit::NodeStopped);
+        }
+        playhouse_rt::ledger::record("spawn", || shared.name().to_string());
+        go(&self.0.locals);
     }
 
     // To find actors.
@@ -478,16 +491,8 @@ impl System {
     pub async fn stop(&self, within: Duration) -> Shutdown {
         self.0.stopping.store(true, Ordering::Release);
         let lost_before = self.counters().lost;
-        let deadline = playhouse_rt::now() + within.min(DEADLINE_MAX);
-        let mut seen = std::collections::BTreeSet::new();
-        while let Some((number, life)) = self.next_to_stop(&seen) {
-            seen.insert(number);
-            life.shared().stop(Manner::Drained, Exit::NodeStopped);
-            let left = deadline.saturating_duration_since(playhouse_rt::now());
-            if playhouse_rt::timeout(left, life.shared().ended()).await.is_err() {
-                break;
-            }
-        }
+        // Dropped with this future, or when the time is over.
+        let _ = playhouse_rt::timeout(within.min(DEADLINE_MAX), Descent::begin(self)).await;
         // There is no more time: all that is left at once, and one wait for all.
         let left: Vec<_> = self.directory().alive.values().filter(|life| life.shared().parent.is_none()).cloned().collect();
         let cut_off = left.iter().map(|life| life.shared().name().clone()).collect();
@@ -507,7 +512,7 @@ impl System {
     }
 
     /// The youngest of those that nobody supervises and that were not told to stop yet: children are their supervisor's business.
-    fn next_to_stop(&self, seen: &std::collections::BTreeSet<u64>) -> Option<(u64, Arc<dyn Life>)> {
+    pub(crate) fn next_to_stop(&self, seen: &BTreeSet<u64>) -> Option<(u64, Arc<dyn Life>)> {
         let directory = self.directory();
         let mut unseen = directory.alive.iter().rev().filter(|(number, _)| !seen.contains(*number));
         let is_top = |(_, life): &(&u64, &Arc<dyn Life>)| life.shared().parent.is_none();
@@ -543,31 +548,6 @@ where
     F: FnMut() -> A + Send + 'static,
 {
     Box::new(move || Ok::<A, BuildError>(factory()))
-}
-
-/// An actor that is ready to start.
-struct Start<G> {
-    system: System,
-    life: Arc<dyn Life>,
-    go: G,
-}
-
-impl<G: FnOnce(&Locals)> Start<G> {
-    fn go(self) {
-        let totals = &self.system.0.common.totals;
-        totals.spawned.fetch_add(1, Ordering::Relaxed);
-        totals.alive.fetch_add(1, Ordering::Relaxed);
-        if self.system.is_stopping() {
-            self.life.shared().stop(Manner::Soon, Exit::NodeStopped);
-        }
-        playhouse_rt::ledger::record("spawn", || self.life.shared().name().to_string());
-        (self.go)(&self.system.0.locals);
-    }
-
-    fn give_up(self) {
-        self.life.shared().note_exit(Exit::Stopped);
-        self.life.shared().announce_end();
-    }
 }
 
 impl fmt::Debug for System {

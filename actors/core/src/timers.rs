@@ -44,10 +44,9 @@ impl Timer {
 
     /// To be called first: makes sure that the task is woken at `deadline`, or earlier.
     pub(crate) fn begin(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let armed = self.sleep.deadline();
-        // It wakes this very task later than now and before the deadline: nothing is to be done until then.
-        if armed > playhouse_rt::now()
-            && armed <= deadline
+        // It wakes this very task before the deadline, and has not done so yet: nothing is to be done until then.
+        if self.sleep.deadline() <= deadline
+            && !self.sleep.has_fired()
             && self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker()))
         {
             return Poll::Pending;

@@ -518,3 +518,34 @@ fn a_stop_right_after_the_start_is_not_lost() {
         }
     });
 }
+
+#[test]
+fn all_that_came_in_one_batch_is_handled_without_another_message() {
+    run(|system| async move {
+        let way: Arc<dyn Route> = Arc::new(Loopback(system.clone()));
+        let name = |name| ActorName::new(name).unwrap();
+        let workers =
+            ["one", "two"].map(|worker| system.spawn_remote(name(worker), SpawnOptions::default(), Worker::default).unwrap());
+        for worker in &workers {
+            assert_eq!(worker.ask(List).await, Ok(vec![]));
+        }
+        let told = |to, count| {
+            let to = system.remote::<Worker>(way.clone(), name(to));
+            (0..count).for_each(|n| to.tell(Push(n)).unwrap());
+        };
+        {
+            let _reading = system.reading();
+            told("one", 100);
+            told("two", 1);
+            // A stop that drains finds what came before it.
+            told("one", 1);
+            workers[0].drain();
+        }
+        let over =
+            playhouse_rt::timeout(Duration::from_secs(10), common::until(|| workers.iter().all(|worker| worker.depth() == 0)));
+        over.await.unwrap();
+        assert_eq!(workers[1].ask(List).await, Ok(vec![0]));
+        assert_eq!(workers[0].ended().await, Exit::Stopped);
+        assert_eq!(system.counters().lost, 0);
+    });
+}

@@ -19,6 +19,7 @@ fn every_item_is_there_with_its_type() {
     let _: fn(Instant) -> rt::Sleep = rt::sleep_until;
     let _: fn(Pin<&mut rt::Sleep>, Instant) = rt::Sleep::reset;
     let _: fn(&rt::Sleep) -> Instant = rt::Sleep::deadline;
+    let _: fn(&rt::Sleep) -> bool = rt::Sleep::has_fired;
     let _: fn(Duration) -> rt::Interval = rt::interval;
     let _: fn(Unit) -> rt::Task<()> = rt::spawn;
     let _: fn(Unit) -> rt::Task<()> = rt::spawn_local;

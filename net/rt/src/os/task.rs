@@ -59,6 +59,7 @@ thread_local! {
 
 /// Whether the calling thread is one of a [`Locals`]: its runtime lives exactly as long as the thread, so that what belongs to that runtime
 /// may be kept with the thread.
+#[inline]
 pub fn on_local_thread() -> bool {
     HERE.get().is_some()
 }

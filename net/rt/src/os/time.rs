@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// The present moment of the monotonic clock.
+#[inline]
 pub fn now() -> Instant {
     Instant::now()
 }
@@ -30,8 +31,15 @@ impl Sleep {
     }
 
     /// When it fires.
+    #[inline]
     pub fn deadline(&self) -> Instant {
         self.0.deadline().into_std()
+    }
+
+    /// Whether it has fired since it was polled; it does so on the thread that it was made on. Cheaper than a look at the clock.
+    #[inline]
+    pub fn has_fired(&self) -> bool {
+        self.0.is_elapsed()
     }
 
     #[expect(unsafe_code, reason = "projection to the only field, see below")]

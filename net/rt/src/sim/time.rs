@@ -59,6 +59,11 @@ impl Sleep {
         self.deadline
     }
 
+    /// Whether it has fired since it was polled; it does so on the thread that it was made on. Cheaper than a look at the clock.
+    pub fn has_fired(&self) -> bool {
+        now() >= self.deadline
+    }
+
     fn disarm(&mut self) {
         if let Some(alarm) = self.alarm.take() {
             alarm.set(None);
