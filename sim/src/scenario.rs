@@ -2,6 +2,8 @@
 
 mod actors;
 mod demo;
+mod streams;
+mod trio;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -51,6 +53,12 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "start-unheard", scenario: "actors", plant: |bugs| bugs.actors.start_unheard = true },
     Bug { name: "stopped-child-forgotten", scenario: "actors", plant: |bugs| bugs.actors.stopped_child_forgotten = true },
     Bug { name: "endless-asks", scenario: "actors", plant: |bugs| bugs.actors.endless_asks = true },
+    Bug { name: "item-twice", scenario: "streams", plant: |bugs| bugs.actors.item_twice = true },
+    Bug { name: "item-lost-at-credit", scenario: "streams", plant: |bugs| bugs.actors.item_lost_at_credit = true },
+    Bug { name: "end-claimed", scenario: "streams", plant: |bugs| bugs.actors.end_claimed = true },
+    Bug { name: "stop-unheard", scenario: "streams", plant: |bugs| bugs.actors.stop_unheard = true },
+    Bug { name: "window-too-wide", scenario: "streams", plant: |bugs| bugs.actors.window_too_wide = true },
+    Bug { name: "credit-too-generous", scenario: "streams", plant: |bugs| bugs.actors.credit_too_generous = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -105,6 +113,14 @@ pub const ALL: &[Scenario] = &[
         faults: &["crash", "loss", "duplication", "reordering"],
         reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter"],
         run: |seed, bugs| Box::pin(actors::run(seed, bugs.actors)),
+    },
+    Scenario {
+        name: "streams",
+        about: "streams of answers and slow actors on three nodes; readers go, sources fail, links are cut, a node goes and comes back",
+        promises: streams::PROMISES,
+        faults: &["crash", "loss", "duplication", "reordering"],
+        reaches: &["opens", "end", "cut", "restart"],
+        run: |seed, bugs| Box::pin(streams::run(seed, bugs.actors)),
     },
 ];
 

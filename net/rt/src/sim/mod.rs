@@ -13,6 +13,7 @@ pub(crate) mod time;
 pub use disk::Storage;
 pub use life::Life;
 pub use net::{Flight, Links, Network, NetworkStats};
+pub use task::most_at_work;
 
 use crate::{Disk, Host};
 use std::net::IpAddr;
