@@ -2,6 +2,7 @@
 
 mod actors;
 mod demo;
+mod groups;
 mod streams;
 mod trio;
 
@@ -59,6 +60,17 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "stop-unheard", scenario: "streams", plant: |bugs| bugs.actors.stop_unheard = true },
     Bug { name: "window-too-wide", scenario: "streams", plant: |bugs| bugs.actors.window_too_wide = true },
     Bug { name: "credit-too-generous", scenario: "streams", plant: |bugs| bugs.actors.credit_too_generous = true },
+    Bug { name: "broadcast-skips-one", scenario: "groups", plant: |bugs| bugs.actors.broadcast_skips_one = true },
+    Bug { name: "leaver-kept", scenario: "groups", plant: |bugs| bugs.actors.leaver_kept = true },
+    Bug { name: "told-after-drain", scenario: "groups", plant: |bugs| bugs.actors.told_after_drain = true },
+    Bug { name: "drain-drops", scenario: "groups", plant: |bugs| bugs.actors.drain_drops = true },
+    Bug { name: "child-started-twice", scenario: "groups", plant: |bugs| bugs.actors.child_started_twice = true },
+    Bug { name: "removed-returns", scenario: "groups", plant: |bugs| bugs.actors.removed_returns = true },
+    Bug { name: "added-stops-in-order", scenario: "groups", plant: |bugs| bugs.actors.supervise.forget_order = true },
+    Bug { name: "pool-over-its-bound", scenario: "groups", plant: |bugs| bugs.actors.pool_over_its_bound = true },
+    Bug { name: "timer-after-cancel", scenario: "groups", plant: |bugs| bugs.actors.timer_after_cancel = true },
+    Bug { name: "timer-early", scenario: "groups", plant: |bugs| bugs.actors.timer_early = true },
+    Bug { name: "interval-bunches", scenario: "groups", plant: |bugs| bugs.actors.interval_bunches = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -121,6 +133,14 @@ pub const ALL: &[Scenario] = &[
         faults: &["crash", "loss", "duplication", "reordering"],
         reaches: &["opens", "end", "cut", "restart"],
         run: |seed, bugs| Box::pin(streams::run(seed, bugs.actors)),
+    },
+    Scenario {
+        name: "groups",
+        about: "groups, drains, children that come and go, offloaded work and timers on three nodes; links are cut, a node goes and comes back",
+        promises: groups::PROMISES,
+        faults: &["crash", "loss", "duplication", "reordering"],
+        reaches: &["told", "asked", "cut", "restart"],
+        run: |seed, bugs| Box::pin(groups::run(seed, bugs.actors)),
     },
 ];
 

@@ -200,7 +200,11 @@ async fn open(stage: Stage) {
 async fn read(stage: Stage, reading: Reading) {
     let Reading { place, mut give, pause, leaves_at, slow } = reading;
     let opened = enter(|book| book.opens(stage.at, place, give.items, give.length as usize, slow));
-    let (Some(stream), Some(source)) = (opened, stage.node.actor::<Source>(&node_name(place), if slow { STEADY } else { SOURCE })) else { return };
+    let (Some(stream), Some(source)) =
+        (opened, stage.node.actor::<Source>(&node_name(place), if slow { STEADY } else { SOURCE }))
+    else {
+        return;
+    };
     give.stream = stream as u64;
     rt::ledger::record("opens", || format!("stream {stream} of {}: {reading:?}", PLACES[place]));
     let began = rt::now();
