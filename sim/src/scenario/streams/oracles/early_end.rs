@@ -8,11 +8,12 @@ use crate::scenario::trio::{Phase, State, cut_between, phase, place_of, state};
 
 pub(in crate::scenario::streams) const PROMISE: &str = "a source ends soon after its reader";
 
-/// Behind a stream that fills its lane, as in the minute of a slow sink.
-const LATER: Duration = Duration::from_secs(15);
+/// Behind what fills the link for a minute.
+const LATER: Duration = Duration::from_secs(60);
 
-/// From the moment when it began, if its reader had gone before: a few round trips, some of them lost, behind what is under way.
-const SOON: Duration = Duration::from_secs(3);
+/// From the moment when it began, if its reader had gone before. On its own node at once; to another one the word waits behind what is under
+/// way on its lane, where a rough climate lets little more than a hundred kilobytes pass in a second.
+const SOON: Duration = Duration::from_secs(10);
 
 pub(in crate::scenario::streams) fn breach(book: &Book) -> Option<String> {
     let soon = if book.minute { LATER } else { SOON };
