@@ -2,7 +2,10 @@
 
 mod actors;
 mod demo;
+mod groups;
 mod quiet;
+mod streams;
+mod trio;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -54,6 +57,23 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "start-unheard", scenario: "actors", plant: |bugs| bugs.actors.start_unheard = true },
     Bug { name: "stopped-child-forgotten", scenario: "actors", plant: |bugs| bugs.actors.stopped_child_forgotten = true },
     Bug { name: "endless-asks", scenario: "actors", plant: |bugs| bugs.actors.endless_asks = true },
+    Bug { name: "item-twice", scenario: "streams", plant: |bugs| bugs.actors.item_twice = true },
+    Bug { name: "item-lost-at-credit", scenario: "streams", plant: |bugs| bugs.actors.item_lost_at_credit = true },
+    Bug { name: "end-claimed", scenario: "streams", plant: |bugs| bugs.actors.end_claimed = true },
+    Bug { name: "stop-unheard", scenario: "streams", plant: |bugs| bugs.actors.stop_unheard = true },
+    Bug { name: "window-too-wide", scenario: "streams", plant: |bugs| bugs.actors.window_too_wide = true },
+    Bug { name: "credit-too-generous", scenario: "streams", plant: |bugs| bugs.actors.credit_too_generous = true },
+    Bug { name: "broadcast-skips-one", scenario: "groups", plant: |bugs| bugs.actors.broadcast_skips_one = true },
+    Bug { name: "leaver-kept", scenario: "groups", plant: |bugs| bugs.actors.leaver_kept = true },
+    Bug { name: "told-after-drain", scenario: "groups", plant: |bugs| bugs.actors.told_after_drain = true },
+    Bug { name: "drain-drops", scenario: "groups", plant: |bugs| bugs.actors.drain_drops = true },
+    Bug { name: "child-started-twice", scenario: "groups", plant: |bugs| bugs.actors.child_started_twice = true },
+    Bug { name: "removed-returns", scenario: "groups", plant: |bugs| bugs.actors.removed_returns = true },
+    Bug { name: "added-stops-in-order", scenario: "groups", plant: |bugs| bugs.actors.supervise.forget_order = true },
+    Bug { name: "pool-over-its-bound", scenario: "groups", plant: |bugs| bugs.actors.pool_over_its_bound = true },
+    Bug { name: "timer-after-cancel", scenario: "groups", plant: |bugs| bugs.actors.timer_after_cancel = true },
+    Bug { name: "timer-early", scenario: "groups", plant: |bugs| bugs.actors.timer_early = true },
+    Bug { name: "interval-bunches", scenario: "groups", plant: |bugs| bugs.actors.interval_bunches = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -131,6 +151,24 @@ pub const ALL: &[Scenario] = &[
         reaches: &[],
         draw: quiet::draw_brief,
         run: |plan, bugs| Box::pin(quiet::run(plan, bugs.plane)),
+    },
+    Scenario {
+        name: "streams",
+        about: "streams of answers and slow actors on three nodes; readers go, sources fail, links are cut, a node goes and comes back",
+        promises: streams::PROMISES,
+        faults: &["crash", "loss", "duplication", "reordering"],
+        reaches: &["cut", "restart", "mailbox-full", "no-credit"],
+        draw: streams::draw,
+        run: |plan, bugs| Box::pin(streams::run(plan, bugs.actors)),
+    },
+    Scenario {
+        name: "groups",
+        about: "groups, drains, children that come and go, offloaded work and timers on three nodes; links are cut, a node goes and comes back",
+        promises: groups::PROMISES,
+        faults: &["crash", "loss", "duplication", "reordering"],
+        reaches: &["cut", "restart", "mailbox-full"],
+        draw: groups::draw,
+        run: |plan, bugs| Box::pin(groups::run(plan, bugs.actors)),
     },
 ];
 

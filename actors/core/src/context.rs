@@ -152,7 +152,10 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
         W: FnOnce() -> T + Send + 'static,
         F: FnOnce(&mut A, Result<T, Lost>, &mut Ctx<A>) + 'static,
     {
-        let pool = self.system.blocking().clone();
+        let mut pool = self.system.blocking().clone();
+        if self.shared().common.planted().pool_over_its_bound {
+            pool = playhouse_rt::Blocking::new(1);
+        }
         let work = wrap_future::<_, A>(async move { pool.run(work).await });
         self.spawn(work.map(|result, actor: &mut A, ctx: &mut Ctx<A>| then(actor, result, ctx)))
     }
@@ -226,6 +229,9 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     }
 
     fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
+        if self.shared().common.planted().timer_after_cancel {
+            return true;
+        }
         self.items.cancel(handle)
     }
 
@@ -233,6 +239,7 @@ impl<A: Actor<Context = Ctx<A>>> AsyncContext<A> for Ctx<A> {
     where
         F: FnOnce(&mut A, &mut A::Context) + 'static,
     {
+        let after = if self.shared().common.planted().timer_early { after * 7 / 8 } else { after };
         self.spawn_free(
             wrap_future::<_, A>(playhouse_rt::sleep(after)).map(move |(), actor: &mut A, ctx: &mut Ctx<A>| work(actor, ctx)),
         )
@@ -287,7 +294,9 @@ where
         while this.sleep.as_mut().poll(task).is_ready() {
             (this.work)(actor, ctx);
             // From now, not from the deadline: after a long pause there is one tick, not many.
-            this.sleep.as_mut().reset(playhouse_rt::now() + this.every);
+            let bunches = ctx.shared().common.planted().interval_bunches;
+            let from = if bunches { this.sleep.deadline() } else { playhouse_rt::now() };
+            this.sleep.as_mut().reset(from + this.every);
         }
         std::task::Poll::Pending
     }

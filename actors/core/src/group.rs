@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix::{Actor, Handler, Message};
 use playhouse_rt::Task;
 
 use crate::limits::MEMBERS;
+use crate::planted::Planted;
 use crate::shared::Life;
 use crate::watch::Place;
 use crate::{Ctx, Ref, TellError};
@@ -70,12 +71,15 @@ pub struct Told {
 pub struct Membership {
     group: Weak<dyn Leave>,
     number: u64,
+    planted: Planted,
 }
 
 impl Membership {
     /// Leaves the group.
     pub fn leave(self) {
-        if let Some(group) = self.group.upgrade() {
+        if let Some(group) = self.group.upgrade()
+            && !self.planted.leaver_kept
+        {
             group.leave(self.number);
         }
     }
@@ -87,6 +91,8 @@ trait Leave: Send + Sync + fmt::Debug {
 
 struct Members<T> {
     next: AtomicU64,
+    /// See [`Planted::broadcast_skips_one`].
+    skips_one: AtomicBool,
     by_number: Mutex<BTreeMap<u64, (T, Undo)>>,
 }
 
@@ -109,7 +115,7 @@ impl Drop for Undo {
 
 impl<T> Default for Members<T> {
     fn default() -> Members<T> {
-        Members { next: AtomicU64::new(0), by_number: Mutex::default() }
+        Members { next: AtomicU64::new(0), skips_one: AtomicBool::new(false), by_number: Mutex::default() }
     }
 }
 
@@ -122,13 +128,14 @@ impl<T> Members<T> {
     where
         T: Send + 'static,
     {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (number, planted) = (self.next.fetch_add(1, Ordering::Relaxed), actor.planted());
         {
             let mut members = self.lock();
             if members.len() >= MEMBERS {
                 return Err(GroupFull);
             }
             members.insert(number, (member, Undo::Nothing));
+            self.skips_one.store(planted.broadcast_skips_one, Ordering::Relaxed);
         }
         let group: Weak<dyn Leave> = Arc::downgrade(&(self.clone() as Arc<dyn Leave>));
         let undo = match actor.place() {
@@ -141,7 +148,7 @@ impl<T> Members<T> {
                 }));
                 let Ok(hook) = hook else {
                     self.leave(number);
-                    return Ok(Membership { group, number });
+                    return Ok(Membership { group, number, planted });
                 };
                 Undo::Hook(life, hook)
             }
@@ -161,14 +168,18 @@ impl<T> Members<T> {
             None => undo,
         };
         drop(unused);
-        Ok(Membership { group, number })
+        Ok(Membership { group, number, planted })
     }
 }
 
 impl<T: Clone> Members<T> {
     /// In the order of their joining. Outside the lock, for telling runs code of others.
     fn all(&self) -> Vec<T> {
-        self.lock().values().map(|(member, _)| member.clone()).collect()
+        let mut all: Vec<_> = self.lock().values().map(|(member, _)| member.clone()).collect();
+        if self.skips_one.load(Ordering::Relaxed) {
+            all.pop();
+        }
+        all
     }
 }
 

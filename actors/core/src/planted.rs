@@ -29,6 +29,38 @@ pub struct Planted {
     pub stopped_child_forgotten: bool,
     /// Asks have no deadline.
     pub endless_asks: bool,
+    /// A stream of another node gives some items twice.
+    pub item_twice: bool,
+    /// What a stream of another node gives when it finds no room there is lost.
+    pub item_lost_at_credit: bool,
+    /// The producer of a stream does not hear that nobody reads it.
+    pub stop_unheard: bool,
+    /// A producer may be further ahead of a reader on its node than the window.
+    pub window_too_wide: bool,
+    /// A reader grants room for another node's items when they come, not when they are taken.
+    pub credit_too_generous: bool,
+    /// A stream whose producer dies ends as if it were complete.
+    pub end_claimed: bool,
+    /// What is said to many leaves out the last of them.
+    pub broadcast_skips_one: bool,
+    /// Who leaves a group stays in it.
+    pub leaver_kept: bool,
+    /// An actor that drains takes what it is told meanwhile.
+    pub told_after_drain: bool,
+    /// A drain is a stop.
+    pub drain_drops: bool,
+    /// A life of a supervised actor is started twice.
+    pub child_started_twice: bool,
+    /// A child that is removed comes back.
+    pub removed_returns: bool,
+    /// Offloaded work waits for no place in the pool.
+    pub pool_over_its_bound: bool,
+    /// A timer that was cancelled fires.
+    pub timer_after_cancel: bool,
+    /// Timers fire a little before their time.
+    pub timer_early: bool,
+    /// An interval makes up for the ticks that it missed.
+    pub interval_bunches: bool,
     /// Those of supervisors.
     pub supervise: supervise::Planted,
 }

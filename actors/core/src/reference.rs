@@ -186,6 +186,13 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
         }
     }
 
+    pub(crate) fn planted(&self) -> crate::Planted {
+        match &self.way {
+            Way::Local(cell) => cell.shared.common.planted(),
+            Way::Remote(target) => target.common.planted(),
+        }
+    }
+
     /// The actor's name on its node.
     pub fn name(&self) -> &ActorName {
         match &self.way {
@@ -340,8 +347,11 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
     pub fn drain(&self) {
         match &self.way {
             Way::Local(cell) => {
-                cell.mailbox.seal();
-                cell.shared.stop(Manner::Drained, Exit::Stopped);
+                let planted = cell.shared.common.planted();
+                if !planted.told_after_drain {
+                    cell.mailbox.seal();
+                }
+                cell.shared.stop(if planted.drain_drops { Manner::Soon } else { Manner::Drained }, Exit::Stopped);
             }
             Way::Remote(_) => self.stop(),
         }

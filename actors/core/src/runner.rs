@@ -144,6 +144,9 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         let Phase::Live(body) = &mut self.phase else { unreachable!("as was just said") };
         body.ctx.state = ActorState::Running;
         body.actor.started(&mut body.ctx);
+        if self.cell.shared.parent.is_some() && self.cell.shared.common.planted().child_started_twice {
+            body.actor.started(&mut body.ctx);
+        }
         // Started when it has done what it waits for, and before any message.
         if self.cell.shared.parent.is_some() {
             body.ctx.exclusively(async |_, ctx: &mut Ctx<A>| ctx.shared().report_start());

@@ -182,17 +182,25 @@ where
     T: 'static,
 {
     fn handle(self, ctx: &mut Ctx<A>, reply: Option<OneshotSender<Streaming<T>>>) {
-        let (sender, steps) = mpsc::channel(STREAM_WINDOW);
+        let planted = ctx.shared().common.planted();
+        let (sender, steps) = mpsc::channel(STREAM_WINDOW * if planted.window_too_wide { 64 } else { 1 });
         // Told instead of asked: there is no reader, so nothing is produced.
         let Some(reply) = reply else { return };
         if reply.send(Streaming(Source::Local(steps))).is_err() {
             return;
         }
         let mut producing = (self.0)(Sink(sender.clone()));
+        let claim = planted.end_claimed.then(|| Claim(sender.clone()));
         // The deadline was that of the beginning.
         ctx.answering = false;
         ctx.spawn(wrap_future::<_, A>(async move {
-            let unread = async { sender.closed().await };
+            let _claim = claim;
+            let unread = async {
+                sender.closed().await;
+                if planted.stop_unheard {
+                    std::future::pending::<()>().await;
+                }
+            };
             let mut unread = std::pin::pin!(unread);
             let done = std::future::poll_fn(|cx| {
                 if producing.as_mut().poll(cx).is_ready() {
@@ -207,5 +215,14 @@ where
                 let _ = sender.send(Step::End).await;
             }
         }));
+    }
+}
+
+/// See [`crate::Planted::end_claimed`].
+struct Claim<T>(mpsc::Sender<Step<T>>);
+
+impl<T> Drop for Claim<T> {
+    fn drop(&mut self) {
+        let _ = self.0.try_send(Step::End);
     }
 }

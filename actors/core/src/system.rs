@@ -152,6 +152,12 @@ impl System {
         let _ = self.0.common.bugs.set(bugs);
     }
 
+    /// The bugs that were put in.
+    #[doc(hidden)]
+    pub fn planted(&self) -> crate::Planted {
+        self.0.common.planted()
+    }
+
     /// The pool for work that blocks; see [`Ctx::offload`].
     pub fn blocking(&self) -> &Blocking {
         &self.0.blocking

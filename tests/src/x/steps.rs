@@ -98,6 +98,20 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "streams",
+        about: "40 simulated histories of streams of answers, some with a sink that is slow for a minute",
+        simulated: true,
+        command: &["sim", "run", "streams", "--seeds", "0..40", "--json"],
+        judge: seeds,
+    },
+    Step {
+        name: "groups",
+        about: "100 simulated histories of groups, drains, children that come and go, offloaded work and timers",
+        simulated: true,
+        command: &["sim", "run", "groups", "--seeds", "0..100", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "twice",
         about: "the same seed is the same history, in two processes",
         simulated: true,

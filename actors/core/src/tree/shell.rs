@@ -355,7 +355,7 @@ impl Shell {
                 return None;
             }
             Request::Add { spec, build, done } => (done, self.add(spec, build).await),
-            Request::Remove { name, done } => {
+            Request::Remove { name, done } if !self.system.common().planted().removed_returns => {
                 let Some(id) = self.ids.get(&name).copied() else { return refuse(done, Ignored::NoSuchChild) };
                 if self.removals.contains_key(&id) {
                     return refuse(done, Ignored::Already);
@@ -371,7 +371,7 @@ impl Shell {
                     }
                 }
             }
-            Request::Restart { name, done } => match self.ids.get(&name).copied() {
+            Request::Remove { name, done } | Request::Restart { name, done } => match self.ids.get(&name).copied() {
                 Some(child) => (done, self.feed(Event::Restart { child }).await),
                 None => (done, Err(Ignored::NoSuchChild)),
             },

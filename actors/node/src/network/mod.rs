@@ -222,7 +222,11 @@ impl Inbox {
             }
             Ok(Packet::Reply { call, payload }) => conn.calls.reply(call, message.slice_ref(payload)),
             Ok(Packet::Failed { call, error }) => conn.calls.failed(call, error),
-            Ok(Packet::Item { call, payload }) => conn.calls.item(call, message.slice_ref(payload))?,
+            Ok(Packet::Item { call, payload }) => {
+                if let Some((items, bytes)) = conn.calls.item(call, message.slice_ref(payload))? {
+                    conn.post(Lane::System, &Packet::More { call, items, bytes: bytes as u64 });
+                }
+            }
             Ok(Packet::Done { call }) => conn.calls.done(call),
             Ok(Packet::More { call, items, bytes }) => conn.served.more(call, items, bytes)?,
             Ok(Packet::Cancel { call }) => conn.served.cancel(call),

@@ -317,22 +317,34 @@ pub(crate) fn stream(
             return Ok(());
         }
     };
-    let conn = conn.clone();
+    let (conn, planted) = (conn.clone(), system.planted());
     playhouse_rt::spawn(async move {
         let sending = async {
             let mut first = true;
+            let mut sent = 0u64;
             loop {
                 // Only with room for the next one is it asked for; but whether the stream begins at all is known without any.
+                let lost = planted.item_lost_at_credit && lock(&room.state).0 == 0;
                 if !std::mem::take(&mut first) {
                     room.wait(TELL_WEIGHT).await;
                 }
                 let packet =
                     match std::future::poll_fn(|cx| guarded(|| answers.as_mut().poll_next(cx), |error| Some(Err(error)))).await {
                         Some(Ok(item)) => {
+                            if lost {
+                                continue;
+                            }
                             let weight = item.len() + TELL_WEIGHT;
                             room.wait(weight).await;
                             room.take(weight);
-                            Packet::Item { call, payload: &item }.encode()
+                            let packet = Packet::Item { call, payload: &item }.encode();
+                            sent += 1;
+                            if planted.item_twice && sent.is_multiple_of(16) {
+                                room.wait(weight).await;
+                                room.take(weight);
+                                send_or_say(&conn, lane, call, packet.clone()).await;
+                            }
+                            packet
                         }
                         Some(Err(error)) => {
                             drop(conn.peer.send(lane, Packet::Failed { call, error }.encode().into()).await);

@@ -208,7 +208,8 @@ impl Route for Way {
     }
 
     fn open(&self, message: &Outgoing<'_>, within: Duration) -> Result<RawItems, RouteError> {
-        let (conn, items) = (self.conn()?, Arc::new(Items::default()));
+        let generous = self.roads.as_ref().is_some_and(|roads| roads.inbox.system.planted().credit_too_generous);
+        let (conn, items) = (self.conn()?, Arc::new(Items::new(generous)));
         let open = Open::Stream { to: message.to.clone(), lane: message.lane, items: items.clone() };
         let (deadline_ms, window) = (milliseconds(within), STREAM_ITEMS);
         let opened = |call| Packet::Open { call, deadline_ms, window, parcel: parcel(message) };

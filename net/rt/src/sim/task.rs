@@ -1,5 +1,7 @@
 //! Tasks of the simulation's one thread.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use madsim::rand::Rng;
+use madsim::task::NodeId;
 use tokio::sync::Semaphore;
 
 use super::track::{self, tracked};
@@ -100,6 +103,38 @@ impl Locals {
 #[derive(Clone, Debug)]
 pub struct Blocking(Arc<Semaphore>);
 
+thread_local! {
+    /// The pieces of work that run on each host now, and the most that ever did.
+    static WORKING: RefCell<BTreeMap<NodeId, (usize, usize)>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// A piece of work that runs.
+struct Working(NodeId);
+
+impl Working {
+    fn begin() -> Working {
+        let host = madsim::plugin::node();
+        WORKING.with_borrow_mut(|working| {
+            let (now, most) = working.entry(host).or_default();
+            *now += 1;
+            *most = (*most).max(*now);
+        });
+        Working(host)
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        // When the thread ends, nobody counts any more.
+        let _ = WORKING.try_with(|working| working.borrow_mut().get_mut(&self.0).map(|(now, _)| *now -= 1));
+    }
+}
+
+/// The most pieces of work of [`Blocking`] that have run at once on one host, in all its pools.
+pub fn most_at_work() -> usize {
+    WORKING.with_borrow(|working| working.values().map(|(_, most)| *most).max().unwrap_or(0))
+}
+
 /// How long a piece of work takes, in virtual milliseconds.
 const WORK_MILLIS: std::ops::Range<u64> = 1..40;
 
@@ -126,7 +161,7 @@ impl Blocking {
         let place = track::place().unwrap_or_else(Place::here);
         // A task of its own: as on a thread, work that has begun goes on when nobody waits for it any more.
         let work = madsim::task::spawn_local(tracked(None, place, async move {
-            let _permit = permit;
+            let (_permit, _working) = (permit, Working::begin());
             crate::ledger::name_task(|| "work on the pool".into());
             crate::sleep(Duration::from_millis(millis)).await;
             catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Lost(crate::panic_text(&*panic)))

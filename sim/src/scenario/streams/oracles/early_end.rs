@@ -1,0 +1,41 @@
+//! A source hears soon that nobody reads its stream any more, also while it waits for something else than room. What it produces until then
+//! is bounded by the window.
+
+use std::time::Duration;
+
+use crate::scenario::streams::book::{Book, End, Stream};
+use crate::scenario::trio::{Phase, State, cut_between, phase, place_of, state};
+
+pub(in crate::scenario::streams) const PROMISE: &str = "a source ends soon after its reader";
+
+/// Behind what fills the link for a minute.
+const LATER: Duration = Duration::from_secs(60);
+
+/// From the moment when it began, if its reader had gone before. On its own node at once; to another one the word waits behind what is under
+/// way on its lane, where a rough climate lets little more than a hundred kilobytes pass in a second.
+const SOON: Duration = Duration::from_secs(10);
+
+pub(in crate::scenario::streams) fn breach(book: &Book) -> Option<String> {
+    let soon = if book.minute { LATER } else { SOON };
+    book.streams.iter().enumerate().find_map(|(number, stream)| {
+        let late = is_late(stream, soon);
+        late.then(|| {
+            let title = stream.title();
+            format!("stream {number} {title}: {:?}, and its source goes on after {} items", stream.end, stream.produced)
+        })
+    })
+}
+
+fn is_late(stream: &Stream, soon: Duration) -> bool {
+    if stream.over.is_some() || stream.source.is_none_or(|source| state(source) != State::Up) {
+        return false;
+    }
+    let unread = stream.end != End::Open || state(stream.reader) != State::Up;
+    if unread && phase() >= Phase::Settled {
+        return true;
+    }
+    let End::Left(at) = stream.end else { return false };
+    let within = if stream.is_local() { Duration::ZERO } else { soon + cut_between(place_of(stream.reader), stream.place) };
+    let begun = stream.begun.unwrap_or(at);
+    stream.lives() && stream.is_spared() && playhouse::rt::now() > at.max(begun) + within
+}
