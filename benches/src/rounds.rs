@@ -4,6 +4,12 @@
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures(Vec<f64>);
 
+impl From<Vec<f64>> for Figures {
+    fn from(figures: Vec<f64>) -> Figures {
+        Figures(figures)
+    }
+}
+
 impl Figures {
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();

@@ -19,7 +19,7 @@ use crate::error::{AskError, Exit, TellError};
 use crate::letters::{DeadLetter, Letter};
 use crate::limits::{ASK_DEADLINE, SCRATCH_MAX};
 use crate::mailbox::{Mailbox, Overflow, Refused};
-use crate::protocol::{Answers, Protocol};
+use crate::protocol::{Answers, Codec, Protocol};
 use crate::route::{Outgoing, Route, RouteError};
 use crate::scope::Scope;
 use crate::shared::{Life, Manner, Shared};
@@ -391,7 +391,8 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         let Some(codec) = self.protocol.codec::<M>() else { return Err(TellError::Unsendable(message)) };
         let Ok(payload) = (codec.encode)(&message, scratch()) else { return Err(TellError::Unsendable(message)) };
         let trace = self.common.trace(Scope::current().trace);
-        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
+        let Codec { id, lane, unreliable, .. } = *codec;
+        let outgoing = Outgoing { lane, unreliable, to: &self.name, id, priority, trace, payload: &payload };
         let told = self.route.tell(&outgoing);
         keep(payload);
         told.map_err(|error| match error {
@@ -414,7 +415,8 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
             Err(error) => return Ask::failed(AskError::Unsendable(error)),
         };
         let trace = self.common.trace(scope.trace);
-        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload };
+        let Codec { id, lane, unreliable, .. } = *codec;
+        let outgoing = Outgoing { lane, unreliable, to: &self.name, id, priority, trace, payload: &payload };
         let within = deadline.saturating_duration_since(asked);
         let failed = |error| match error {
             RouteError::Full => AskError::Full,

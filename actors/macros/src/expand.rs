@@ -292,7 +292,8 @@ impl Plan {
                 }
                 _ => {
                     let lane = lane("Data");
-                    quote_spanned!(span=> #(#conditions)* protocol.message_on::<#name>(#id, #home::Lane::#lane);)
+                    let add = if message.keys.unreliable.is_some() { quote!(unreliable_on) } else { quote!(message_on) };
+                    quote_spanned!(span=> #(#conditions)* protocol.#add::<#name>(#id, #home::Lane::#lane);)
                 }
             })
         });

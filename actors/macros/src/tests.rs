@@ -123,12 +123,24 @@ fn keys_are_known_and_have_values() {
         ("#[message(lane = Fast)]", "it is one of System, Control, Data, Bulk"),
         ("#[message(priority = Urgent)]", "it is one of Low, Normal, High"),
         ("#[message(priority)]", "`priority = High`"),
+        ("#[message(unreliable, unreliable)]", "`unreliable` stands here twice"),
         ("#[message(ident = 1)]", "the keys are `id = 1`"),
         ("#[message] #[started]", "not two things"),
         ("#[started(1)]", "write `#[started]`"),
     ] {
         refuses_method(attribute, "fn add(&mut self) {}", 2, says);
     }
+}
+
+#[test]
+fn what_may_be_lost_is_told_one_way() {
+    refuses_method("#[message(unreliable)]", "fn all(&self) -> Streamed<u8> {}", 2, "take `unreliable` away");
+    let block = "impl Counter {\n#[message(id = 1, unreliable)] fn beat(&self) {}\n#[message(id = 2)] fn add(&self) {}\n}";
+    let written = try_actor("remote".parse().unwrap(), block.parse().unwrap()).unwrap().to_string();
+    assert!(
+        written.contains("unreliable_on :: < CounterBeat >") && written.contains("message_on :: < CounterAdd >"),
+        "{written}"
+    );
 }
 
 #[test]
