@@ -1,5 +1,7 @@
 //! References to actors: the same calls, wherever the actor lives.
 
+mod patient;
+
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -307,7 +309,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                     Err((Refused::Closed, _)) => Ask::failed(cell.gone()),
                 }
             }
-            Way::Remote(target) => target.ask(message, self.priority, (asked, deadline), scope),
+            Way::Remote(target) => target.ask(&message, self.priority, (asked, deadline), scope),
         }
     }
 
@@ -402,7 +404,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         })
     }
 
-    fn ask<M>(&self, message: M, priority: Priority, (asked, deadline): (Instant, Instant), scope: Scope) -> Ask<M::Result>
+    fn ask<M>(&self, message: &M, priority: Priority, (asked, deadline): (Instant, Instant), scope: Scope) -> Ask<M::Result>
     where
         A: Handler<M>,
         M: Message + Send + 'static,
@@ -410,7 +412,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         let Some(codec) = self.protocol.codec::<M>() else {
             return Ask::failed(AskError::NotInProtocol(std::any::type_name::<M>()));
         };
-        let payload = match (codec.encode)(&message, scratch()) {
+        let payload = match (codec.encode)(message, scratch()) {
             Ok(payload) => payload,
             Err(error) => return Ask::failed(AskError::Unsendable(error)),
         };

@@ -17,7 +17,7 @@ pub(crate) const OF_REFERENCES: &[&str] = &[
     "tell_when_ready",
     "ask",
     "ask_within",
-    "with_priority",
+    "ask_when_ready",
     "drain",
     "stop",
     "drain",

@@ -182,10 +182,23 @@ fn all_that_is_wrong_is_said_at_once_and_the_block_stays() {
     assert_eq!(written.matches("compile_error").count(), 2);
 }
 
+#[test]
+fn what_lacks_only_a_number_is_written_all_the_same() {
+    let block = "impl Counter {\n#[message] fn add(&self) {}\n#[message(id = 1)] fn get(&self) {}\n}";
+    let written = crate::expand::actor("remote".parse().unwrap(), block.parse().unwrap()).to_string();
+    assert_eq!(written.matches("compile_error").count(), 1, "{written}");
+    for part in ["Actor for Counter", "Remote for Counter", "struct CounterAdd", "struct CounterGet", "fn tell_add"] {
+        assert!(written.contains(part), "{part} is missing in {written}");
+    }
+    let twice = "impl Counter {\n#[message] fn a_b(&self) {}\n#[message] fn aB(&self) {}\n}";
+    let written = crate::expand::actor(TokenStream::new(), twice.parse().unwrap()).to_string();
+    assert!(written.contains("compile_error") && !written.contains("CounterRef"), "{written}");
+}
+
 /// A method that `Ref` gains later must become a name that messages cannot have.
 #[test]
 fn the_names_that_references_have_are_known() {
-    let source = include_str!("../../core/src/reference.rs");
+    let source = concat!(include_str!("../../core/src/reference.rs"), include_str!("../../core/src/reference/patient.rs"));
     let public = source
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("pub fn ").or(line.trim_start().strip_prefix("pub async fn ")));
