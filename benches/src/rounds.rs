@@ -4,6 +4,12 @@
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures(Vec<f64>);
 
+impl From<Vec<f64>> for Figures {
+    fn from(figures: Vec<f64>) -> Figures {
+        Figures(figures)
+    }
+}
+
 impl Figures {
     /// What does not change from round to round.
     pub(crate) fn constant(figure: f64) -> Figures {

@@ -20,6 +20,12 @@ fn last_line(arguments: &[&str]) -> Value {
 
 fn check(bench: &str, metrics: &[(&str, &str, &str)], peers: &[&str]) {
     let report = last_line(&[bench, "--quick", "--json"]);
+    let rows = has_rows(&report, bench, metrics, peers);
+    assert_eq!(rows, metrics.len() * peers.len());
+}
+
+/// Gives how many rows there are.
+fn has_rows(report: &Value, bench: &str, metrics: &[(&str, &str, &str)], peers: &[&str]) -> usize {
     assert_eq!(report["bench"], bench);
     assert!(report["cores"].as_u64().is_some_and(|cores| cores > 0));
     let rows = report["rows"].as_array().expect("rows");
@@ -35,7 +41,7 @@ fn check(bench: &str, metrics: &[(&str, &str, &str)], peers: &[&str]) {
             assert!(row["note"].as_str().is_some_and(|note| note.contains(peer)), "{row}");
         }
     }
-    assert_eq!(rows.len(), metrics.len() * peers.len());
+    rows.len()
 }
 
 #[test]
@@ -52,7 +58,10 @@ fn actors_has_all_its_rows() {
 
 #[test]
 fn remote_has_all_its_rows() {
-    check("remote", &[("remote_tell", "records/s", "higher"), ("remote_ask", "us", "lower")], &["quinn"]);
+    let report = last_line(&["remote", "--quick", "--json"]);
+    has_rows(&report, "remote", &[("remote_tell", "records/s", "higher"), ("remote_ask", "us", "lower")], &["quinn"]);
+    let beats = [("beat_beside_bulk_p50", "us", "lower"), ("beat_beside_bulk_p99", "us", "lower")];
+    assert_eq!(has_rows(&report, "remote", &beats, &["idle"]), 4);
 }
 
 #[test]

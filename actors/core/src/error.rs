@@ -13,7 +13,8 @@ pub enum TellError<M> {
     Gone(M),
     /// There is no connection to the actor's node. Nothing was delivered.
     Unreachable(M),
-    /// The actor's protocol lacks this message, or it cannot be encoded. Nothing was delivered; the program is at fault.
+    /// The actor's protocol lacks this message, or it is too long for its lane, or cannot be encoded. Nothing was delivered; the program is
+    /// at fault.
     Unsendable(M),
 }
 
@@ -30,7 +31,9 @@ impl<M> TellError<M> {
             TellError::Full(_) => "the mailbox is full; the message was not delivered",
             TellError::Gone(_) => "the actor is no more; the message was not delivered",
             TellError::Unreachable(_) => "the actor's node cannot be reached; the message was not delivered",
-            TellError::Unsendable(_) => "the actor's protocol cannot carry this message; it was not delivered",
+            TellError::Unsendable(_) => {
+                "the message cannot leave this node: the actor's protocol lacks it, or it is too long, or cannot be encoded; it was not delivered"
+            }
         }
     }
 }
@@ -51,7 +54,7 @@ impl<M> std::fmt::Display for TellError<M> {
 impl<M> std::error::Error for TellError<M> {}
 
 /// An ask was not answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// The deadline passed. The message may or may not have been handled, and its answer is lost.
     #[error("no answer within the deadline; the message may have been handled")]
@@ -96,6 +99,13 @@ pub enum AskError {
     AnswerLost(String),
 }
 
+impl std::fmt::Debug for AskError {
+    /// As for people: a `main` that gives it shows it so.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 impl From<DecodeError> for AskError {
     fn from(error: DecodeError) -> AskError {
         AskError::Undecodable(error.to_string())
@@ -125,6 +135,8 @@ impl AskError {
             AskError::Panicked(text) => RemoteError::Panicked(error_text(text)),
             AskError::Restarted(text) => RemoteError::Restarted(error_text(text)),
             AskError::Full => RemoteError::Full,
+            // As it is: whoever asked puts it into a sentence of its own.
+            AskError::Gone(text) => RemoteError::Gone(error_text(text)),
             other => RemoteError::Gone(error_text(other.to_string())),
         }
     }

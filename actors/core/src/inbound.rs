@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::{Actor, Handler, Message};
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::packet::error_text;
-use playhouse_wire::{Exit, Lane, Priority, RemoteError, encode};
+use playhouse_wire::{Exit, Lane, MessageId, Priority, RemoteError, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -63,6 +63,8 @@ type ReceiveOpen<A> = fn(&Ref<A>, &Arrival<'_>, Duration) -> Result<Answers, Rem
 /// How a message type enters a node.
 pub(crate) struct Receive<A: Actor<Context = Ctx<A>>> {
     pub(crate) lane: Lane,
+    /// A tell of it may come as a datagram.
+    pub(crate) unreliable: bool,
     pub(crate) tell: ReceiveTell<A>,
     pub(crate) reception: Reception<A>,
 }
@@ -230,6 +232,10 @@ pub(crate) trait Inbound: Send + Sync {
     fn tell(&self, arrival: &Arrival<'_>) -> Result<Taken, RemoteError>;
     fn ask(&self, arrival: &Arrival<'_>, within: Duration) -> Result<Answer, RemoteError>;
     fn open(&self, arrival: &Arrival<'_>, within: Duration) -> Result<Answers, RemoteError>;
+    /// The lane of a message whose tells may come as datagrams.
+    fn unreliable(&self, id: MessageId) -> Option<Lane>;
+    /// Whether there is such a message.
+    fn has_unreliable(&self) -> bool;
     fn ended(&self) -> Watching;
     /// False when the actor does not allow it.
     fn stop(&self, exit: Exit) -> bool;
@@ -272,6 +278,14 @@ impl<A: Actor<Context = Ctx<A>>> Inbound for Published<A> {
         }
     }
 
+    fn unreliable(&self, id: MessageId) -> Option<Lane> {
+        self.protocol.receive(id).filter(|receive| receive.unreliable).map(|receive| receive.lane)
+    }
+
+    fn has_unreliable(&self) -> bool {
+        self.protocol.has_unreliable()
+    }
+
     fn ended(&self) -> Watching {
         self.actor.ended_owned()
     }
@@ -298,6 +312,16 @@ impl<A: Actor<Context = Ctx<A>>> Inbound for Published<A> {
 pub struct Door(pub(crate) Arc<dyn Inbound>);
 
 impl Door {
+    /// The lane of a message whose tells may come as datagrams; `None` when they must not. See [`crate::Protocol::unreliable_on`].
+    pub fn unreliable(&self, id: MessageId) -> Option<Lane> {
+        self.0.unreliable(id)
+    }
+
+    /// Whether the actor has such a message at all.
+    pub fn has_unreliable(&self) -> bool {
+        self.0.has_unreliable()
+    }
+
     /// Waits until the actor is no more. Cancel-safe.
     pub fn ended(&self) -> Watching {
         self.0.ended()

@@ -12,6 +12,10 @@ pub const BUDGET: u32 = 64;
 /// How long an ask waits unless it is given another deadline.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
+/// The pauses of [`crate::Ref::ask_when_ready`] between two questions to another node's actor that is full: doubled from the first to the
+/// second.
+pub const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+
 /// Bytes of the buffer that a thread keeps for encoding its next message.
 pub const SCRATCH_MAX: usize = 16 * 1024;
 

@@ -38,6 +38,8 @@ pub struct Protocol<A: Actor<Context = Ctx<A>>> {
 pub(crate) struct Codec<M: Message> {
     pub(crate) id: MessageId,
     pub(crate) lane: Lane,
+    /// A tell of it may go as a datagram.
+    pub(crate) unreliable: bool,
     /// Into this buffer, which is empty.
     pub(crate) encode: fn(&M, Vec<u8>) -> Result<Vec<u8>, EncodeError>,
     pub(crate) answers: Answers<M::Result>,
@@ -111,7 +113,27 @@ impl<A: Actor<Context = Ctx<A>>> Protocol<A> {
         M::Result: Serialize + DeserializeOwned + Send,
     {
         let answers = Answers::One(decode_here);
-        self.add::<M>(id, lane, answers, Reception::One(receive_ask::<A, M>))
+        self.add::<M>((id, lane, false), answers, Reception::One(receive_ask::<A, M>))
+    }
+
+    /// As [`Protocol::message_on`], for a message that matters only while it is fresh: a heartbeat, a position, a level. A tell of it
+    /// leaves as a datagram, before all that waits in lanes: it may be lost, come late, or come behind one that was told after it, and
+    /// its sender does not learn that. What is newest is for the receiver to know: give the message a number or a time. It costs no
+    /// credit; one that finds a full mailbox is lost.
+    ///
+    /// A tell takes its lane, with all that the lane promises, when it is too long for a datagram, when too many go at once, or until
+    /// the other node has said that this actor takes it so; an ask always does.
+    ///
+    /// # Panics
+    /// As [`Protocol::message`].
+    pub fn unreliable_on<M>(&mut self, id: MessageId, lane: Lane) -> &mut Self
+    where
+        A: Handler<M>,
+        M: Message + Serialize + DeserializeOwned + Send + 'static,
+        M::Result: Serialize + DeserializeOwned + Send,
+    {
+        let answers = Answers::One(decode_here);
+        self.add::<M>((id, lane, true), answers, Reception::One(receive_ask::<A, M>))
     }
 
     /// Adds message type `M`, which is answered by many items, as number `id` in version 1, on the bulk lane.
@@ -138,18 +160,23 @@ impl<A: Actor<Context = Ctx<A>>> Protocol<A> {
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let answers = Answers::Many(|items, common| Streaming::remote(items, common));
-        self.add::<M>(id, lane, answers, Reception::Many(receive_open::<A, M, T>))
+        self.add::<M>((id, lane, false), answers, Reception::Many(receive_open::<A, M, T>))
     }
 
-    fn add<M>(&mut self, id: MessageId, lane: Lane, answers: Answers<M::Result>, reception: Reception<A>) -> &mut Self
+    fn add<M>(
+        &mut self,
+        (id, lane, unreliable): (MessageId, Lane, bool),
+        answers: Answers<M::Result>,
+        reception: Reception<A>,
+    ) -> &mut Self
     where
         A: Handler<M>,
         M: Message + Serialize + DeserializeOwned + Send + 'static,
         M::Result: Send,
     {
-        let codec = Codec::<M> { id, lane, encode: |message, buffer| encode_into(message, buffer), answers };
+        let codec = Codec::<M> { id, lane, unreliable, encode: |message, buffer| encode_into(message, buffer), answers };
         assert!(self.by_type.insert(TypeId::of::<M>(), Box::new(codec)).is_none(), "message {id} is in the protocol twice");
-        let receive = Receive { lane, tell: receive_tell::<A, M>, reception };
+        let receive = Receive { lane, unreliable, tell: receive_tell::<A, M>, reception };
         assert!(self.by_id.insert(id, receive).is_none(), "two messages have the number {id}");
         self
     }
@@ -160,6 +187,10 @@ impl<A: Actor<Context = Ctx<A>>> Protocol<A> {
 
     pub(crate) fn receive(&self, id: MessageId) -> Option<&Receive<A>> {
         self.by_id.get(&id)
+    }
+
+    pub(crate) fn has_unreliable(&self) -> bool {
+        self.by_id.values().any(|receive| receive.unreliable)
     }
 }
 

@@ -1,5 +1,7 @@
 //! References to actors: the same calls, wherever the actor lives.
 
+mod patient;
+
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +22,7 @@ use crate::error::{AskError, Exit, TellError};
 use crate::letters::{DeadLetter, Letter};
 use crate::limits::{ASK_DEADLINE, SCRATCH_MAX};
 use crate::mailbox::{Mailbox, Overflow, Refused};
-use crate::protocol::{Answers, Protocol};
+use crate::protocol::{Answers, Codec, Protocol};
 use crate::route::{Outgoing, Route, RouteError};
 use crate::scope::Scope;
 use crate::shared::{Life, Manner, Shared};
@@ -329,7 +331,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                     Err((Refused::Closed, _)) => Ask::failed(cell.gone()).tagged(tag),
                 }
             }
-            Way::Remote(target) => target.ask(message, self.priority, (asked, deadline), scope),
+            Way::Remote(target) => target.ask(&message, self.priority, (asked, deadline), scope),
         }
     }
 
@@ -421,7 +423,8 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         let Ok(payload) = (codec.encode)(&message, scratch()) else { return Err(TellError::Unsendable(message)) };
         let trace = self.common.trace(Scope::current().trace);
         let tag = self.tag::<M>("tell");
-        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload, tag };
+        let Codec { id, lane, unreliable, .. } = *codec;
+        let outgoing = Outgoing { lane, unreliable, to: &self.name, id, priority, trace, payload: &payload, tag };
         let told = self.route.tell(&outgoing);
         keep(payload);
         if let Err(error) = &told {
@@ -434,7 +437,7 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         })
     }
 
-    fn ask<M>(&self, message: M, priority: Priority, (asked, deadline): (Instant, Instant), scope: Scope) -> Ask<M::Result>
+    fn ask<M>(&self, message: &M, priority: Priority, (asked, deadline): (Instant, Instant), scope: Scope) -> Ask<M::Result>
     where
         A: Handler<M>,
         M: Message + Send + 'static,
@@ -442,13 +445,14 @@ impl<A: Actor<Context = Ctx<A>>> Target<A> {
         let Some(codec) = self.protocol.codec::<M>() else {
             return Ask::failed(AskError::NotInProtocol(std::any::type_name::<M>()));
         };
-        let payload = match (codec.encode)(&message, scratch()) {
+        let payload = match (codec.encode)(message, scratch()) {
             Ok(payload) => payload,
             Err(error) => return Ask::failed(AskError::Unsendable(error)),
         };
         let trace = self.common.trace(scope.trace);
         let tag = self.tag::<M>("ask");
-        let outgoing = Outgoing { lane: codec.lane, to: &self.name, id: codec.id, priority, trace, payload: &payload, tag };
+        let Codec { id, lane, unreliable, .. } = *codec;
+        let outgoing = Outgoing { lane, unreliable, to: &self.name, id, priority, trace, payload: &payload, tag };
         let within = deadline.saturating_duration_since(asked);
         let failed = |error| match error {
             RouteError::Full => AskError::Full,

@@ -18,6 +18,8 @@ use crate::watch::Watching;
 pub struct Outgoing<'a> {
     /// The lane that it takes.
     pub lane: Lane,
+    /// A tell may go as a datagram instead, if the other node takes it so.
+    pub unreliable: bool,
     /// The actor's name there.
     pub to: &'a ActorName,
     /// Its type.

@@ -58,7 +58,7 @@ struct Directory {
 /// How an actor is to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpawnOptions {
-    /// How many messages its mailbox holds.
+    /// How many messages its mailbox holds; at least one: 0 is taken as 1.
     pub mailbox: usize,
     /// What becomes of one more.
     pub overflow: Overflow,

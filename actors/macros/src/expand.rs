@@ -18,16 +18,20 @@ pub(crate) fn actor(keys: TokenStream, tokens: TokenStream) -> TokenStream {
             return quote!(#tokens #error);
         }
     };
-    // The block stays in any case: else each use of its methods would be an error too.
-    let written = plan::read(keys, &mut block).map_or_else(syn::Error::into_compile_error, |plan| plan.write());
-    quote!(#block #written)
+    let (plan, wrong) = plan::read(keys, &mut block);
+    // The block stays in any case, and so does what can be written: else each use of it would be an error too.
+    let (written, wrong) = (plan.map(|plan| plan.write()), wrong.map(syn::Error::into_compile_error));
+    quote!(#block #written #wrong)
 }
 
 /// As [`actor`], with the first error itself.
 #[cfg(test)]
 pub(crate) fn try_actor(keys: TokenStream, tokens: TokenStream) -> syn::Result<TokenStream> {
     let mut block = plan::block(tokens)?;
-    Ok(plan::read(keys, &mut block)?.write())
+    match plan::read(keys, &mut block) {
+        (Some(plan), None) => Ok(plan.write()),
+        (_, wrong) => Err(wrong.expect("without a plan, something is wrong")),
+    }
 }
 
 impl Plan {
@@ -292,7 +296,8 @@ impl Plan {
                 }
                 _ => {
                     let lane = lane("Data");
-                    quote_spanned!(span=> #(#conditions)* protocol.message_on::<#name>(#id, #home::Lane::#lane);)
+                    let add = if message.keys.unreliable.is_some() { quote!(unreliable_on) } else { quote!(message_on) };
+                    quote_spanned!(span=> #(#conditions)* protocol.#add::<#name>(#id, #home::Lane::#lane);)
                 }
             })
         });

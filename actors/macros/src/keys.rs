@@ -7,6 +7,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
+use syn::spanned::Spanned;
 use syn::{Attribute, Error, Ident, LitInt, Meta, Path, Result, Token, parse_quote};
 
 const LANES: &[&str] = &["System", "Control", "Data", "Bulk"];
@@ -33,6 +34,8 @@ pub(crate) struct MessageKeys {
     pub(crate) priority: Option<Ident>,
     /// How the message's struct is called.
     pub(crate) name: Option<Ident>,
+    /// A tell of it may go as a datagram.
+    pub(crate) unreliable: Option<Span>,
     /// It can be cloned: sent to many, or again and again.
     pub(crate) clone: bool,
 }
@@ -62,7 +65,7 @@ pub(crate) fn actor(tokens: TokenStream) -> Result<ActorKeys> {
 
 pub(crate) fn message(attribute: &Attribute) -> Result<MessageKeys> {
     const FORM: &str = "write `#[message]` or `#[message(id = 1)]`";
-    let mut keys = MessageKeys { id: None, version: 1, lane: None, priority: None, name: None, clone: false };
+    let mut keys = MessageKeys { id: None, version: 1, lane: None, priority: None, name: None, unreliable: None, clone: false };
     let tokens = match &attribute.meta {
         Meta::Path(_) => return Ok(keys),
         Meta::NameValue(pair) => return Err(Error::new_spanned(pair, FORM)),
@@ -78,12 +81,13 @@ pub(crate) fn message(attribute: &Attribute) -> Result<MessageKeys> {
             "version" => keys.version = number(&meta, "a version is a whole number of at most 65535: `version = 2`")?.0,
             "lane" => keys.lane = Some(one_of(&meta, "lane", LANES)?),
             "priority" => keys.priority = Some(one_of(&meta, "priority", PRIORITIES)?),
+            "unreliable" => keys.unreliable = Some(meta.path.span()),
             "clone" => keys.clone = true,
             "name" => keys.name = Some(name(&meta, "name = Add")?),
             _ => {
                 return Err(meta.error(
                     "a message has no such key; the keys are `id = 1`, `version = 1`, `lane = Data`, `priority = High`, \
-                     `clone` and `name = Name`",
+                     `unreliable`, `clone` and `name = Name`",
                 ));
             }
         }

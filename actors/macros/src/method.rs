@@ -17,7 +17,7 @@ pub(crate) const OF_REFERENCES: &[&str] = &[
     "tell_when_ready",
     "ask",
     "ask_within",
-    "with_priority",
+    "ask_when_ready",
     "drain",
     "stop",
     "drain",
@@ -172,6 +172,10 @@ fn message(method: &ImplItemFn, attribute: &Attribute, actor: &Ident) -> Result<
     }
     let (call, fields) = inputs(method)?;
     let name = keys.name.clone();
+    let answer = answer(method)?;
+    if let (Some(at), Answer::Many { .. }) = (keys.unreliable, &answer) {
+        return Err(Error::new(at, "only what is told one way may be lost, and a stream is asked for; take `unreliable` away"));
+    }
     Ok(Message {
         method: signature.ident.clone(),
         at: attribute.path().span(),
@@ -183,7 +187,7 @@ fn message(method: &ImplItemFn, attribute: &Attribute, actor: &Ident) -> Result<
         deprecated: attributes(method, "deprecated").pop(),
         fields,
         call,
-        answer: answer(method)?,
+        answer,
     })
 }
 

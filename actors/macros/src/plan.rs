@@ -41,8 +41,9 @@ pub(crate) fn block(tokens: TokenStream) -> Result<ItemImpl> {
     }
 }
 
-/// Reads the keys and the methods of `block` and takes our attributes off it, also when something is wrong.
-pub(crate) fn read(keys: TokenStream, block: &mut ItemImpl) -> Result<Plan> {
+/// Reads the keys and the methods of `block` and takes our attributes off it, also when something is wrong. Then there is a plan too, if
+/// what it writes brings no errors of its own.
+pub(crate) fn read(keys: TokenStream, block: &mut ItemImpl) -> (Option<Plan>, Option<Error>) {
     let mut wrong = Wrong(None);
     let name = wrong.note(actor_name(block));
     let keys = wrong.note(keys::actor(keys));
@@ -58,18 +59,24 @@ pub(crate) fn read(keys: TokenStream, block: &mut ItemImpl) -> Result<Plan> {
             Some(Role::Ordinary) | None => {}
         }
     }
+    // What is written twice would be twice an error.
+    let mut twice = Wrong(None);
     if let Some(keys) = &keys {
-        wrong.note(check_steps(keys, &steps));
+        twice.note(check_steps(keys, &steps));
         check_ids(keys, &messages, &mut wrong);
     }
-    check_names(&messages, &mut wrong);
-    match (wrong.0, name, keys) {
+    check_names(&messages, &mut twice);
+    let plan = match (&twice.0, name, keys) {
         (None, Some(name), Some(keys)) => {
             let reference = keys.reference.clone().unwrap_or_else(|| format_ident!("{name}Ref"));
-            Ok(Plan { keys, this: (*block.self_ty).clone(), name, reference, messages, steps })
+            Some(Plan { keys, this: (*block.self_ty).clone(), name, reference, messages, steps })
         }
-        (wrong, ..) => Err(wrong.unwrap_or_else(|| Error::new(block.span(), "this block cannot be read"))),
+        _ => None,
+    };
+    if let Some(error) = twice.0 {
+        wrong.add(error);
     }
+    (plan, wrong.0)
 }
 
 /// All that is wrong, so that it can be mended at once.

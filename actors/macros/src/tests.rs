@@ -123,12 +123,24 @@ fn keys_are_known_and_have_values() {
         ("#[message(lane = Fast)]", "it is one of System, Control, Data, Bulk"),
         ("#[message(priority = Urgent)]", "it is one of Low, Normal, High"),
         ("#[message(priority)]", "`priority = High`"),
+        ("#[message(unreliable, unreliable)]", "`unreliable` stands here twice"),
         ("#[message(ident = 1)]", "the keys are `id = 1`"),
         ("#[message] #[started]", "not two things"),
         ("#[started(1)]", "write `#[started]`"),
     ] {
         refuses_method(attribute, "fn add(&mut self) {}", 2, says);
     }
+}
+
+#[test]
+fn what_may_be_lost_is_told_one_way() {
+    refuses_method("#[message(unreliable)]", "fn all(&self) -> Streamed<u8> {}", 2, "take `unreliable` away");
+    let block = "impl Counter {\n#[message(id = 1, unreliable)] fn beat(&self) {}\n#[message(id = 2)] fn add(&self) {}\n}";
+    let written = try_actor("remote".parse().unwrap(), block.parse().unwrap()).unwrap().to_string();
+    assert!(
+        written.contains("unreliable_on :: < CounterBeat >") && written.contains("message_on :: < CounterAdd >"),
+        "{written}"
+    );
 }
 
 #[test]
@@ -170,10 +182,23 @@ fn all_that_is_wrong_is_said_at_once_and_the_block_stays() {
     assert_eq!(written.matches("compile_error").count(), 2);
 }
 
+#[test]
+fn what_lacks_only_a_number_is_written_all_the_same() {
+    let block = "impl Counter {\n#[message] fn add(&self) {}\n#[message(id = 1)] fn get(&self) {}\n}";
+    let written = crate::expand::actor("remote".parse().unwrap(), block.parse().unwrap()).to_string();
+    assert_eq!(written.matches("compile_error").count(), 1, "{written}");
+    for part in ["Actor for Counter", "Remote for Counter", "struct CounterAdd", "struct CounterGet", "fn tell_add"] {
+        assert!(written.contains(part), "{part} is missing in {written}");
+    }
+    let twice = "impl Counter {\n#[message] fn a_b(&self) {}\n#[message] fn aB(&self) {}\n}";
+    let written = crate::expand::actor(TokenStream::new(), twice.parse().unwrap()).to_string();
+    assert!(written.contains("compile_error") && !written.contains("CounterRef"), "{written}");
+}
+
 /// A method that `Ref` gains later must become a name that messages cannot have.
 #[test]
 fn the_names_that_references_have_are_known() {
-    let source = include_str!("../../core/src/reference.rs");
+    let source = concat!(include_str!("../../core/src/reference.rs"), include_str!("../../core/src/reference/patient.rs"));
     let public = source
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("pub fn ").or(line.trim_start().strip_prefix("pub async fn ")));

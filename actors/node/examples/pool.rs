@@ -62,9 +62,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let workers = [(); 3].map(|()| system.spawn_with(small(2), Worker::default));
         let of_pool = workers.clone();
         let build = move || Pool { ticks: rt::interval(PACE), workers: of_pool.clone(), given: 0 };
+        let began = rt::now();
         let pool = system.spawn_with(small(8), build);
 
-        let began = rt::now();
         let mut refused = Vec::new();
         for number in 0..JOBS {
             if let Err(TellError::Full(message)) = pool.tell_job(number) {
@@ -83,6 +83,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let total = worker.total().await?;
             (done, steps) = (done + total.0, steps + total.1);
         }
+        // The first tick comes at once; each further job waited for one of its own.
+        assert!(began.elapsed() >= PACE * (JOBS as u32 - 1), "the pool must not go faster than its pace");
         println!("in turn:  the rest, at the pool's pace: {:.0} jobs/s", done as f64 / began.elapsed().as_secs_f64());
         println!("pool: {done} of {JOBS} jobs were done, in {steps} steps");
         Ok(())

@@ -8,8 +8,9 @@ use playhouse_plane::{ShardId, WorkerId};
 use playhouse_wire::MessageId;
 
 use crate::ground::Ground;
+use crate::limits::BEATS;
 use crate::messages::{
-    Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+    Beat, CloseShard, Join, OldBeat, OldJoin, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::report::report;
 use crate::shard::{self, ShardActor};
@@ -24,6 +25,12 @@ pub(crate) struct Agent {
     beat_every: Duration,
     /// The coordinator has answered our join since the last connection to it came up.
     joined: bool,
+    /// It takes beats with numbers, which may be lost.
+    numbered: bool,
+    /// Of the last beat.
+    number: u64,
+    /// Of the moment to beat.
+    tick: u32,
     joining: bool,
     workers: BTreeMap<u32, Ref<Worker>>,
     shards: BTreeMap<ShardId, (u32, Ref<ShardActor>)>,
@@ -34,7 +41,16 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new(ground: Ground, capacity: u32, beat_every: Duration) -> Agent {
         let (workers, shards, opening) = Default::default();
-        Agent { ground, capacity, beat_every, joined: false, joining: false, workers, shards, opening }
+        let (joined, numbered, joining) = (false, false, false);
+        Agent { ground, capacity, beat_every, joined, numbered, number: 0, tick: 0, joining, workers, shards, opening }
+    }
+
+    /// Beats that may be lost come more often.
+    fn tick(&mut self, ctx: &mut Ctx<Self>) {
+        self.tick = (self.tick + 1) % BEATS;
+        if self.tick == 0 || (self.joined && self.numbered) {
+            self.beat(ctx);
+        }
     }
 
     fn beat(&mut self, ctx: &mut Ctx<Self>) {
@@ -45,24 +61,39 @@ impl Agent {
         if playhouse_rt::buggify!("skipped-beat", 0.3) {
             return;
         }
+        let (node, incarnation) = (node.clone(), *incarnation);
         let running = roster.lock().iter().copied().collect();
         let workers = self.workers.keys().copied().collect();
         // A beat that cannot be sent is not repeated: the next one says the same.
-        let _ = coordinator.tell(Beat { node: node.clone(), incarnation: *incarnation, running, workers });
+        if self.numbered {
+            self.number += 1;
+            let _ = coordinator.tell(Beat { node, incarnation, number: self.number, running, workers });
+        } else {
+            let _ = coordinator.tell(OldBeat { node, incarnation, running, workers });
+        }
     }
 
     fn join(&mut self, ctx: &mut Ctx<Self>) {
         if std::mem::replace(&mut self.joining, true) {
             return;
         }
-        let Ground { node, incarnation, coordinator, .. } = &self.ground;
-        let join = Join { node: node.clone(), incarnation: *incarnation, capacity: self.capacity };
-        let answer = coordinator.ask_within(join, self.beat_every.max(Duration::from_secs(1)));
-        ctx.spawn(answer.into_actor(self).map(|answer, agent: &mut Agent, ctx| {
+        let Ground { node, incarnation, coordinator, .. } = self.ground.clone();
+        let (capacity, within) = (self.capacity, self.beat_every.max(Duration::from_secs(1)));
+        let answer = async move {
+            let join = Join { node: node.clone(), incarnation, capacity };
+            match coordinator.ask_within(join, within).await {
+                // A coordinator of before: its beats have no numbers, and take their lane.
+                Err(AskError::NotUnderstood(_)) => {
+                    (coordinator.ask_within(OldJoin { node, incarnation, capacity }, within).await, false)
+                }
+                answer => (answer, true),
+            }
+        };
+        ctx.spawn(answer.into_actor(self).map(|(answer, numbered), agent: &mut Agent, ctx| {
             agent.joining = false;
             match answer {
                 Ok(Ok(())) => {
-                    agent.joined = true;
+                    (agent.joined, agent.numbered) = (true, numbered);
                     agent.beat(ctx);
                 }
                 Ok(Err(reason)) => agent.give_up(&reason, ctx),
@@ -100,7 +131,7 @@ impl Actor for Agent {
 
     fn started(&mut self, ctx: &mut Ctx<Self>) {
         self.join(ctx);
-        ctx.run_interval(self.beat_every, |agent, ctx| agent.beat(ctx));
+        ctx.run_interval(self.beat_every / BEATS, |agent, ctx| agent.tick(ctx));
     }
 }
 
@@ -270,6 +301,60 @@ impl Handler<YouAreLost> for Agent {
     fn handle(&mut self, lost: YouAreLost, ctx: &mut Ctx<Self>) {
         if lost.incarnation == self.ground.incarnation && self.ground.is_order(ctx).is_ok() {
             self.give_up("the coordinator counts it as lost", ctx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use playhouse_plane::monitor::{Monitor, MonitorEffect, MonitorEvent};
+    use playhouse_plane::{Machine, MonitorConfig};
+    use playhouse_wire::{Incarnation, Time};
+
+    use super::*;
+
+    /// How often a node that lives for a virtual day is suspected and lost, when its beats arrive so long after its start.
+    fn suspected(config: MonitorConfig, mut beats: Vec<Duration>) -> (usize, usize) {
+        beats.sort_unstable();
+        let node = NodeName::new("node").unwrap();
+        let (mut monitor, mut effects) = (Monitor::new(config), Vec::new());
+        for at in beats.into_iter().map(|at| Time::ZERO + at) {
+            while let Some(due) = monitor.wakes_at().filter(|due| *due < at) {
+                monitor.tick(due, &mut effects);
+            }
+            monitor.on(at, MonitorEvent::Beat { node: node.clone(), incarnation: Incarnation(1) }, &mut effects);
+        }
+        let count = |is: fn(&MonitorEffect) -> bool| effects.iter().filter(|effect| is(effect)).count();
+        (count(|e| matches!(e, MonitorEffect::Suspect(..))), count(|e| matches!(e, MonitorEffect::Lost(..))))
+    }
+
+    #[test]
+    fn beats_that_may_be_lost_are_not_suspected_more_often_than_those_of_a_lane() {
+        let config = MonitorConfig::default();
+        let day = 24 * 60 * 60 * 1000 / config.beat_every.as_millis() as u32;
+        let mut random = playhouse_rt::Random::new(7, "beats");
+        for loss in [0.05, 0.2] {
+            let mut path = || Duration::from_micros(random.between(500, 20_000));
+            let mut dice = playhouse_rt::Random::new(8, "loss");
+            // Each is sent again after 40 ms, then twice that, and so on: about what QUIC does where nothing else is under way.
+            let mut on_lane = Vec::new();
+            for n in 0..day {
+                let (mut at, mut wait) = (config.beat_every * n, Duration::from_millis(40));
+                while dice.chance(loss) {
+                    (at, wait) = (at + wait, wait * 2);
+                }
+                on_lane.push(at + path());
+            }
+            let every = |span: Duration, dice: &mut playhouse_rt::Random, path: &mut dyn FnMut() -> Duration| {
+                let count = (config.beat_every * day).as_nanos() / span.as_nanos();
+                (0..count as u32).filter(|_| !dice.chance(loss)).map(|n| span * n + path()).collect::<Vec<_>>()
+            };
+            let (lane, lane_lost) = suspected(config, on_lane);
+            let (often, lost) = suspected(config, every(config.beat_every / BEATS, &mut dice, &mut path));
+            let (once, _) = suspected(config, every(config.beat_every, &mut dice, &mut path));
+            assert!(often <= lane && lost <= lane_lost, "loss {loss}: {often} and {lost}, on a lane {lane} and {lane_lost}");
+            assert!(once > 100 * often.max(1) || loss > 0.1, "one a span is too few: {once}");
+            assert!(loss > 0.1 || lost == 0, "{lost}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Client {
 }
 
 /// A call of a client failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// The job was not accepted.
     #[error("the job was refused: {0}")]
@@ -50,6 +50,13 @@ pub enum ClientError {
     /// The result is not what the job's types say: the programs differ.
     #[error("the result has another type: {0}")]
     WrongType(#[from] DecodeError),
+}
+
+impl std::fmt::Debug for ClientError {
+    /// As for people: a `main` that gives it shows it so.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// How long a client tries to reach the coordinator.

@@ -1,5 +1,7 @@
 //! The coordinator: the plane in its shell, with hands that reach the nodes.
 
+use std::collections::BTreeMap;
+
 use playhouse_actors::prelude::*;
 use playhouse_cluster::Solo;
 use playhouse_plane::limits::WORKERS_PER_NODE_MAX;
@@ -13,8 +15,8 @@ use crate::agent::{AGENT, Agent};
 use crate::finder::Finder;
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
-    Beat, CloseShard, ClusterStatus, Eat, FetchResult, FetchStatus, FetchWindows, Join, OpenShard, Replan, Run, StartWorker,
-    StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+    Beat, CloseShard, ClusterStatus, Eat, FetchResult, FetchStatus, FetchWindows, Join, OldBeat, OldJoin, OpenShard, Replan, Run,
+    StartWorker, StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::shard::{ShardActor, shard_name};
 use crate::shell::{Hands, Happened, Shell};
@@ -37,6 +39,8 @@ pub struct PlaneHands {
     replans: Vec<Replan>,
     /// Results that the plane did not count, so far.
     stale_results: u64,
+    /// The last beat of each node that is not lost: its life, and its number.
+    beats: BTreeMap<NodeName, (Incarnation, u64)>,
 }
 
 struct Watcher {
@@ -57,6 +61,7 @@ impl PlaneHands {
             watchers: Vec::new(),
             replans: Vec::new(),
             stale_results: 0,
+            beats: BTreeMap::new(),
         }
     }
 }
@@ -149,7 +154,10 @@ impl Hands<Solo<Plane>> for PlaneHands {
                 });
             }
             PlaneEffect::JobFinished { job, outcome } => tracing::info!(%job, ?outcome, "a job ended"),
-            PlaneEffect::NodeLost { node, incarnation } => tracing::warn!(%node, %incarnation, "a node is lost"),
+            PlaneEffect::NodeLost { node, incarnation } => {
+                tracing::warn!(%node, %incarnation, "a node is lost");
+                self.beats.remove(&node);
+            }
             PlaneEffect::Replanned { node, tasks, shards } => {
                 playhouse_rt::reachable!("replan");
                 playhouse_rt::ledger::record("replan", || format!("{node}: {tasks} tasks, {shards} shards"));
@@ -204,8 +212,10 @@ impl Remote for Coordinator {
     fn protocol(protocol: &mut Protocol<Self>) {
         let version = 1;
         protocol
-            .message_on::<Join>(MessageId { id: 1, version }, Lane::Control)
-            .message_on::<Beat>(MessageId { id: 2, version }, Lane::System)
+            .message_on::<OldJoin>(MessageId { id: 1, version }, Lane::Control)
+            .message_on::<Join>(MessageId { id: 1, version: 2 }, Lane::Control)
+            .message_on::<OldBeat>(MessageId { id: 2, version }, Lane::System)
+            .unreliable_on::<Beat>(MessageId { id: 2, version: 2 }, Lane::System)
             .message_on::<WorkerIsUp>(MessageId { id: 3, version }, Lane::Control)
             .message_on::<WorkerIsDown>(MessageId { id: 4, version }, Lane::Control)
             .message_on::<TaskIsDone>(MessageId { id: 5, version }, Lane::Bulk)
@@ -281,24 +291,56 @@ impl Handler<Join> for Coordinator {
     }
 }
 
+impl Handler<OldJoin> for Coordinator {
+    type Result = Result<(), String>;
+
+    fn handle(&mut self, OldJoin { node, incarnation, capacity }: OldJoin, ctx: &mut Ctx<Self>) -> Result<(), String> {
+        self.handle(Join { node, incarnation, capacity }, ctx)
+    }
+}
+
 impl Handler<Beat> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, Beat { node, incarnation, running, workers }: Beat, ctx: &mut Ctx<Self>) {
+    fn handle(&mut self, Beat { node, incarnation, number, running, workers }: Beat, ctx: &mut Ctx<Self>) {
+        let beat = (incarnation, number);
+        if self.hands().beats.get(&node).is_some_and(|last| *last >= beat) {
+            // A later one came before it: what it says is over, also that the node lived then.
+            return;
+        }
+        if self.beats(OldBeat { node: node.clone(), incarnation, running, workers }, ctx) {
+            self.hands().beats.insert(node, beat);
+        }
+    }
+}
+
+impl Handler<OldBeat> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, beat: OldBeat, ctx: &mut Ctx<Self>) {
+        self.beats(beat, ctx);
+    }
+}
+
+impl Coordinator {
+    /// A node lives. True when it does so for the plane too.
+    fn beats(&mut self, OldBeat { node, incarnation, running, workers }: OldBeat, ctx: &mut Ctx<Self>) -> bool {
         // More than a node can have is no beat of ours; each unknown number would cost an order to stop it.
         let most = WORKERS_PER_NODE_MAX as usize;
         if !speaks_for(ctx, (&node, incarnation)) || workers.len() > most || running.len() > 2 * most {
-            return;
+            return false;
         }
         self.event(PlaneEvent::Heartbeat { node: node.clone(), incarnation, running, workers }, ctx);
         let judged = self.machine().machine().judge(&node, incarnation);
-        let Some(agent) = self.hands().finder.find::<Agent>(&node, AGENT) else { return };
+        let agent = self.hands().finder.find::<Agent>(&node, AGENT);
         // If one of these is lost, the next beat brings another.
-        let _ = match judged {
-            Some(NodeState::Lost) => agent.tell(YouAreLost { incarnation }).is_ok(),
-            None => agent.tell(WhoAreYou { incarnation }).is_ok(),
-            Some(_) => return,
-        };
+        match (judged, agent) {
+            (Some(NodeState::Lost), Some(agent)) => drop(agent.tell(YouAreLost { incarnation })),
+            (None, Some(agent)) => drop(agent.tell(WhoAreYou { incarnation })),
+            (Some(NodeState::Lost) | None, None) => {}
+            (Some(NodeState::Alive | NodeState::Suspect), _) => return true,
+        }
+        false
     }
 }
 

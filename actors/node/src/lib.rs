@@ -35,7 +35,7 @@ pub use job::{Job, Value};
 pub use messages::{ClusterStatus, Replan, Traffic};
 pub use metrics::{ActorFigures, Histogram, KindFigures, LaneFigures, Metrics, OTHER_KINDS, PeerFigures};
 pub use node::{Coordinate, Node, NodeConfig, StartError};
-pub use status::PeerStatus;
+pub use status::{DatagramCounts, PeerStatus};
 pub use tasks::{Function, TaskCx, TaskError, Tasks};
 pub use tree::Tree;
 

@@ -33,6 +33,16 @@ pub const INBOUND_WATCHES: usize = 2 * OUTBOUND_WATCHES;
 /// A peer that lets more pile up does not read, and its connection ends.
 pub const OUTBOX: usize = 32 * 1024 * 1024;
 
+/// Messages, each to one actor, of which another node is known to take tells as datagrams. The tells of further ones take their lanes.
+pub const DATAGRAM_ACTORS: usize = 1024;
+
+/// A node says no more often than this what it takes as datagrams: each time, one word about one message.
+pub const DATAGRAM_WORDS_EVERY: Duration = Duration::from_millis(10);
+
+/// How often an agent beats in the span of [`crate::NodeConfig::beat_every`] when its beats may be lost. A node is suspect after two such
+/// spans: only when five beats in a row are lost.
+pub const BEATS: u32 = 3;
+
 /// How long a node that stops waits for the last answers of its actors to be on their way.
 pub const SETTLE_MAX: Duration = Duration::from_millis(500);
 
@@ -99,5 +109,7 @@ pub const TREE_WITHIN: Duration = Duration::from_secs(1);
 pub const TREE_TEXT: usize = 64 * 1024;
 
 const _: () = assert!(INBOUND_WATCHES * 128 < OUTBOX, "all watches may end at once");
+const _: () =
+    assert!(DATAGRAM_WORDS_EVERY.as_nanos() > playhouse_net::limits::DATAGRAM_EVERY.as_nanos(), "words leave room for tells");
 const _: () = assert!(REPORT_BACKOFF.0.as_nanos() < REPORT_BACKOFF.1.as_nanos());
 const _: () = assert!(RATES_OVER.as_nanos() < WATCHED_FOR.as_nanos() && WATCHED_FOR.as_nanos() <= RATES_STALE.as_nanos());

@@ -25,10 +25,14 @@ macro_rules! messages {
 messages! {
     // To the coordinator.
 
-    /// A node offers its workers. Refused when this life of it is counted as lost.
+    /// A node offers its workers. Refused when this life of it is counted as lost. A coordinator that answers it takes [`Beat`]s.
     Join { node: NodeName, incarnation: Incarnation, capacity: u32 } -> Result<(), String>;
-    /// A node lives.
-    Beat { node: NodeName, incarnation: Incarnation, running: Vec<Fence>, workers: Vec<u32> } -> ();
+    /// A node lives. Each has a higher number than the one before; one that comes late changes nothing.
+    Beat { node: NodeName, incarnation: Incarnation, number: u64, running: Vec<Fence>, workers: Vec<u32> } -> ();
+    /// [`Join`] as nodes of version 0.1.0 say it, and understand it.
+    OldJoin { node: NodeName, incarnation: Incarnation, capacity: u32 } -> Result<(), String>;
+    /// [`Beat`] of those nodes: none is lost or comes late.
+    OldBeat { node: NodeName, incarnation: Incarnation, running: Vec<Fence>, workers: Vec<u32> } -> ();
     /// A worker is up.
     WorkerIsUp { id: WorkerId } -> ();
     /// A worker is gone.

@@ -90,7 +90,7 @@ impl NodeConfig {
 }
 
 /// A node did not start. Nothing of it runs.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum StartError {
     /// The configuration contradicts itself.
     #[error("the configuration is wrong: {0}")]
@@ -107,6 +107,13 @@ pub enum StartError {
     /// Two of its own actors have one name: a bug of this crate.
     #[error(transparent)]
     Name(#[from] NameTaken),
+}
+
+impl std::fmt::Debug for StartError {
+    /// As for people: a `main` that gives it shows it so.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// A running node. Cheap to clone. It runs until [`Node::stop`].

@@ -24,4 +24,17 @@ pub struct PeerStatus {
     pub told: usize,
     /// Bytes of tells from there that wait for room in mailboxes.
     pub waiting: usize,
+    /// Tells as datagrams.
+    pub datagrams: DatagramCounts,
+}
+
+/// Tells that went over one connection as datagrams; see [`playhouse_actors::Protocol::unreliable_on`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatagramCounts {
+    /// Sent from here. Some may be lost.
+    pub sent: u64,
+    /// Came, and an actor here was told.
+    pub received: u64,
+    /// Came, and were dropped: they were no tell, or no actor here takes that message as a datagram.
+    pub refused: u64,
 }

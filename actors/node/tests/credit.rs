@@ -209,6 +209,32 @@ fn a_little_for_each_of_many_actors_does_not_use_up_what_all_have() {
     });
 }
 
+#[test]
+fn who_asks_when_there_is_room_waits_for_it_here_and_there() {
+    run(|world| async move {
+        let (a, b) = world.two().await;
+        let (gate, there) = sink(&b, "slow", 0);
+        // One is in the actor's hands, and its mailbox is full.
+        for n in 0..=MAILBOX as u64 {
+            there.tell_when_ready(Put(n, Bytes::new())).await.unwrap();
+        }
+        let far = a.actor::<Slow>(b.name(), "slow").unwrap();
+        for sink in [&there, &far] {
+            assert_eq!(sink.ask(Got).await, Err(AskError::Full));
+            let short = Duration::from_millis(50);
+            assert_eq!(sink.ask_when_ready(Got, short).await, Err(AskError::Full), "no room came");
+        }
+        let asked = [there.clone(), far].map(|sink| rt::spawn(async move { sink.ask_when_ready(Got, LONG).await }));
+        gate.add_permits(1_000);
+        for answer in asked {
+            assert!(!answer.await.unwrap().unwrap().is_empty());
+        }
+        there.stop();
+        there.ended().await;
+        assert!(matches!(there.ask_when_ready(Got, LONG).await, Err(AskError::Gone(_))));
+    });
+}
+
 /// Asks another one before it goes on.
 struct Asking {
     gate: Arc<Semaphore>,

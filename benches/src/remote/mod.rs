@@ -2,6 +2,7 @@
 //!
 //! The far side is this program once more, as a child that ends when its standard input does.
 
+mod beats;
 mod far;
 mod ours;
 mod quinn;
@@ -61,6 +62,17 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
         let times = (contestant.ask)(wire(contestant)?, questions).map_err(|e| format!("{}: {e}", contestant.name))?;
         Ok(middle(times).as_secs_f64() * 1e6)
     })?;
+    let beats = plan.size(400);
+    let mut p99 = [Vec::new(), Vec::new()];
+    let mut flow = Vec::new();
+    let p50 = take_turns(plan.rounds, &[true, false], |beside| {
+        let measured = beats::measure(far.wire(CONTESTANTS[0].name)?, beats, *beside).map_err(|e| format!("beats: {e}"))?;
+        p99[usize::from(!beside)].push(measured.p99);
+        if *beside {
+            flow.push(measured.bulk);
+        }
+        Ok(measured.p50)
+    })?;
     far.end()?;
 
     let row = |metric, unit, better, figures: &[Figures], notes: fn(&Contestant) -> &'static str| Row {
@@ -74,9 +86,18 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
         theirs_note: notes(&CONTESTANTS[1]),
         more: Vec::new(),
     };
+    let flow = Figures::from(flow).median();
+    let beat = |metric, figures: [Figures; 2]| {
+        let [ours, theirs] = figures;
+        let more = vec![("bulk_mb_per_s", serde_json::json!(flow.round()))];
+        let (unit, better, ours_note, theirs_note) = ("us", Better::Lower, beats::BESIDE_NOTE, beats::IDLE_NOTE);
+        Row { metric, unit, better, ours, peer: "idle", theirs, ours_note, theirs_note, more }
+    };
     let rows = vec![
         row("remote_tell", "records/s", Better::Higher, &tells, |contestant| contestant.tell_note),
         row("remote_ask", "us", Better::Lower, &asks, |contestant| contestant.ask_note),
+        beat("beat_beside_bulk_p50", [p50[0].clone(), p50[1].clone()]),
+        beat("beat_beside_bulk_p99", p99.map(Figures::from)),
     ];
     Ok(Report { bench: "remote", plan: *plan, rows })
 }

@@ -112,6 +112,7 @@ pub(super) fn serve(identity: &Identity) -> Result<Server, String> {
             let name = ActorName::new(ACTOR).map_err(|e| e.to_string())?;
             let options = SpawnOptions { mailbox: MAILBOX, ..SpawnOptions::default() };
             let _sink = node.system().spawn_remote(name, options, Sink::default).map_err(|e| e.to_string())?;
+            let _pulses = super::beats::serve(&node)?;
             let _ = of_thread.set(node.address());
             let _ = ready.send(());
             std::future::pending::<Result<(), String>>().await
@@ -128,13 +129,24 @@ where
     T: Send + 'static,
     L: Future<Output = Result<T, String>> + Send + 'static,
 {
+    with_node(wire, move |node| async move {
+        let far = NodeName::new(FAR).map_err(|e| e.to_string())?;
+        load(node.actor::<Sink>(&far, ACTOR).ok_or("the far actor should be elsewhere")?).await
+    })
+}
+
+/// Runs `load` with a node that is connected to the far one.
+pub(super) fn with_node<T, L>(wire: Wire, load: impl FnOnce(Node) -> L + Send + 'static) -> Result<T, String>
+where
+    T: Send + 'static,
+    L: Future<Output = Result<T, String>> + Send + 'static,
+{
     let all = async move {
         let node = node(&wire.identity).await?;
         let far = NodeName::new(FAR).map_err(|e| e.to_string())?;
         timeout(PATIENCE, node.dial(far.clone(), wire.address)).await.map_err(|e| e.to_string())??;
-        let sink = node.actor::<Sink>(&far, ACTOR).ok_or("the far actor should be elsewhere")?;
         // On a worker of the runtime, beside the connection's own tasks.
-        let result = playhouse_rt::spawn(load(sink)).await.map_err(|e| e.to_string())?;
+        let result = playhouse_rt::spawn(load(node.clone())).await.map_err(|e| e.to_string())?;
         node.stop(PATIENCE).await;
         result
     };

@@ -19,7 +19,7 @@ use crate::utc::Utc;
 const URI: &str = "playhouse:";
 
 /// A certificate or key is not what it should be. Nothing was made or loaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum CertError {
     /// The cluster's name cannot stand in a certificate.
     #[error("`{0}` is no name for a cluster: use 1 to {NAME_MAX} letters, digits and `- _ .`")]
@@ -76,6 +76,13 @@ pub enum CertError {
     /// Too many authorities are to be trusted.
     #[error("{0} authorities are more than the {AUTHORITIES_MAX} that a node may trust; leave out those that sign no more")]
     TooManyAuthorities(usize),
+}
+
+impl std::fmt::Debug for CertError {
+    /// As for people: a `main` that gives it shows it so.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// A cluster's certificate authority: its certificate and its key.

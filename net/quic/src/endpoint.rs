@@ -14,7 +14,7 @@ use playhouse_wire::{Incarnation, NodeName};
 
 use crate::adapter::Plug;
 use crate::identity::Identity;
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, HANDSHAKES_MAX, IDLE_TIMEOUT};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, HANDSHAKES_MAX, IDLE_TIMEOUT, LAST_WORD, LAST_WORD_ROUNDS};
 use crate::peer::{Link, Peer, Receiver};
 use crate::refusal::{Failure, GOODBYE, Refusal, cut};
 use crate::renew::{Credentials, RenewError};
@@ -52,7 +52,7 @@ impl Config {
 }
 
 /// An endpoint could not be made. Nothing is left behind.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum BindError {
     /// The address is taken or not this host's: choose another one.
     #[error("cannot listen on {address}: {error}")]
@@ -76,6 +76,13 @@ pub enum BindError {
     /// The endpoint is closed: bind another one.
     #[error("the endpoint is closed")]
     Closed,
+}
+
+impl std::fmt::Debug for BindError {
+    /// As for people: a `main` that gives it shows it so.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// A node's end of all its connections. Clones are the same endpoint. When the last clone is dropped, everything ends at once;
@@ -240,7 +247,11 @@ impl Endpoint {
     pub async fn close(&self, reason: &str) {
         let shared = &self.0.shared;
         shared.closing.set();
-        for link in shared.table.links() {
+        let links = shared.table.links();
+        // A peer's late packets come within a few round trips. Who never answered a dial sends none, and is not waited for.
+        let rtt = links.iter().map(|link| Peer(link.clone()).rtt()).max().unwrap_or_default();
+        let last_word = (LAST_WORD + rtt * LAST_WORD_ROUNDS).min(CLOSE_MAX);
+        for link in links {
             link.say_goodbye(reason);
         }
         let gone = || shared.table.until(|state| (state.links == 0).then_some(()));
@@ -249,7 +260,7 @@ impl Endpoint {
         if let Some(quinn) = quinn {
             quinn.close(GOODBYE, cut(reason).as_bytes());
             // The last word is repeated for late packets of the peers; that may be cut short.
-            let _ = timeout(CLOSE_MAX, quinn.wait_idle()).await;
+            let _ = timeout(last_word, quinn.wait_idle()).await;
         }
         // Handshakes that were under way have failed by now, and so has what they admitted last.
         let _ = timeout(CLOSE_MAX, shared.handshakes.acquire_many(HANDSHAKES_MAX as u32)).await;

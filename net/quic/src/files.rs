@@ -20,7 +20,7 @@ const SECRET: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
 /// An identity or authority was not read or not written.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum FileError {
     /// There is no such file.
     #[error("{}: there is no such file", .0.display())]
@@ -71,6 +71,13 @@ pub enum FileError {
     },
 }
 
+impl std::fmt::Debug for FileError {
+    /// As for people: a `main` that gives it shows it so.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 /// What was read, and what is not well with its files.
 #[derive(Debug)]
 pub struct Loaded<T> {
@@ -98,7 +105,8 @@ impl Identity {
     ///
     /// # Errors
     /// When a file is missing, is not what its name says, or does not belong to the others.
-    pub fn load(folder: &Path) -> Result<Loaded<Identity>, FileError> {
+    pub fn load(folder: impl AsRef<Path>) -> Result<Loaded<Identity>, FileError> {
+        let folder = folder.as_ref();
         let (cert, key, ca) = (read(&folder.join(CERT))?, read(&folder.join(KEY))?, read(&folder.join(CA))?);
         let value = Identity::from_pem(&cert, &key, &ca).map_err(|error| content(folder, error))?;
         Ok(Loaded { value, warnings: open_key(&folder.join(KEY)) })

@@ -56,6 +56,13 @@ pub const DRAIN_MAX: Duration = Duration::from_millis(500);
 /// How long a close waits for the peer to confirm what was sent, and then once more for late packets of the peers.
 pub const CLOSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a node that closes repeats its last word for late packets of its peers, beside [`LAST_WORD_ROUNDS`] round trips: as long as
+/// three times QUIC's own patience, where a peer may wait 25 ms with an acknowledgement. Never longer than [`CLOSE_MAX`].
+pub const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// See [`LAST_WORD`].
+pub const LAST_WORD_ROUNDS: u32 = 9;
+
 /// The longest reason that is sent to a peer or kept of one, in bytes: fits into one datagram.
 pub const REASON_MAX: usize = 256;
 
@@ -141,6 +148,7 @@ const _: () = assert!(BACKOFF_MIN.as_nanos() < BACKOFF_MAX.as_nanos());
 const _: () = assert!(SETTLE_MAX.as_nanos() < HELLO_TIMEOUT.as_nanos(), "who waits to be settled must not time out meanwhile");
 const _: () =
     assert!(SETTLE_MAX.as_nanos() > INITIAL_RTT.as_nanos() * (3 + 6), "a dial may lose two datagrams before it is passed over");
+const _: () = assert!(LAST_WORD.as_nanos() < CLOSE_MAX.as_nanos());
 const _: () = assert!(HANDSHAKES_RETRY < HANDSHAKES_MAX);
 const _: () = assert!(COPY_MAX <= FRAME_MAX, "a copied message is one frame");
 const _: () = assert!(MESSAGE_WEIGHT >= FRAME_HEADER);

@@ -138,7 +138,7 @@ impl From<ConnectionError> for Failure {
         match &error {
             // Codes from 0x100 on are alerts of TLS; raised here, they are our refusal.
             ConnectionError::TransportError(e) if (0x100..0x200).contains(&u64::from(e.code)) => {
-                Failure::Refused(Refusal::Tls(e.to_string()))
+                Failure::Refused(Refusal::Tls(tls_words(u64::from(e.code), &e.reason, "the peer's", "this node")))
             }
             _ => Failure::Lost(why(&error)),
         }
@@ -156,6 +156,11 @@ pub(crate) fn why(error: &ConnectionError) -> String {
         ConnectionError::ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => {
             "the peer takes no connections: it stops, or only dials out".into()
         }
+        ConnectionError::ConnectionClosed(close) if (0x100..0x200).contains(&u64::from(close.error_code)) => {
+            let reason = String::from_utf8_lossy(&close.reason);
+            let words = tls_words(u64::from(close.error_code), &reason, "this node's", "the peer");
+            cut(&format!("refused by the peer: the TLS handshake failed: {words}"))
+        }
         ConnectionError::ConnectionClosed(close) => {
             let reason = String::from_utf8_lossy(&close.reason);
             let colon = if reason.is_empty() { "" } else { ": " };
@@ -166,6 +171,24 @@ pub(crate) fn why(error: &ConnectionError) -> String {
         ConnectionError::LocallyClosed => "closed by this node".into(),
         other => cut(&other.to_string()),
     }
+}
+
+/// What an alert of TLS means between nodes: whose certificate is refused, by whom, and what to do.
+fn tls_words(code: u64, reason: &str, whose: &str, by: &str) -> String {
+    let has = |word: &str| reason.contains(word);
+    let what = match code - 0x100 {
+        _ if has("NotValidForName") => "is for another node: look at the name and the address that were dialled",
+        _ if has("NotValidYet") => "is not valid yet: look at the clocks of both hosts",
+        45 => "has expired: issue a new one (if the clocks of both hosts are right)",
+        48 => "is of an authority that it does not trust: all nodes of a cluster need certificates of one authority",
+        // A certificate whose issuer has the right name but another key.
+        51 | 42 if has("BadSignature") || reason.is_empty() => {
+            "was not signed by the authority that it trusts, though perhaps by one of the same name: issue it anew with the cluster's own"
+        }
+        116 => "is missing: a node must show one",
+        _ => return if reason.is_empty() { format!("alert {}", code - 0x100) } else { reason.to_string() },
+    };
+    format!("{by} refuses {whose} certificate, which {what}")
 }
 
 /// Cuts a reason to what is kept and sent.
@@ -186,6 +209,29 @@ mod tests {
         for (place, kind) in RefusalKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, place);
         }
+    }
+
+    #[test]
+    fn alerts_are_told_in_plain_words() {
+        let ours = |code: u64, reason: &str| tls_words(0x100 + code, reason, "the peer's", "this node");
+        for (code, reason, says) in [
+            (48, "invalid peer certificate: UnknownIssuer", "this node refuses the peer's certificate, which is of an authority"),
+            (51, "invalid peer certificate: BadSignature", "not signed by the authority that it trusts"),
+            (45, "invalid peer certificate: Expired", "has expired"),
+            (42, "invalid peer certificate: NotValidForName", "for another node"),
+            (42, "invalid peer certificate: NotValidYet", "not valid yet"),
+            (116, "peer sent no certificates", "is missing"),
+        ] {
+            let words = ours(code, reason);
+            assert!(words.contains(says) && !words.contains("invalid"), "{words}");
+            assert!(words.len() <= REASON_MAX);
+        }
+        assert_eq!(
+            tls_words(0x100 + 48, "", "this node's", "the peer").split(',').next(),
+            Some("the peer refuses this node's certificate")
+        );
+        assert_eq!(ours(80, "something new"), "something new");
+        assert_eq!(ours(80, ""), "alert 80");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::tls;
 use crate::utc::Utc;
 
 /// An endpoint did not take another identity. It goes on with the one that it has.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum RenewError {
     /// The identity is another node's, or of another cluster.
     #[error(
@@ -49,6 +49,13 @@ pub enum RenewError {
     /// The endpoint is closed.
     #[error("the endpoint is closed; bind another one with the new identity")]
     Closed,
+}
+
+impl std::fmt::Debug for RenewError {
+    /// As for people: a `main` that gives it shows it so.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// What an endpoint proves itself with now.

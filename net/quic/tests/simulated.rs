@@ -420,3 +420,21 @@ fn a_dialler_is_seen_elsewhere_and_its_connection_goes_on() {
         });
     }
 }
+
+/// Nobody is there to hear the last word, so nobody is waited for.
+#[test]
+fn a_close_does_not_wait_for_a_peer_that_never_answered() {
+    sim::run(1, async {
+        let world = World::new(1);
+        let (a, mut events) = world.node(1);
+        let (b, _) = world.node(2);
+        a.connect(called(3), (ip(3), PORT).into());
+        a.connect(called(2), (ip(2), PORT).into());
+        until(&mut events, "up n2", &mut Vec::new()).await;
+        let began = playhouse_rt::now();
+        a.close("enough").await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(600), "{took:?}");
+        b.close("enough").await;
+    });
+}

@@ -242,6 +242,16 @@ pub enum Packet<'a> {
         /// How many bytes, each message counted with [`crate::limits::TELL_WEIGHT`].
         bytes: u64,
     },
+    /// Whether tells of this message to this actor may come as datagrams, each a [`Packet::Tell`]. Said in a datagram itself: a node that
+    /// does not know this packet drops it there unread, and is sent no tells that way.
+    Datagrams {
+        /// The actor's name on the node that says so.
+        to: &'a str,
+        /// The message.
+        message: MessageId,
+        /// They may. If not, they take their lane.
+        may: bool,
+    },
 }
 
 /// What the numbers of a packet take at the most, in bytes: kind, call, id, version, priority, trace, deadline, window and two lengths, as
@@ -369,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packets_round_trip(kind in 0..12, call in any::<u64>(), to in "[a-z/]{1,20}", id in any::<u32>(), version in any::<u16>(), number in any::<u32>(), trace in proptest::option::of(any::<(u128, u64)>()), payload in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn packets_round_trip(kind in 0..13, call in any::<u64>(), to in "[a-z/]{1,20}", id in any::<u32>(), version in any::<u16>(), number in any::<u32>(), trace in proptest::option::of(any::<(u128, u64)>()), payload in proptest::collection::vec(any::<u8>(), 0..100)) {
             let (call, message, to, payload) = (CallId(call), MessageId { id, version }, to.as_str(), payload.as_slice());
             let trace = trace.map(|(id, span)| Trace { id, span });
             let parcel = Parcel { message, priority: Priority::High, trace, ..parcel(to, payload) };
@@ -385,6 +395,7 @@ mod tests {
                 8 => Packet::Open { call, deadline_ms: number, window: number, parcel },
                 9 => Packet::Item { call, payload },
                 10 => Packet::More { call, items: number, bytes: u64::from(number) << 7 },
+                11 => Packet::Datagrams { to, message, may: number % 2 == 0 },
                 _ => Packet::Credit { to, lane: Lane::Data, bytes: u64::from(number) },
             };
             let bytes = packet.encode();

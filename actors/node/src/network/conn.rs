@@ -13,6 +13,7 @@ use playhouse_rt::sync::{Notify, Semaphore};
 use playhouse_wire::{CallId, Lane, NodeName, Packet};
 
 use super::calls::Calls;
+use super::datagrams::Datagrams;
 use super::flow::Flows;
 use super::inflow::Inflows;
 use super::lock;
@@ -30,6 +31,7 @@ pub(crate) struct Conn {
     pub(crate) flows: Flows,
     /// What is told from there.
     pub(crate) inflows: Inflows,
+    pub(crate) datagrams: Datagrams,
     /// Small packets that must arrive and found no room in their lane: no lane waits for another.
     outboxes: [Outbox; 4],
     /// Bytes that wait in all of them, each packet with its [`MESSAGE_WEIGHT`].
@@ -66,6 +68,7 @@ impl Conn {
             served: Served::default(),
             flows: Flows::default(),
             inflows: Inflows::default(),
+            datagrams: Datagrams::default(),
             outboxes: Default::default(),
             boxed: AtomicUsize::new(0),
             lanes: [(); 4].map(|()| Gate { turn: Semaphore::new(1), refused: AtomicUsize::new(0) }),

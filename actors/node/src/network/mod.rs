@@ -5,6 +5,7 @@
 
 mod calls;
 mod conn;
+mod datagrams;
 mod flow;
 mod inflow;
 mod items;
@@ -95,6 +96,8 @@ struct To {
     name: Bytes,
     door: Opened,
     inflow: Option<Arc<Inflow>>,
+    /// Some of its messages may come as datagrams.
+    unreliable: bool,
 }
 
 impl Inbox {
@@ -173,6 +176,7 @@ impl Inbox {
             served: conn.served.len(),
             told: conn.flows.used(),
             waiting: conn.inflows.waiting(),
+            datagrams: conn.datagrams.counts(),
         };
         self.conns().into_iter().map(status).collect()
     }
@@ -198,6 +202,9 @@ impl Inbox {
         match Packet::decode(message) {
             Ok(Packet::Tell(parcel)) => {
                 let to = self.door(message, parcel.to, last);
+                if to.unreliable {
+                    datagrams::came_on_lane(conn, &to.door, message, &parcel);
+                }
                 if to.inflow.is_none() {
                     to.inflow = conn.inflows.find(conn, lane, parcel.to)?;
                 }
@@ -243,6 +250,8 @@ impl Inbox {
                 conn.flows.grant(lane, to, bytes)?;
                 conn.granted();
             }
+            // It is said in a datagram, for nodes that do not know it; here it means the same.
+            Ok(Packet::Datagrams { to, message, may }) => conn.datagrams.note(to, message, may),
             Err(error) => {
                 tracing::warn!(peer = %conn.origin.node, %error, "a message was no packet");
                 return Err(BadPeer("a message was no packet"));
@@ -255,7 +264,11 @@ impl Inbox {
         if last.as_ref().is_none_or(|last| last.name != to.as_bytes()) {
             *last = None;
         }
-        let find = || To { name: message.slice_ref(to.as_bytes()), door: self.system.door(to), inflow: None };
+        let find = || {
+            let door = self.system.door(to);
+            let unreliable = door.as_ref().is_ok_and(Door::has_unreliable);
+            To { name: message.slice_ref(to.as_bytes()), door, inflow: None, unreliable }
+        };
         last.get_or_insert_with(find)
     }
 }
@@ -279,6 +292,12 @@ impl Receiver for Inbox {
             self.receive_all(&conn, lane, batch);
         }
         Box::pin(std::future::ready(()))
+    }
+
+    fn datagram(&self, peer: &Peer, bytes: Bytes) {
+        if let Some(conn) = self.conn(peer, || true) {
+            datagrams::receive(&conn, &self.system, &bytes);
+        }
     }
 }
 

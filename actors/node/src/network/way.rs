@@ -15,6 +15,7 @@ use playhouse_wire::{ActorName, CallId, Exit, Lane, NodeName, Packet, Parcel};
 
 use super::calls::{Open, Reply};
 use super::conn::Conn;
+use super::datagrams;
 use super::flow::{Flow, NoCredit, needs_credit};
 use super::items::{Items, Reader};
 use super::{Inbox, Refused, lock, short};
@@ -139,6 +140,9 @@ impl Route for Way {
         let (lane, length) = (message.lane, message.payload.len());
         let packet = Packet::Tell(parcel(message));
         let mut last = lock(&self.last);
+        if message.unreliable && datagrams::tell(&*self.conn_of(&mut last)?, message, &packet) {
+            return Ok(());
+        }
         loop {
             self.prepare(&mut last, lane, message.to)?;
             let Last { conn: Some(conn), flow, scratch } = &mut *last else { unreachable!("it was prepared") };
