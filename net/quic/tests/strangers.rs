@@ -6,7 +6,7 @@ mod common;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use common::{DAY, Scene, Wanted, authority, by_hand, hello, hostile, identity, name, run, say, scene};
+use common::{DAY, Scene, Wanted, authority, by_hand, hello, hostile, identity, name, run, scene, try_say};
 use playhouse_net::limits::HELLO_TIMEOUT;
 use playhouse_net::{Identity, RefusalKind};
 use playhouse_rt::{now, select, sleep};
@@ -20,10 +20,7 @@ async fn knock(scene: &Scene, shows: Option<&Identity>, said: &Hello) -> String 
         Err(error) => return error.to_string(),
     };
     // Refused while it speaks, or after.
-    let _system = select! {
-        _ = connection.closed() => None,
-        system = say(&connection, said) => Some(system),
-    };
+    let _system = try_say(&connection, said).await;
     connection.closed().await.to_string()
 }
 

@@ -87,7 +87,11 @@ impl PlanFile {
         let lines: Vec<String> =
             faults.iter().map(|fault| format!("      {}", serde_json::to_string(fault).unwrap_or_default())).collect();
         let list = if lines.is_empty() { "[]".to_string() } else { format!("[\n{}\n    ]", lines.join(",\n")) };
-        format!("{}\n", text.replace("\"faults\": []", &format!("\"faults\": {list}")))
+        // The last one: what was seen may say so, too.
+        const EMPTY: &str = "\"faults\": []";
+        let at = text.rfind(EMPTY).unwrap_or(text.len());
+        let after = text.get(at + EMPTY.len()..).unwrap_or_default();
+        format!("{}\"faults\": {list}{after}\n", &text[..at])
     }
 }
 
@@ -102,3 +106,47 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Draw, Fault, Offer};
+    use super::*;
+
+    fn file(seed: u64) -> PlanFile {
+        let mut draw = Draw::new(seed);
+        draw.dial("files", 8, (150, 300));
+        draw.swarm(500, &[Offer::new(90, 5, |random| Fault::Pause { node: "a".into(), ms: random.between(1, 900) })]);
+        let built = Built { commit: "0123".into(), rustc: "rustc".into(), lock: "89ab".into() };
+        let verdict = serde_json::json!({ "kind": "broken", "promise": "p", "seen": "\"faults\": [] was seen" });
+        PlanFile { format: FORMAT.into(), scenario: "demo".into(), seed, bug: None, verdict, built, plan: draw.finish() }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for seed in 0..50 {
+            let file = file(seed);
+            let text = file.text();
+            assert_eq!(PlanFile::parse(&text), Ok(file), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plan_is_refused_with_the_reason() {
+        let refused = |text: &str| PlanFile::parse(text).unwrap_err().to_string();
+        let text = file(1).text();
+        assert!(refused("not json").contains("no JSON"));
+        assert!(refused("{}").contains("\"format\""));
+        assert!(refused(&text.replace(FORMAT, "playhouse-plan-9")).contains("playhouse-plan-9"));
+        assert!(refused(&text.replace("\"dice\"", "\"mice\"")).contains("not a whole plan"));
+        assert!(refused(&text.replace("\"kind\":\"pause\"", "\"kind\":\"meteor\"")).contains("meteor"), "{text}");
+    }
+
+    #[test]
+    fn a_seed_draws_one_plan_and_faults_come_in_the_order_of_time() {
+        let plans: Vec<Plan> = (0..50).map(|seed| file(seed).plan).collect();
+        assert_eq!(plans, (0..50).map(|seed| file(seed).plan).collect::<Vec<_>>());
+        assert!(plans.iter().all(|plan| plan.faults.is_sorted_by_key(|timed| timed.at_ms)));
+        // Some runs lack the kind altogether, others have several.
+        assert!(plans.iter().any(|plan| plan.faults.is_empty()) && plans.iter().any(|plan| plan.faults.len() > 3));
+    }
+}
