@@ -23,7 +23,7 @@
 //! let late = history.call("c", at(5), Access::Read);
 //! history.answer(late, at(6), Fetched::Value(0));
 //! let Answer::Unlinearizable(why) = check(&Register(0), &history) else { panic!("a stale read") };
-//! assert!(why.to_string().contains("7 would"));
+//! assert!(why.to_string().contains("Value(7) would be possible"));
 //! ```
 
 mod check;
