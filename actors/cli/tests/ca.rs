@@ -237,7 +237,7 @@ fn a_running_node_takes_the_certificate_of_a_new_authority() {
     desk.json("ca issue --ca old --node head --out head");
     desk.json("ca issue --ca old --node a --out a");
     desk.json("ca issue --ca new --node b --out b");
-    let peer = |name: &str| Identity::load(&desk.0.join(name)).unwrap().value;
+    let peer = |name: &str| Identity::load(desk.0.join(name)).unwrap().value;
     let mut head = Running::start(&desk, "head");
     dial(peer("a"), head.address).unwrap();
     assert!(dial(peer("b"), head.address).unwrap_err().contains("certificate"));
