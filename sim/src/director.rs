@@ -14,7 +14,7 @@ use crate::world::World;
 /// What the scenario has to do itself: it alone knows how its nodes are started and stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cue {
-    /// Take the power from this node, with [`World::crash`]; it comes back with [`Cue::Back`], if it does.
+    /// Take the power from this node, with [`World::crash`] or [`fell`]; it comes back with [`Cue::Back`], if it does.
     Crash {
         /// Which node.
         node: String,
@@ -183,5 +183,12 @@ impl Director {
             *held -= 1;
             *held == 0
         }
+    }
+}
+
+/// Does what [`Cue::Crash`] says, for scenarios that need to know nothing of it.
+pub async fn fell(world: &World, node: &str, lose_disk: bool) {
+    if world.crash(node).await && lose_disk {
+        world.lose_disk(node);
     }
 }

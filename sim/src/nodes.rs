@@ -10,7 +10,7 @@ use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Host};
 use playhouse::{Authority, Identity, Node, NodeConfig, NodeName};
 
-use crate::director::{Cue, Director};
+use crate::director::{self, Cue, Director};
 use crate::plan::{Draw, Offer, Plan};
 use crate::world::World;
 
@@ -145,11 +145,7 @@ impl World {
         let mut director = Director::new(plan);
         while let Some(cue) = director.next(self).await {
             match cue {
-                Cue::Crash { node, lose_disk } => {
-                    if self.crash(&node).await && lose_disk {
-                        self.lose_disk(&node);
-                    }
-                }
+                Cue::Crash { node, lose_disk } => director::fell(self, &node, lose_disk).await,
                 // What its actors had to do is left, as after a signal that nobody handles.
                 Cue::Stop(node) => self.end(&node).await,
                 Cue::Back(node) if !self.is_up(&node) && self.nodes().apps.contains_key(&node) => self.back(&node),

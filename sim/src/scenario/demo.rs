@@ -14,7 +14,7 @@ use playhouse::{
 };
 
 use super::Outcome;
-use crate::director::{Cue, Director};
+use crate::director::{self, Cue, Director};
 use crate::plan::{Draw, Fault, Offer, Plan};
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -128,11 +128,7 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
     let mut director = Director::new(plan);
     while let Some(cue) = director.next(world).await {
         match cue {
-            Cue::Crash { node, lose_disk } => {
-                if world.crash(&node).await && lose_disk {
-                    world.lose_disk(&node);
-                }
-            }
+            Cue::Crash { node, lose_disk } => director::fell(world, &node, lose_disk).await,
             Cue::Back(node) if node == "head" && !world.is_up("head") => {
                 let config = head_config(&authority, head, planted)?;
                 world.start("head", |host| live(host, config));
