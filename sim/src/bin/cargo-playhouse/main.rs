@@ -116,7 +116,8 @@ struct Build {
 
 fn range(text: &str) -> Result<std::ops::Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("it must look like 0..50")?;
-    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
+    let number =
+        |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number of 64 bits; it must look like 0..50"));
     let range = number(from)?..number(to)?;
     if range.is_empty() { Err("it is empty".into()) } else { Ok(range) }
 }

@@ -25,7 +25,8 @@ impl Case {
 
     /// What a file says.
     pub(crate) fn read(path: &Path) -> Result<Case, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = String::from_utf8(text).map_err(|_| format!("{}: it is no text, so no plan", path.display()))?;
         let file = PlanFile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         let scenario = find(&file.scenario)
             .ok_or_else(|| format!("{}: it is for the scenario {:?}, which does not exist", path.display(), file.scenario))?;
