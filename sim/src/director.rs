@@ -44,7 +44,7 @@ pub struct Director {
     faults: Vec<Fault>,
     /// Bits that flipped, by the number of the fault.
     flips: BTreeMap<usize, Flip>,
-    /// How many faults hold a node still, or its clock wrong: it ends with the last of them.
+    /// How many faults hold a node down or still, or its clock wrong: it ends with the last of them.
     holds: BTreeMap<String, u32>,
 }
 
@@ -83,13 +83,13 @@ impl Director {
             let (number, nodes) = (turn.fault, fault.nodes().join(","));
             let on = if nodes.is_empty() { String::new() } else { format!(" on {nodes}") };
             if turn.begins {
-                rt::ledger::record("fault", || format!("begin {number}{on}: {fault}"));
+                rt::ledger::record("fault", || format!("begin {number} {fault}{on}"));
                 if matches!(fault, Fault::Stop { .. } | Fault::Own { .. }) {
                     // The world counts all others when they take effect.
                     world.count(fault.kind());
                 }
             } else {
-                rt::ledger::record("fault", || format!("end {number}{on}"));
+                rt::ledger::record("fault", || format!("end {number}"));
             }
             if let Some(cue) = self.turn(world, turn.fault, &fault, turn.begins) {
                 return Some(cue);
@@ -101,10 +101,16 @@ impl Director {
     fn turn(&mut self, world: &World, number: usize, fault: &Fault, begins: bool) -> Option<Cue> {
         match fault {
             Fault::Crash { node, lose_disk, .. } if begins => {
+                self.hold(format!("down {node}"), true);
                 return Some(Cue::Crash { node: node.clone(), lose_disk: *lose_disk });
             }
-            Fault::Stop { node, .. } if begins => return Some(Cue::Stop(node.clone())),
-            Fault::Crash { node, .. } | Fault::Stop { node, .. } => return Some(Cue::Back(node.clone())),
+            Fault::Stop { node, .. } if begins => {
+                // Who is down already has nothing to stop.
+                return self.hold(format!("down {node}"), true).then(|| Cue::Stop(node.clone()));
+            }
+            Fault::Crash { node, .. } | Fault::Stop { node, .. } => {
+                return self.hold(format!("down {node}"), false).then(|| Cue::Back(node.clone()));
+            }
             Fault::Own { name, numbers, ms } if begins => {
                 return Some(Cue::Own { name: name.clone(), numbers: numbers.clone(), lasts: Duration::from_millis(*ms) });
             }
@@ -188,7 +194,9 @@ impl Director {
 
 /// Does what [`Cue::Crash`] says, for scenarios that need to know nothing of it.
 pub async fn fell(world: &World, node: &str, lose_disk: bool) {
-    if world.crash(node).await && lose_disk {
+    world.crash(node).await;
+    // Also of one that was down already.
+    if lose_disk {
         world.lose_disk(node);
     }
 }

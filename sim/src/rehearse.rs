@@ -69,11 +69,24 @@ struct Wreck {
 
 thread_local! {
     static WRECK: Rc<Wreck> = Rc::default();
+    static REHEARSES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Panics of actors are caught and part of many histories; remember where they were instead of printing them.
+/// Panics of actors are caught and part of many histories; remember where they were instead of printing them. Other threads, and this one
+/// when nothing is rehearsed on it, speak as ever.
 fn remember_panics() -> Rc<Wreck> {
-    std::panic::set_hook(Box::new(|info| {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(hook);
+    REHEARSES.set(true);
+    WRECK.with(Clone::clone)
+}
+
+fn hook() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !REHEARSES.try_with(Cell::get).unwrap_or(false) {
+            return before(info);
+        }
         let text = info.payload_as_str().unwrap_or_default();
         if text == WANTED {
             return;
@@ -86,7 +99,6 @@ fn remember_panics() -> Rc<Wreck> {
             wreck.places.borrow_mut().push(info.location().map(ToString::to_string).unwrap_or_default());
         });
     }));
-    WRECK.with(Clone::clone)
 }
 
 /// Runs `main` in a simulation; each line of the ledger goes to `sink`.
@@ -116,6 +128,7 @@ where
             outcome
         })
     }));
+    REHEARSES.set(false);
     let claims = claims::close();
     let kinds = ledger::kinds();
     let (hash, events) = ledger::close();

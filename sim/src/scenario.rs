@@ -17,6 +17,9 @@ use crate::verdict::Verdict;
 /// What actors of scenarios panic with, when they are to: all other panics are bugs.
 pub const WANTED: &str = "this panic was asked for";
 
+/// What every scenario promises, beside its own promises.
+pub const RULES: &str = "a node keeps the rules of its connections";
+
 /// Where bugs are put in.
 #[derive(Clone, Debug, Default)]
 pub struct Bugs {
@@ -204,6 +207,10 @@ pub fn run_after(
         (scenario.run)(plan, bugs).await
     };
     let mut ended = rehearse(how, main, sink);
+    // All nodes are of one build, so none breaks the rules of a connection.
+    if ended.outcome.verdict == Verdict::Held && ended.claims.sometimes.get("bad-peer").is_some_and(|times| *times > 0) {
+        ended.outcome.verdict = Verdict::Broken { promise: RULES, seen: "a connection was closed for bad behaviour".into() };
+    }
     // A panic that no scenario asked for is a bug of ours, also when an actor's supervision caught it.
     if let (Verdict::Held, Some(place)) = (&ended.outcome.verdict, ended.panics.first()) {
         ended.outcome.verdict = Verdict::Crashed(format!("an actor panicked at {place}"));
@@ -223,6 +230,6 @@ pub fn find_bug(name: &str) -> Option<&'static Bug> {
 pub fn run_file(file: PlanFile) -> Result<Ended, String> {
     let scenario = find(&file.scenario).ok_or_else(|| format!("there is no scenario {:?}", file.scenario))?;
     let bug = file.bug.map(|name| find_bug(&name).ok_or_else(|| format!("there is no bug {name:?} to put in"))).transpose()?;
-    let how = How { dice: file.plan.dice, ..How::default() };
+    let how = How { dice: file.plan.dice, pct: file.pct, ..How::default() };
     Ok(run_after(std::future::ready(()), scenario, file.plan, bug, &how, None))
 }

@@ -124,8 +124,6 @@ fn one(seed: u64, given: Option<Plan>, body: Body, sink: Option<Sink>) -> Ended 
 }
 
 fn judge(name: &str, seed: u64, ended: &Ended) {
-    // The hook that remembers panics would swallow this one.
-    let _ = std::panic::take_hook();
     match &ended.outcome.verdict {
         Verdict::Held => {}
         Verdict::Broken { seen, .. } | Verdict::Stuck(seen) | Verdict::Crashed(seen) => {

@@ -24,6 +24,9 @@ pub struct PlanFile {
     pub seed: u64,
     /// The bug that was put in on purpose, if one was.
     pub bug: Option<String>,
+    /// The depth of probabilistic concurrency testing, if tasks were ordered by priorities.
+    #[serde(default)]
+    pub pct: Option<u32>,
     /// How the run ended when the plan was saved: as [`crate::verdict::Verdict::json`] gives it; `null` when all promises held.
     pub verdict: Value,
     /// What it was found with.
@@ -118,7 +121,16 @@ mod tests {
         draw.swarm(500, &[Offer::new(90, 5, |random| Fault::Pause { node: "a".into(), ms: random.between(1, 900) })]);
         let built = Built { commit: "0123".into(), rustc: "rustc".into(), lock: "89ab".into() };
         let verdict = serde_json::json!({ "kind": "broken", "promise": "p", "seen": "\"faults\": [] was seen" });
-        PlanFile { format: FORMAT.into(), scenario: "demo".into(), seed, bug: None, verdict, built, plan: draw.finish() }
+        PlanFile {
+            format: FORMAT.into(),
+            scenario: "demo".into(),
+            seed,
+            bug: None,
+            pct: Some(3),
+            verdict,
+            built,
+            plan: draw.finish(),
+        }
     }
 
     #[test]

@@ -42,9 +42,9 @@ impl Faults {
         self.end("down", place, at);
     }
 
-    /// `10.0.0.3 and 10.0.0.1`
+    /// `10.0.0.3 and 10.0.0.1`, `10.0.0.3 to 10.0.0.1`, `10.0.0.3 and all others`
     pub(super) fn cut(&mut self, detail: &str, at: u64, event: usize) {
-        let nodes = detail.split(" and ").map(str::to_string).collect();
+        let nodes = detail.split(" and ").flat_map(|part| part.split(" to ")).map(str::to_string).collect();
         self.begin("cut", detail, "", nodes, (at, event));
     }
 
@@ -77,12 +77,17 @@ impl Faults {
         done.extend(open.into_iter().map(|open| (open, end)));
         let find = |name: &String| all.iter().position(|node| node.name == *name || node.addresses.contains(name));
         let band = |(open, to): (Open, u64)| {
-            let Open { kind, mut text, nodes, from, event, .. } = open;
+            let Open { kind, mut text, nodes, from, event, key, .. } = open;
+            let is_one_way = key.contains(" to ");
             let mut nodes: Vec<usize> = nodes.iter().filter_map(find).collect();
             nodes.sort_unstable();
             if kind == "cut" {
                 let names: Vec<&str> = nodes.iter().map(|node| all[*node].name.as_str()).collect();
-                text = format!("{} are cut off from each other", names.join(" and "));
+                text = match names.as_slice() {
+                    [one] => format!("{one} is cut off from everybody"),
+                    [one, other] if is_one_way => format!("nothing passes one way between {one} and {other}"),
+                    _ => format!("{} are cut off from each other", names.join(" and ")),
+                };
             }
             Band { nodes, from, to, kind, text, event }
         };

@@ -147,7 +147,8 @@ impl DiskFaults {
             if hits(random, ppm) && result.is_ok() {
                 *counts.entry(now.kind()).or_default() += 1;
                 record("disk", || format!("{} of {name}: {}", now.kind(), path.display()));
-                result = Err(io::Error::other(format!("{}: input/output error", path.display())));
+                // As the operating system says it: EIO (errno(3)).
+                result = Err(io::Error::from_raw_os_error(5));
             }
         }
         result

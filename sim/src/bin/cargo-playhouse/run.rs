@@ -224,7 +224,16 @@ fn aim(failure: &str) -> String {
 
 fn file(test: &Test, seed: u64, plan: &Plan, verdict: Value) -> PlanFile {
     let built = Built::of(Path::new("."));
-    PlanFile { format: FORMAT.into(), scenario: test.name.clone(), seed, bug: None, verdict, built, plan: plan.clone() }
+    PlanFile {
+        format: FORMAT.into(),
+        scenario: test.name.clone(),
+        seed,
+        bug: None,
+        pct: None,
+        verdict,
+        built,
+        plan: plan.clone(),
+    }
 }
 
 impl Trial for Processes<'_> {

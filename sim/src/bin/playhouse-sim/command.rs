@@ -110,9 +110,6 @@ enum Command {
         /// Print every datagram, timer, poll and draw as well
         #[arg(long)]
         all: bool,
-        /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
-        #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20))]
-        pct: Option<u32>,
         #[command(flatten)]
         outputs: replay::Outputs,
     },
@@ -147,6 +144,10 @@ enum Command {
         scenario: &'static str,
         #[arg(long)]
         seed: u64,
+        /// End when standard input does: whoever started this run is gone
+        #[arg(long)]
+        with_parent: bool,
+        /// Read the plan from the first line of standard input
         #[arg(long)]
         plan_from_stdin: bool,
         #[arg(long)]
@@ -176,13 +177,16 @@ struct What {
     /// Put a bug in on purpose
     #[arg(long, value_parser = bug, conflicts_with = "plan")]
     bug: Option<&'static str>,
+    /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
+    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20), conflicts_with = "plan")]
+    pct: Option<u32>,
 }
 
 impl What {
     fn case(&self) -> Result<Case, String> {
         match (&self.plan, self.scenario.and_then(find), self.seed) {
             (Some(path), ..) => Case::read(path),
-            (None, Some(scenario), Some(seed)) => Ok(Case::drawn(scenario, seed, self.bug)),
+            (None, Some(scenario), Some(seed)) => Ok(Case::drawn(scenario, seed, self.bug).with_pct(self.pct)),
             _ => unreachable!("the parser asks for both or for a plan"),
         }
     }
@@ -259,14 +263,18 @@ pub(crate) fn main() -> ExitCode {
         Command::Shrink { what, jobs, budget, out, json } => {
             with(&what, |case| shrink::run(&Order { case, jobs: jobs.unwrap_or_else(cores), budget, file: out, json }))
         }
-        Command::Replay { what, all, pct, outputs } => with(&what, |case| replay::replay(&case, all, pct, &outputs)),
+        Command::Replay { what, all, outputs } => with(&what, |case| replay::replay(&case, all, &outputs)),
         Command::Twice { scenario, seed, seeds, json, trap } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
             twice(scenario, seeds, json, trap)
         }
         Command::Planted { seeds, json } => planted(seeds, json),
-        Command::One { scenario, seed, plan_from_stdin, ledger, no_ledger, trap, pct, bug } => {
-            let plan = match plan_from_stdin.then(|| serde_json::from_reader(std::io::stdin())) {
+        Command::One { scenario, seed, with_parent, plan_from_stdin, ledger, no_ledger, trap, pct, bug } => {
+            let plan = plan_from_stdin.then(|| serde_json::from_str(&one::first_line()));
+            if with_parent {
+                one::end_with_parent();
+            }
+            let plan = match plan {
                 None => (named(scenario).draw)(seed),
                 Some(Ok(plan)) => plan,
                 Some(Err(error)) => {
@@ -304,6 +312,14 @@ struct Range {
     bug: Option<&'static str>,
 }
 
+/// Saves the plan of a run that failed.
+fn save(range: &Range, report: &pool::Report) -> std::io::Result<PathBuf> {
+    let case = Case::drawn(range.scenario, report.seed, range.bug).with_pct(range.pct);
+    let file = PlanFile { verdict: report.value["verdict"].clone(), ..case.file(case.plan()) };
+    let path = plans::folder().join(format!("{}.json", case.slug()));
+    plans::write(&path, &file).map(|()| path)
+}
+
 fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
     let Range { scenario, ref seeds, jobs, budget, pct, bug } = *range;
     let began = Instant::now();
@@ -324,7 +340,14 @@ fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
         claimed.add(&report.value);
         match report.failure() {
             None => passed += 1,
-            Some(_) => failures.push(report),
+            Some(_) => {
+                // At once: whoever interrupts this keeps what was found.
+                if failures.len() < SHOWN_FAILURES {
+                    // What is wrong with the file is said at the end.
+                    let _ = save(range, &report);
+                }
+                failures.push(report);
+            }
         }
         ran += 1;
         budget.is_none_or(|budget| began.elapsed() < budget)
@@ -355,17 +378,14 @@ fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
             verdict["kind"].as_str().unwrap_or("?"),
             verdict["seen"].as_str().unwrap_or("?")
         ));
-        let case = Case::drawn(scenario, report.seed, bug);
-        let file = PlanFile { verdict: verdict.clone(), ..case.file(case.plan()) };
-        let path = plans::folder().join(format!("{}.json", case.slug()));
-        match plans::write(&path, &file) {
-            Ok(()) => out(&format!("    plan: {}", path.display())),
-            Err(error) => out(&format!("    its plan could not be saved as {}: {error}", path.display())),
+        match save(range, report) {
+            Ok(path) => out(&format!("    plan: {}", path.display())),
+            Err(error) => out(&format!("    its plan could not be saved: {error}")),
         }
         let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
         let pct = pct.map(|depth| format!(" --pct {depth}")).unwrap_or_default();
         out(&format!("    cargo sim replay {} --seed {}{pct}{bug}", scenario.name, report.seed));
-        out(&format!("    cargo sim shrink {} --seed {}{bug}", scenario.name, report.seed));
+        out(&format!("    cargo sim shrink {} --seed {}{pct}{bug}", scenario.name, report.seed));
     }
     if failures.len() > SHOWN_FAILURES {
         out(&format!("  and {} more", failures.len() - SHOWN_FAILURES));

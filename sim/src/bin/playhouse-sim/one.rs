@@ -101,6 +101,21 @@ fn watch(order: &Order) {
     sim::watch(POLL_MAX, tell).expect("the operating system gives a thread");
 }
 
+/// The first line of standard input; empty when there is none.
+pub(crate) fn first_line() -> String {
+    let mut line = String::new();
+    let _ = std::io::stdin().read_line(&mut line);
+    line
+}
+
+/// Ends this process when standard input ends: whoever started it is gone, and nobody reads what it finds.
+pub(crate) fn end_with_parent() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(Verdict::Stuck(String::new()).exit_code().into());
+    });
+}
+
 /// Between a line and who it is of.
 pub(crate) const OF: char = '\t';
 

@@ -14,13 +14,20 @@ pub(crate) struct Case {
     scenario: &'static Scenario,
     bug: Option<&'static str>,
     seed: u64,
+    pct: Option<u32>,
     /// As it was saved; else it is drawn from the seed.
     saved: Option<PlanFile>,
 }
 
 impl Case {
     pub(crate) fn drawn(scenario: &'static Scenario, seed: u64, bug: Option<&'static str>) -> Case {
-        Case { scenario, bug, seed, saved: None }
+        Case { scenario, bug, seed, pct: None, saved: None }
+    }
+
+    /// The same with tasks ordered by priorities.
+    pub(crate) fn with_pct(mut self, pct: Option<u32>) -> Case {
+        self.pct = pct;
+        self
     }
 
     /// What a file says.
@@ -37,7 +44,7 @@ impl Case {
                 Some(known.ok_or_else(|| format!("{}: there is no bug {name:?} to put in", path.display()))?)
             }
         };
-        Ok(Case { scenario, bug, seed: file.seed, saved: Some(file) })
+        Ok(Case { scenario, bug, seed: file.seed, pct: file.pct, saved: Some(file) })
     }
 
     pub(crate) fn scenario(&self) -> &'static Scenario {
@@ -46,6 +53,10 @@ impl Case {
 
     pub(crate) fn bug(&self) -> Option<&'static str> {
         self.bug
+    }
+
+    pub(crate) fn pct(&self) -> Option<u32> {
+        self.pct
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -69,18 +80,20 @@ impl Case {
         if self.saved.is_some() {
             return "cargo sim replay --plan FILE".into();
         }
-        format!("cargo sim replay {} --seed {}{bug}", self.scenario.name, self.seed)
+        let pct = self.pct.map(|depth| format!(" --pct {depth}")).unwrap_or_default();
+        format!("cargo sim replay {} --seed {}{pct}{bug}", self.scenario.name, self.seed)
     }
 
     /// For names of files.
     pub(crate) fn slug(&self) -> String {
         let bug = self.bug.map(|bug| format!("-{bug}")).unwrap_or_default();
-        format!("{}-{}{bug}", self.scenario.name, self.seed)
+        let pct = self.pct.map(|depth| format!("-pct{depth}")).unwrap_or_default();
+        format!("{}-{}{pct}{bug}", self.scenario.name, self.seed)
     }
 
     pub(crate) fn request(&self) -> Request {
         let plan = self.saved.as_ref().map(|file| file.plan.clone());
-        Request { scenario: self.scenario.name, seed: self.seed, plan, bug: self.bug, ..Request::default() }
+        Request { scenario: self.scenario.name, seed: self.seed, plan, bug: self.bug, pct: self.pct, ..Request::default() }
     }
 
     /// As a file, with another plan and no verdict yet.
@@ -90,6 +103,7 @@ impl Case {
             scenario: self.scenario.name.into(),
             seed: self.seed,
             bug: self.bug.map(str::to_string),
+            pct: self.pct,
             verdict: Value::Null,
             built: Built::of(root()),
             plan,
@@ -135,20 +149,21 @@ pub(crate) fn all(folder: &Path, jobs: usize, as_json: bool) -> u8 {
             Ok(case) => case,
             Err(error) => return bad(&error),
         };
-        let promise = |verdict: &Value| verdict["promise"].as_str().map(str::to_string);
-        let wanted = case.saved.as_ref().filter(|_| case.bug.is_some()).and_then(|file| promise(&file.verdict));
+        // Of what was seen, the words may differ; the kind and the promise may not.
+        let aim =
+            |verdict: &Value| [&verdict["kind"], &verdict["promise"]].map(|part| part.as_str().unwrap_or_default().to_string());
+        let wanted = case.saved.as_ref().filter(|_| case.bug.is_some()).map(|file| aim(&file.verdict));
         let plan = case.plan();
         let requests = plan.thrown().map(|plan| Request { plan: Some(plan), ..case.request() });
         let mut found = None;
         pool::run_all(requests, jobs, |report| {
-            let seen = report.failure().map(|verdict| promise(verdict).unwrap_or_else(|| verdict.to_string()));
-            found = found.take().or(seen);
+            found = found.take().or(report.failure().map(aim));
             found.is_none()
         });
         let is_right = found == wanted;
         right += usize::from(is_right);
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let shown = found.unwrap_or_else(|| "held".into());
+        let shown = found.map_or_else(|| "held".into(), |[kind, promise]| format!("{kind}: {promise}"));
         rows.push(vec![name, if is_right { "as it should".into() } else { "NOT AS IT SHOULD".into() }, shown]);
     }
     print(&["plan", "", "ended"], &rows);

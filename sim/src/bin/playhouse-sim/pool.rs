@@ -91,6 +91,7 @@ pub(crate) fn run(request: &Request) -> Report {
 fn spawn(request: &Request) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("one").arg(request.scenario).arg("--seed").arg(request.seed.to_string());
+    command.arg("--with-parent");
     if request.plan.is_some() {
         command.arg("--plan-from-stdin");
     }
@@ -108,11 +109,12 @@ fn spawn(request: &Request) -> std::io::Result<Child> {
     }
     // Nothing of the caller's surroundings may reach a history.
     command.env_remove("RUST_LOG").env_remove("MADSIM_TEST_SEED").env_remove("MADSIM_TEST_NUM");
-    let stdin = if request.plan.is_some() { Stdio::piped() } else { Stdio::null() };
-    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    if let (Some(plan), Some(mut stdin)) = (&request.plan, child.stdin.take()) {
-        // The child reads all of it before it writes anything.
-        stdin.write_all(&serde_json::to_vec(plan)?)?;
+    // Its standard input stays open for as long as this process lives: its end is the child's.
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    if let (Some(plan), Some(stdin)) = (&request.plan, &mut child.stdin) {
+        let mut line = serde_json::to_vec(plan)?;
+        line.push(b'\n');
+        stdin.write_all(&line)?;
     }
     Ok(child)
 }

@@ -45,7 +45,7 @@ const FINE: [&str; 11] = ["send", "arrive", "timer", "begin", "poll", "draw", "e
 const UNSEEN: [&str; 3] = ["poll", "draw", "entropy"];
 
 /// Runs a seed. Prints what happened if nothing else is wanted, or all if `all`.
-pub(crate) fn replay(case: &Case, all: bool, pct: Option<u32>, outputs: &Outputs) -> u8 {
+pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
     let plan = case.plan();
     out(plan.to_string().trim_end());
     let printed = all || outputs.is_empty();
@@ -70,6 +70,7 @@ pub(crate) fn replay(case: &Case, all: bool, pct: Option<u32>, outputs: &Outputs
         }
     };
     let (scenario, seed, bug) = (case.scenario(), case.seed(), case.bug());
+    let pct = case.pct();
     let order = one::Order { scenario, seed, plan, bug, pct, unrecorded: false, to_people: true, trap: None };
     let (verdict, report) = one::run(order, Some(Box::new(sink)));
     capture::close();
