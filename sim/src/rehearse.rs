@@ -10,6 +10,7 @@ use playhouse_rt::sim::claims::{self, Claims};
 use playhouse_rt::sim::{self, Schedule, Waiting, ledger};
 use serde_json::{Value, json};
 
+use crate::plan::Plan;
 use crate::scenario::{Outcome, WANTED};
 use crate::verdict::Verdict;
 
@@ -87,6 +88,11 @@ fn remember_panics() -> Rc<Wreck> {
         });
     }));
     WRECK.with(Clone::clone)
+}
+
+/// The dice of this thread's next run turn as the plan says.
+pub(crate) fn arm(plan: &Plan) {
+    sim::turns(plan.turns.iter().map(|turn| (Duration::from_micros(turn.at_us), turn.dice)));
 }
 
 /// Runs `main` in a simulation; each line of the ledger goes to `sink`.
@@ -168,6 +174,7 @@ impl Ended {
             "faults": self.outcome.faults,
             "kinds": self.kinds,
             "sometimes": self.claims.sometimes,
+            "reached_us": self.claims.reached.iter().map(|(what, at)| (*what, micros(*at))).collect::<BTreeMap<_, _>>(),
             "buggify": self.claims.buggify,
             "waiting": self.waiting_json(),
         })
@@ -184,6 +191,10 @@ impl Ended {
         });
         rows.collect()
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Processor time of this process's threads so far.
