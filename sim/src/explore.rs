@@ -79,7 +79,8 @@ impl Explorer {
         self.asked += 1;
         let continues = self.asked > FIRST && !self.asked.is_multiple_of(PLAIN_EVERY);
         let rarest = self.things.values_mut().filter(|thing| !thing.places.is_empty()).min_by_key(|thing| thing.runs);
-        if let Some(place) = rarest.filter(|_| continues).and_then(|thing| thing.places.iter_mut().min_by_key(|place| place.left)) {
+        if let Some(place) = rarest.filter(|_| continues).and_then(|thing| thing.places.iter_mut().min_by_key(|place| place.left))
+        {
             place.left += 1;
             let mut way = place.way.clone();
             way.turns.push(Turn { at_us: place.at_us + 1, dice: self.asked });

@@ -23,6 +23,15 @@ const STEPS: u64 = 4000;
 /// Who reads the ledger's lines.
 pub type Sink = Box<dyn FnMut(&ledger::Line<'_>)>;
 
+/// Whose a line is: its task, that task's place and name.
+pub fn whose(line: &ledger::Line<'_>) -> String {
+    match (line.task, line.name) {
+        (0, _) => "no task of the product".to_string(),
+        (task, "") => format!("task {task} of node {}, started at {}", line.node, line.place),
+        (task, name) => format!("task {task} of node {}, {name}, started at {}", line.node, line.place),
+    }
+}
+
 /// How a run is ordered and noted down.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct How {

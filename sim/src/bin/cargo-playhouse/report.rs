@@ -21,7 +21,11 @@ mod talk {
     pub(super) const REPORT: &str = "PLAYHOUSE_SIM_REPORT";
     pub(super) const LEDGER: &str = "PLAYHOUSE_SIM_LEDGER";
     pub(super) const PLAN: &str = "PLAYHOUSE_SIM_PLAN";
+    pub(super) const HTML: &str = "PLAYHOUSE_SIM_HTML";
 }
+
+/// Between a line of the ledger and whose it is.
+pub(crate) const OF: char = '\t';
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) plan: Option<String>,
     /// Also give the ledger's lines.
     pub(crate) ledger: bool,
+    /// Where a page goes that shows the run.
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -101,6 +107,9 @@ fn fill(report: &mut Report, request: &Request) -> std::io::Result<()> {
     if request.ledger {
         command.env(talk::LEDGER, file("ledger"));
     }
+    if let Some(page) = &request.html {
+        command.env(talk::HTML, page);
+    }
     let Some((status, stderr)) = wait(command)? else {
         report.stuck = true;
         report.failure = Some(format!("it had not ended after {} s of wall time; a task may never yield", WALL_LIMIT.as_secs()));
@@ -110,6 +119,7 @@ fn fill(report: &mut Report, request: &Request) -> std::io::Result<()> {
     report.value = serde_json::from_str(&text).unwrap_or(Value::Null);
     report.ledger = std::fs::read_to_string(file("ledger")).unwrap_or_default();
     if !status.success() {
+        report.stuck = report.value["verdict"]["kind"] == "stuck";
         let seen = report.value["verdict"]["seen"].as_str().map(str::to_string);
         report.failure = Some(seen.unwrap_or_else(|| format!("it ended with {status}\n{}", stderr.trim())));
     } else if report.value.is_null() {

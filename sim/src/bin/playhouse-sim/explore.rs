@@ -73,7 +73,11 @@ pub(crate) fn run(order: &Order) -> u8 {
         began.elapsed() < budget
     });
     let wall_s = began.elapsed().as_secs_f64();
-    out(&format!("{}: {plain} plain seeds and {continued} continuations in {wall_s:.1} s, {} failed", scenario.name, failures.len()));
+    out(&format!(
+        "{}: {plain} plain seeds and {continued} continuations in {wall_s:.1} s, {} failed",
+        scenario.name,
+        failures.len()
+    ));
     let counts: Vec<String> = explorer.counts().map(|(what, plain, all)| format!("{what} {plain} of {all}")).collect();
     out(&format!("  plain seeds among the runs that reached: {}", counts.join(", ")));
     match explorer.beyond().as_slice() {
