@@ -151,15 +151,14 @@ fn rehearsed(name: &str, seeds: Range<u64>, canary: bool, pinned: Option<Plan>, 
     judge(name, seed, &ended);
 }
 
-/// Ends the process when a task never yields, and says which.
+/// Reports a task that never yields, and which it is. It is for the parent to end this process then.
 fn watch(report: Option<PathBuf>) {
     let tell = move |spinning: sim::Spinning| {
         let verdict = Verdict::Stuck(spinning.to_string());
         if let Some(path) = &report {
-            let _ = std::fs::write(path, json!({ "verdict": verdict.json() }).to_string());
+            let _ = std::fs::write(path, json!({ "verdict": verdict.json(), "spinning": true }).to_string());
         }
         let _ = writeln!(std::io::stderr(), "{spinning}");
-        std::process::exit(verdict.exit_code().into());
     };
     sim::watch(POLL_MAX, tell).expect("the operating system gives a thread");
 }
