@@ -2,12 +2,13 @@
 //! disk, clock and dice. One seed is one history.
 //!
 //! Nothing here is a model of the product: a [`scenario`] starts real nodes in a [`world`], gives them work and faults, and holds what
-//! came out against its promises. What befalls a run is a [`plan`], which is data; [`shrink`] makes it smaller. A run can be seen as a
+//! came out against its promises. What befalls a run is a [`plan`], which is data; [`shrink`] makes it smaller, [`explore`] goes on from rare moments of it. A run can be seen as a
 //! [`timeline`], and its datagrams be read from a [`pcap`]. [`history`] judges what clients saw. Built without `--cfg madsim` only what needs no simulation is here; `cargo sim` builds
 //! it with.
 
 #[cfg(madsim)]
 pub mod director;
+pub mod explore;
 pub mod history;
 #[cfg(madsim)]
 mod nodes;

@@ -10,6 +10,7 @@ use playhouse_rt::sim::claims::{self, Claims};
 use playhouse_rt::sim::{self, Schedule, Waiting, ledger};
 use serde_json::{Value, json};
 
+use crate::plan::Plan;
 use crate::scenario::{Outcome, WANTED};
 use crate::verdict::Verdict;
 
@@ -21,6 +22,15 @@ const STEPS: u64 = 4000;
 
 /// Who reads the ledger's lines.
 pub type Sink = Box<dyn FnMut(&ledger::Line<'_>)>;
+
+/// Whose a line is: its task, that task's place and name.
+pub fn whose(line: &ledger::Line<'_>) -> String {
+    match (line.task, line.name) {
+        (0, _) => "no task of the product".to_string(),
+        (task, "") => format!("task {task} of node {}, started at {}", line.node, line.place),
+        (task, name) => format!("task {task} of node {}, {name}, started at {}", line.node, line.place),
+    }
+}
 
 /// How a run is ordered and noted down.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,6 +109,11 @@ fn hook() {
             wreck.places.borrow_mut().push(info.location().map(ToString::to_string).unwrap_or_default());
         });
     }));
+}
+
+/// The dice of this thread's next run turn as the plan says.
+pub(crate) fn arm(plan: &Plan) {
+    sim::turns(plan.turns.iter().map(|turn| (Duration::from_micros(turn.at_us), turn.dice)));
 }
 
 /// Runs `main` in a simulation; each line of the ledger goes to `sink`.
@@ -181,6 +196,7 @@ impl Ended {
             "faults": self.outcome.faults,
             "kinds": self.kinds,
             "sometimes": self.claims.sometimes,
+            "reached_us": self.claims.reached.iter().map(|(what, at)| (*what, micros(*at))).collect::<BTreeMap<_, _>>(),
             "buggify": self.claims.buggify,
             "waiting": self.waiting_json(),
         })
@@ -197,6 +213,10 @@ impl Ended {
         });
         rows.collect()
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Processor time of this process's threads so far.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use crate::plan::{Plan, PlanFile};
-use crate::rehearse::{Ended, How, Sink, rehearse};
+use crate::rehearse::{Ended, How, Sink, arm, rehearse};
 use crate::verdict::Verdict;
 
 /// What actors of scenarios panic with, when they are to: all other panics are bugs.
@@ -199,6 +199,7 @@ pub fn run_after(
     if let Some(bug) = bug {
         (bug.plant)(&mut bugs);
     }
+    arm(&plan);
     let main = || async {
         if plan.is_buggy() {
             playhouse_rt::sim::buggify_on(plan.dice);

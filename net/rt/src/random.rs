@@ -10,6 +10,9 @@ pub struct Random {
     /// The label's hash, for the ledger.
     #[cfg(madsim)]
     label: u64,
+    /// How many turns of the dice it has obeyed.
+    #[cfg(madsim)]
+    turns: u32,
 }
 
 impl Random {
@@ -23,11 +26,17 @@ impl Random {
             dice: Xoshiro256PlusPlus::seed_from_u64(seed ^ hash),
             #[cfg(madsim)]
             label: hash,
+            #[cfg(madsim)]
+            turns: 0,
         }
     }
 
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
+        #[cfg(madsim)]
+        if let Some(turn) = crate::sim::turn::missed(&mut self.turns) {
+            self.dice = Xoshiro256PlusPlus::seed_from_u64(self.dice.next_u64() ^ turn);
+        }
         let drawn = self.dice.next_u64();
         #[cfg(madsim)]
         crate::sim::ledger::draws(self.label, drawn);

@@ -30,6 +30,9 @@ pub struct Plan {
     pub dials: BTreeMap<String, Dial>,
     /// The faults, in the order of their beginning.
     pub faults: Vec<Timed>,
+    /// When the dice are turned: this run goes on where another one was, and then its own way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Turn>,
 }
 
 /// A size of the run: a number of files, of nodes, of milliseconds.
@@ -50,6 +53,16 @@ pub struct Timed {
     pub at_ms: u64,
     /// What happens.
     pub fault: Fault,
+}
+
+/// From a virtual time on, every chance of the run comes from other dice. The faults that are planned stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// Virtual microseconds after the beginning of the run.
+    pub at_us: u64,
+    /// The other dice.
+    pub dice: u64,
 }
 
 /// The size that says whether product code takes its rare ways: 1 or 0.
@@ -105,6 +118,9 @@ impl std::fmt::Display for Plan {
         }
         for Timed { at_ms, fault } in &self.faults {
             writeln!(f, "{at_ms:>7} ms  {fault}")?;
+        }
+        for Turn { at_us, dice } in &self.turns {
+            writeln!(f, "{at_us:>7} us after the beginning of the run: the dice turn to {dice}")?;
         }
         Ok(())
     }

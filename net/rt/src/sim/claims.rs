@@ -45,6 +45,8 @@ pub struct Claims {
     pub breach: Option<Breach>,
     /// How often each `sometimes!` and `reachable!` that was passed was true.
     pub sometimes: BTreeMap<&'static str, u64>,
+    /// The virtual time at which each of them was first true.
+    pub reached: BTreeMap<&'static str, Duration>,
     /// How often each site of `buggify!` that was on has fired.
     pub buggify: BTreeMap<&'static str, u64>,
 }
@@ -53,6 +55,7 @@ pub struct Claims {
 struct Register {
     breach: Option<Breach>,
     sometimes: BTreeMap<&'static str, u64>,
+    reached: BTreeMap<&'static str, Duration>,
     promises: BTreeMap<u64, Promise>,
     /// When the first of them must be kept.
     first_due: Option<Duration>,
@@ -99,6 +102,7 @@ pub fn close() -> Claims {
     Claims {
         breach: register.breach,
         sometimes: register.sometimes,
+        reached: register.reached,
         buggify: sites.map(|(name, site)| (name, site.fired)).collect(),
     }
 }
@@ -170,7 +174,11 @@ pub(crate) fn seen(what: &'static str, held: bool) {
     let is_first = with(|register| {
         let count = register.sometimes.entry(what).or_default();
         *count += u64::from(held);
-        held && *count == 1
+        let is_first = held && *count == 1;
+        if is_first {
+            register.reached.insert(what, super::elapsed());
+        }
+        is_first
     });
     if is_first == Some(true) {
         record("reached", || what.to_string());

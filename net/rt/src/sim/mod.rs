@@ -19,6 +19,7 @@ mod storage;
 pub(crate) mod task;
 pub(crate) mod time;
 pub(crate) mod track;
+pub(crate) mod turn;
 mod watchdog;
 
 pub use claims::buggify_on;
@@ -31,6 +32,7 @@ pub use schedule::{Schedule, schedule};
 pub use storage::{Flip, SECTOR, Storage};
 pub use task::most_at_work;
 pub use track::{Waiting, slow_polls, slowed_polls, waiting};
+pub use turn::{TURNS_MAX, turns};
 pub use watchdog::{Spinning, watch};
 
 use crate::{Disk, Host, Place};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use madsim::task::NodeId;
 use madsim::time::TimeHandle;
 
-use super::{ledger, schedule, watchdog};
+use super::{ledger, schedule, turn, watchdog};
 use crate::{Place, Random, Sleep};
 
 /// A task and where to find what is known of it. Task 0 stands for what no task does.
@@ -86,6 +86,7 @@ impl Running {
     pub(super) fn begin(seed: u64) -> Running {
         TABLE.set(Table::new(seed, TimeHandle::try_current()));
         ANY_SLOW.set(false);
+        turn::begin();
         schedule::begin(seed);
         Running(())
     }
@@ -94,6 +95,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         schedule::end();
+        turn::end();
         TABLE.with_borrow_mut(|table| table.clock = None);
     }
 }
@@ -257,13 +259,16 @@ impl Entered {
     fn poll(spot: Spot, ordered: bool) -> Entered {
         let mut entered = Entered::still(spot);
         (entered.polls, entered.ordered) = (true, ordered.then_some(spot.task));
-        let place = TABLE.with_borrow_mut(|table| {
+        let (at, place) = TABLE.with_borrow_mut(|table| {
             let at = table.nanos().unwrap_or(0);
-            let entry = table.entry(spot)?;
-            entry.polled = at;
-            (entry.timer, entry.socket, entry.on) = (None, None, None);
-            Some(entry.place)
+            let place = table.entry(spot).map(|entry| {
+                entry.polled = at;
+                (entry.timer, entry.socket, entry.on) = (None, None, None);
+                entry.place
+            });
+            (at, place)
         });
+        turn::look(at);
         ledger::polls();
         watchdog::begins(spot.task, spot.node, place);
         entered

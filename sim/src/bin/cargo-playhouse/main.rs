@@ -3,9 +3,16 @@
 //! It is itself an ordinary program: it has the application's tests built in the simulated world, in a target folder of their own, and starts them.
 
 mod build;
+#[path = "../playhouse-sim/claimed.rs"]
+mod claimed;
 mod report;
 mod run;
 mod tests;
+
+/// What the shared way of counting claims prints with.
+mod table {
+    pub(crate) use crate::run::out;
+}
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +30,7 @@ use clap::{Args, Parser, Subcommand};
   cargo playhouse sim
   cargo playhouse sim no_coin_is_lost --seeds 0..1000 --budget 5m
   cargo playhouse replay no_coin_is_lost --seed 7
+  cargo playhouse replay no_coin_is_lost --seed 7 --html out.html
   cargo playhouse doctor
 
 Exit codes: 0 all held, 1 a test failed, 2 a run had no end, 4 wrong arguments, or the tests do not build."
@@ -47,6 +55,9 @@ enum Command {
         /// Start no more runs after this time, such as 90s, 5m or 2h
         #[arg(long, value_name = "TIME", value_parser = duration)]
         budget: Option<Duration>,
+        /// Fail if something that should happen sometimes happened with no seed
+        #[arg(long)]
+        require_sometimes: bool,
         /// Print one JSON object as the last line
         #[arg(long)]
         json: bool,
@@ -65,6 +76,9 @@ enum Command {
         /// Print every datagram, timer and task as well
         #[arg(long)]
         all: bool,
+        /// Write a page that shows the run: lanes, arrows, faults
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
         #[command(flatten)]
         build: Build,
     },
@@ -152,11 +166,12 @@ fn main() -> ExitCode {
     };
     let jobs = |jobs: Option<usize>| jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
     let code = match arguments.command {
-        Command::Sim { filter, seeds, jobs: wanted, budget, json, build } => {
-            tests::find(&build, filter.as_deref()).map(|tests| run::sim(&tests, seeds, jobs(wanted), budget, json))
+        Command::Sim { filter, seeds, jobs: wanted, budget, require_sometimes, json, build } => {
+            let found = tests::find(&build, filter.as_deref());
+            found.map(|tests| run::sim(&tests, seeds, jobs(wanted), budget, require_sometimes, json))
         }
-        Command::Replay { test, seed, plan, all, build } => {
-            tests::one(&build, &test).map(|test| run::replay(&test, seed.unwrap_or_default(), plan.as_deref(), all))
+        Command::Replay { test, seed, plan, all, html, build } => {
+            tests::one(&build, &test).map(|test| run::replay(&test, seed.unwrap_or_default(), plan.as_deref(), all, html))
         }
         Command::Shrink { test, seed, jobs: wanted, budget, out, build } => {
             tests::one(&build, &test).map(|test| run::shrink(&test, seed, jobs(wanted), budget, out))

@@ -1,11 +1,11 @@
 //! What a run's process gave.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use playhouse_sim::plan::Plan;
 use serde_json::Value;
@@ -15,13 +15,20 @@ use crate::tests::Test;
 /// A run that takes longer is stuck: a task never yields, or virtual time does not pass.
 const WALL_LIMIT: Duration = Duration::from_secs(120);
 
+/// So often its watchdog's report is looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// As `playhouse_sim::test::talk` has them, which exists only in the simulated world.
 mod talk {
     pub(super) const SEED: &str = "PLAYHOUSE_SIM_SEED";
     pub(super) const REPORT: &str = "PLAYHOUSE_SIM_REPORT";
     pub(super) const LEDGER: &str = "PLAYHOUSE_SIM_LEDGER";
     pub(super) const PLAN: &str = "PLAYHOUSE_SIM_PLAN";
+    pub(super) const HTML: &str = "PLAYHOUSE_SIM_HTML";
 }
+
+/// Between a line of the ledger and whose it is.
+pub(crate) const OF: char = '\t';
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -32,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) plan: Option<String>,
     /// Also give the ledger's lines.
     pub(crate) ledger: bool,
+    /// Where a page goes that shows the run.
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -101,16 +110,21 @@ fn fill(report: &mut Report, request: &Request) -> std::io::Result<()> {
     if request.ledger {
         command.env(talk::LEDGER, file("ledger"));
     }
-    let Some((status, stderr)) = wait(command)? else {
+    if let Some(page) = &request.html {
+        command.env(talk::HTML, page);
+    }
+    let ended = wait(command, &file("report"))?;
+    report.value = read(&file("report"));
+    let seen = report.value["verdict"]["seen"].as_str().map(str::to_string);
+    let Some((status, stderr)) = ended else {
         report.stuck = true;
-        report.failure = Some(format!("it had not ended after {} s of wall time; a task may never yield", WALL_LIMIT.as_secs()));
+        let late = || format!("it had not ended after {} s of wall time; a task may never yield", WALL_LIMIT.as_secs());
+        report.failure = Some(seen.unwrap_or_else(late));
         return Ok(());
     };
-    let text = std::fs::read_to_string(file("report")).unwrap_or_default();
-    report.value = serde_json::from_str(&text).unwrap_or(Value::Null);
     report.ledger = std::fs::read_to_string(file("ledger")).unwrap_or_default();
     if !status.success() {
-        let seen = report.value["verdict"]["seen"].as_str().map(str::to_string);
+        report.stuck = report.value["verdict"]["kind"] == "stuck";
         report.failure = Some(seen.unwrap_or_else(|| format!("it ended with {status}\n{}", stderr.trim())));
     } else if report.value.is_null() {
         report.failure = Some("it ended well, and left no report: is it built with this version of playhouse-sim?".into());
@@ -118,8 +132,14 @@ fn fill(report: &mut Report, request: &Request) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The process's end, and what it wrote to its standard error; `None` if it had to be ended.
-fn wait(mut command: Command) -> std::io::Result<Option<(ExitStatus, String)>> {
+/// What is reported so far.
+fn read(path: &Path) -> Value {
+    std::fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null)
+}
+
+/// The process's end, and what it wrote to its standard error; `None` if it had to be ended: it took too long, or its watchdog has reported that a task
+/// never yields.
+fn wait(mut command: Command, report: &Path) -> std::io::Result<Option<(ExitStatus, String)>> {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let stderr = child.stderr.take();
     let (tell, told) = mpsc::channel();
@@ -127,12 +147,16 @@ fn wait(mut command: Command) -> std::io::Result<Option<(ExitStatus, String)>> {
         let text = stderr.map(std::io::read_to_string).transpose();
         drop(tell.send(text));
     });
-    match told.recv_timeout(WALL_LIMIT) {
-        Ok(text) => Ok(Some((child.wait()?, text?.unwrap_or_default()))),
-        Err(_) => {
-            child.kill()?;
-            child.wait()?;
-            Ok(None)
+    let began = Instant::now();
+    loop {
+        match told.recv_timeout(LOOK) {
+            Ok(text) => return Ok(Some((child.wait()?, text?.unwrap_or_default()))),
+            Err(_) if began.elapsed() < WALL_LIMIT && read(report)["spinning"] != true => {}
+            Err(_) => {
+                child.kill()?;
+                child.wait()?;
+                return Ok(None);
+            }
         }
     }
 }

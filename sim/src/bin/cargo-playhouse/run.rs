@@ -12,6 +12,7 @@ use playhouse_sim::shrink::{self as shrinking, Trial};
 use serde_json::{Value, json};
 
 use crate::BAD_USAGE;
+use crate::claimed::Claimed;
 use crate::report::{self, Report, Request};
 use crate::tests::Test;
 
@@ -39,7 +40,7 @@ fn all(requests: impl Iterator<Item = Request>, jobs: usize, mut done: impl FnMu
     }
 }
 
-fn out(line: &str) {
+pub(crate) fn out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
@@ -48,6 +49,7 @@ pub(crate) fn sim(
     seeds: Option<std::ops::Range<u64>>,
     jobs: usize,
     budget: Option<Duration>,
+    require_sometimes: bool,
     as_json: bool,
 ) -> u8 {
     let began = Instant::now();
@@ -55,10 +57,11 @@ pub(crate) fn sim(
     let (mut total, mut passed, mut virtual_s) = (0u64, 0u64, 0.0);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
     let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut claimed = Claimed::new(&[]);
     let mut failures = Vec::new();
     let requests = tests.iter().flat_map(|test| {
         let seeds = seeds.clone().unwrap_or_else(|| test.seeds.clone());
-        seeds.map(|seed| Request { test: test.clone(), seed, plan: None, ledger: false })
+        seeds.map(|seed| Request { test: test.clone(), seed, plan: None, ledger: false, html: None })
     });
     all(requests, jobs, |report| {
         total += 1;
@@ -66,6 +69,7 @@ pub(crate) fn sim(
         for (fault, count) in report.value["faults"].as_object().into_iter().flatten() {
             *faults.entry(fault.clone()).or_default() += count.as_u64().unwrap_or(0);
         }
+        claimed.add(&report.value);
         let count = counts.entry(report.test.clone()).or_default();
         count.0 += 1;
         match report.failure {
@@ -101,6 +105,7 @@ pub(crate) fn sim(
     let words: Vec<String> =
         faults.iter().filter(|(_, count)| **count > 0).map(|(fault, count)| format!("{fault} {count}")).collect();
     out(&format!("  faults: {}", words.join(", ")));
+    claimed.show();
     for report in failures.iter().take(SHOWN_FAILURES) {
         let short = short(&report.test);
         out(&format!("  {} seed {}: {}", report.test, report.seed, report.failure.as_deref().unwrap_or("?")));
@@ -117,10 +122,12 @@ pub(crate) fn sim(
             failures.iter().map(|report| json!({ "test": report.test, "seed": report.seed, "seen": report.failure })).collect();
         let value = json!({
             "tests": tests.len(), "seeds": total, "passed": passed, "failed": failed, "blind": blind, "virtual_s": virtual_s, "wall_s": wall_s, "faults": faults,
+            "sometimes": claimed.sometimes, "never": claimed.never(), "buggify": claimed.buggify,
         });
         out(&value.to_string());
     }
-    failures.iter().map(|report| if report.stuck { 2 } else { 1 }).max().unwrap_or(u8::from(!blind.is_empty()))
+    let missed = require_sometimes && !claimed.never().is_empty();
+    failures.iter().map(|report| if report.stuck { 2 } else { 1 }).max().unwrap_or(u8::from(!blind.is_empty() || missed))
 }
 
 fn is_canary(tests: &[Test], name: &str) -> bool {
@@ -134,7 +141,7 @@ fn short(test: &str) -> &str {
 /// Kinds of lines that are left out unless all are wanted: there are thousands of them.
 const FINE: [&str; 4] = ["send", "arrive", "timer", "task"];
 
-pub(crate) fn replay(test: &Test, seed: u64, plan: Option<&Path>, all: bool) -> u8 {
+pub(crate) fn replay(test: &Test, seed: u64, plan: Option<&Path>, all: bool, html: Option<PathBuf>) -> u8 {
     let plan = match plan.map(std::fs::read_to_string).transpose() {
         Ok(plan) => plan,
         Err(error) => {
@@ -142,13 +149,14 @@ pub(crate) fn replay(test: &Test, seed: u64, plan: Option<&Path>, all: bool) -> 
             return BAD_USAGE;
         }
     };
-    let report = report::run(&Request { test: test.clone(), seed, plan, ledger: true });
+    let printed = all || html.is_none();
+    let report = report::run(&Request { test: test.clone(), seed, plan, ledger: printed, html: html.clone() });
     if let Some(plan) = report.plan() {
         out(plan.to_string().trim_end());
     }
     let kind = |line: &str| line.split_whitespace().nth(3).unwrap_or_default().to_string();
     for line in report.ledger.lines().filter(|line| all || !FINE.contains(&&*kind(line))) {
-        out(line);
+        out(line.split(report::OF).next().unwrap_or(line));
     }
     let text = report.failure.as_deref().unwrap_or("it held");
     out(&format!("\n{} seed {seed}: {text}", test.name));
@@ -158,6 +166,15 @@ pub(crate) fn replay(test: &Test, seed: u64, plan: Option<&Path>, all: bool) -> 
         report.value["hash"].as_str().unwrap_or("?"),
         report.value["virtual_s"].as_f64().unwrap_or(0.0)
     ));
+    if let Some(path) = html {
+        match std::fs::metadata(&path) {
+            Ok(page) => out(&format!("{}: {:.1} MiB", path.display(), page.len() as f64 / f64::from(1 << 20))),
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                return BAD_USAGE;
+            }
+        }
+    }
     u8::from(report.failure.is_some())
 }
 
@@ -165,7 +182,7 @@ pub(crate) fn doctor(tests: &[Test], seed: u64) -> u8 {
     let mut code = 0;
     for test in tests {
         let mut reports = Vec::new();
-        all((0..2).map(|_| Request { test: test.clone(), seed, plan: None, ledger: true }), 2, |report| {
+        all((0..2).map(|_| Request { test: test.clone(), seed, plan: None, ledger: true, html: None }), 2, |report| {
             reports.push(report);
             true
         });
@@ -187,10 +204,13 @@ pub(crate) fn doctor(tests: &[Test], seed: u64) -> u8 {
                 }
                 (x, y) => {
                     const END: &str = "(the ledger ends here)";
+                    // Each line stands before whose it is.
+                    let show = |line: &str| line.replacen(report::OF, "\n      by ", 1);
+                    let before = before.split(report::OF).next().unwrap_or(before);
                     out(&format!(
                         "  after\n    {before}\n  the one says\n  - {}\n  the other\n  + {}",
-                        x.unwrap_or(END),
-                        y.unwrap_or(END)
+                        show(x.unwrap_or(END)),
+                        show(y.unwrap_or(END))
                     ));
                     break;
                 }
@@ -242,7 +262,7 @@ impl Trial for Processes<'_> {
         let requests = plans.iter().enumerate().map(|(index, plan)| {
             let text = file(test, seed, plan, Value::Null).text();
             // The place in the list, so that the report can be told from the others: with a plan the seed is not used.
-            Request { test: test.clone(), seed: index as u64, plan: Some(text), ledger: false }
+            Request { test: test.clone(), seed: index as u64, plan: Some(text), ledger: false, html: None }
         });
         let mut first = None;
         let (wanted, runs, until) = (&self.wanted, &mut self.runs, self.until);
@@ -264,9 +284,19 @@ impl Trial for Processes<'_> {
     fn found(&mut self, _: &Plan) {}
 }
 
+/// A test that runs the plan from now on, to be copied. `cargo playhouse sim` finds it by its name, as the others.
+fn pinned(test: &Test, seed: u64, path: &Path) -> String {
+    let (name, file) = (short(&test.name), path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+    format!(
+        "mod {name}_{seed} {{\n    #[test]\n    #[ignore = \"it runs in the simulator: cargo playhouse sim\"]\n    fn simulated() {{\n        \
+         playhouse_sim::test::pinned(concat!(module_path!(), \"::simulated\"), include_str!(\"{file}\"), |world| Box::pin(super::{name}(world)));\n    \
+         }}\n}}"
+    )
+}
+
 pub(crate) fn shrink(test: &Test, seed: u64, jobs: usize, budget: Duration, path: Option<PathBuf>) -> u8 {
     let began = Instant::now();
-    let first = report::run(&Request { test: test.clone(), seed, plan: None, ledger: false });
+    let first = report::run(&Request { test: test.clone(), seed, plan: None, ledger: false, html: None });
     let (Some(failure), Some(plan)) = (&first.failure, first.plan()) else {
         let why = if first.failure.is_none() { "it holds" } else { "it draws no faults with `world.draw`" };
         eprintln!("{} seed {seed}: {why}, so there is nothing to shrink", test.name);
@@ -287,5 +317,7 @@ pub(crate) fn shrink(test: &Test, seed: u64, jobs: usize, budget: Duration, path
     out(&format!("  seen: {failure}"));
     small.to_string().lines().for_each(|line| out(&format!("  {line}")));
     out(&format!("    cargo playhouse replay {} --plan {}", short(&test.name), path.display()));
+    out("  as a test, beside the other one, in a module with #[playhouse::sim]:");
+    pinned(test, seed, &path).lines().for_each(|line| out(&format!("    {line}")));
     0
 }

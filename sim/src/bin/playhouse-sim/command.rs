@@ -11,6 +11,7 @@ use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use serde_json::json;
 
 use crate::claimed::Claimed;
+use crate::explore;
 use crate::one::{self, Trap};
 use crate::plans::{self, Case};
 use crate::pool::{self, Request};
@@ -128,11 +129,40 @@ enum Command {
         #[arg(long, value_enum, hide = true)]
         trap: Option<Trap>,
     },
+    /// Run seeds, and go on from where a few of them reached something rare, each time with other dice
+    Explore {
+        #[arg(value_parser = scenario)]
+        scenario: &'static str,
+        /// The first plain seed
+        #[arg(long, default_value_t = 0)]
+        first_seed: u64,
+        /// Start no more runs after this time, such as 90s, 5m or 2h
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+        budget: Duration,
+        /// Runs at once; as many as there are cores, if not given
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// Put a bug in on purpose
+        #[arg(long, value_parser = bug)]
+        bug: Option<&'static str>,
+        /// Print one JSON object as the last line
+        #[arg(long)]
+        json: bool,
+    },
     /// Put known bugs in and see whether the promises find them
     Planted {
         /// Give up on a bug after so many seeds
         #[arg(long, default_value_t = 200)]
         seeds: u64,
+        /// Compare the ways of looking: dice, priorities of depths 2 and 3, and going on from rare moments
+        #[arg(long)]
+        ways: bool,
+        /// The first seed, to compare with other luck
+        #[arg(long, default_value_t = 0, requires = "ways")]
+        first_seed: u64,
+        /// Only this bug
+        #[arg(long, value_parser = bug, requires = "ways")]
+        bug: Option<&'static str>,
         /// Print one JSON object as the last line
         #[arg(long)]
         json: bool,
@@ -268,7 +298,12 @@ pub(crate) fn main() -> ExitCode {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
             twice(scenario, seeds, json, trap)
         }
-        Command::Planted { seeds, json } => planted(seeds, json),
+        Command::Explore { scenario, first_seed, budget, jobs, bug, json } => {
+            let jobs = jobs.unwrap_or_else(cores);
+            explore::run(&explore::Order { scenario: named(scenario), first_seed, jobs, budget, bug, json })
+        }
+        Command::Planted { seeds, ways: true, first_seed, bug, json } => explore::ways(first_seed, seeds, bug, json),
+        Command::Planted { seeds, json, .. } => planted(seeds, json),
         Command::One { scenario, seed, with_parent, plan_from_stdin, ledger, no_ledger, trap, pct, bug } => {
             let plan = plan_from_stdin.then(|| serde_json::from_str(&one::first_line()));
             if with_parent {

@@ -5,6 +5,8 @@ mod claimed;
 #[cfg(madsim)]
 mod command;
 #[cfg(madsim)]
+mod explore;
+#[cfg(madsim)]
 mod one;
 #[cfg(madsim)]
 mod plans;

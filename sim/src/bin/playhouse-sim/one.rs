@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use playhouse_rt::sim::{self, ledger};
 use playhouse_sim::plan::Plan;
-use playhouse_sim::rehearse::{How, Sink};
+use playhouse_sim::rehearse::{How, Sink, whose};
 use playhouse_sim::scenario::{self, Scenario};
 use playhouse_sim::verdict::Verdict;
 use serde_json::{Value, json};
@@ -123,12 +123,7 @@ pub(crate) const OF: char = '\t';
 pub(crate) fn to_stdout() -> Sink {
     let mut out = BufWriter::new(std::io::stdout());
     Box::new(move |line: &ledger::Line<'_>| {
-        let of = match (line.task, line.name) {
-            (0, _) => "no task of the product".to_string(),
-            (task, "") => format!("task {task} of node {}, started at {}", line.node, line.place),
-            (task, name) => format!("task {task} of node {}, {name}, started at {}", line.node, line.place),
-        };
         // A parent that has gone away needs no lines.
-        let _ = writeln!(out, "{line}{OF}{of}");
+        let _ = writeln!(out, "{line}{OF}{}", whose(line));
     })
 }
