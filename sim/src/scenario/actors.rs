@@ -29,7 +29,7 @@ use crate::verdict::Verdict;
 use crate::world::World;
 
 const ORDER: &str = "what one sender tells through one reference is handled in the order of sending";
-const URGENT: &str = "what is more urgent and was told before is handled first";
+const URGENT: &str = "what waits in a mailbox is handled the more urgent first";
 const ONCE: &str = "no message is handled twice";
 const NOTICE: &str = "each watch is noticed once, and not before the end or the loss";
 const LINKED: &str = "linked actors end together when one fails or its node is lost";
