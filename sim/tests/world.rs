@@ -325,7 +325,7 @@ fn polls_of_a_place_come_late_in_each_of_its_lives_until_that_ends() {
                 }
             });
         };
-        [0, 1].map(start);
+        (0..2).for_each(start);
         let [slow, slower] = [10, 20].map(Duration::from_millis);
         let quick = |[a, b]: [u64; 2]| a > 400 && b > 400;
         let late = |[a, b]: [u64; 2]| a < 300 && b > 400;
