@@ -155,14 +155,14 @@ impl Director {
                     world.restore_clock(node);
                 }
             }
-            Fault::Disk { node, trouble: DiskTrouble::BitRot, .. } => {
+            Fault::Disk { node, trouble: DiskTrouble::BitRot, under, .. } => {
                 if begins {
-                    self.flips.extend(world.rot(node, Path::new("/")).map(|flip| (number, flip)));
+                    self.flips.extend(world.rot(node, scope(under)).map(|flip| (number, flip)));
                 } else if let Some(flip) = self.flips.remove(&number) {
                     world.flip(node, &flip);
                 }
             }
-            Fault::Disk { node, trouble, hard, .. } => {
+            Fault::Disk { node, trouble, hard, under, .. } => {
                 let ppm = u32::try_from(*hard).unwrap_or(u32::MAX);
                 let fault = match trouble {
                     DiskTrouble::LostSync => DiskFault::LostSync { ppm },
@@ -171,10 +171,10 @@ impl Director {
                     DiskTrouble::Full => DiskFault::Full { room: *hard },
                     DiskTrouble::Slow | DiskTrouble::BitRot => DiskFault::Slow { micros: *hard },
                 };
-                let all = Path::new("/");
-                if begins { world.begin_disk(node, all, fault) } else { world.end_disk(node, all, fault) }
+                if begins { world.begin_disk(node, scope(under), fault) } else { world.end_disk(node, scope(under), fault) }
             }
-            Fault::SlowPolls { .. } => {}
+            Fault::SlowPolls { node, us, .. } if begins => world.begin_slow_polls(node, Duration::from_micros(*us)),
+            Fault::SlowPolls { node, us, .. } => world.end_slow_polls(node, Duration::from_micros(*us)),
         }
         None
     }
@@ -199,4 +199,9 @@ pub async fn fell(world: &World, node: &str, lose_disk: bool) {
     if lose_disk {
         world.lose_disk(node);
     }
+}
+
+/// Where a fault of a disk is at work.
+fn scope(under: &str) -> &Path {
+    Path::new(if under.is_empty() { "/" } else { under })
 }

@@ -61,7 +61,7 @@ pub fn pinned(text: &str) {
 /// What tests of an application need, beside its own prelude.
 #[cfg(madsim)]
 pub mod prelude {
-    pub use crate::plan::{DiskTrouble, Fault, Offer, Plan};
+    pub use crate::plan::{DiskTrouble, Fault, Offer, Plan, offers};
     pub use crate::{Gone, World};
 }
 

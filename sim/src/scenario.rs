@@ -21,7 +21,7 @@ pub const WANTED: &str = "this panic was asked for";
 pub const RULES: &str = "a node keeps the rules of its connections";
 
 /// Where bugs are put in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Bugs {
     /// Those of the plane and the coordinator.
     pub plane: playhouse::Planted,
@@ -45,6 +45,10 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "feed-without-numbers", scenario: "demo", plant: |bugs| bugs.plane.feed_without_numbers = true },
     Bug { name: "retry-drops-events", scenario: "demo", plant: |bugs| bugs.plane.retry_drops_events = true },
     Bug { name: "late-watermark", scenario: "demo", plant: |bugs| bugs.plane.late_watermark = true },
+    Bug { name: "retry-applies-twice", scenario: "demo", plant: |bugs| bugs.plane.retry_applies_twice = true },
+    Bug { name: "sharded-by-record", scenario: "demo", plant: |bugs| bugs.plane.sharded_by_record = true },
+    Bug { name: "checkpoint-claimed", scenario: "demo", plant: |bugs| bugs.actors.checkpoint_claimed = true },
+    Bug { name: "checkpoint-skips-key", scenario: "demo", plant: |bugs| bugs.actors.checkpoint_skips_key = true },
     Bug { name: "reuse-job-numbers", scenario: "amnesia", plant: |bugs| bugs.plane.reuse_job_numbers = true },
     Bug { name: "hand-reversed", scenario: "actors", plant: |bugs| bugs.actors.hand_reversed = true },
     Bug { name: "twice-received", scenario: "actors", plant: |bugs| bugs.actors.twice_received = true },
@@ -52,6 +56,10 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "link-forgotten", scenario: "actors", plant: |bugs| bugs.actors.link_forgotten = true },
     Bug { name: "notice-at-restart", scenario: "actors", plant: |bugs| bugs.actors.notice_at_restart = true },
     Bug { name: "bound-plus-two", scenario: "actors", plant: |bugs| bugs.actors.bound_plus_two = true },
+    Bug { name: "bound-plus-one", scenario: "actors", plant: |bugs| bugs.actors.bound_plus_one = true },
+    Bug { name: "urgency-ignored", scenario: "actors", plant: |bugs| bugs.actors.urgency_ignored = true },
+    Bug { name: "stop-hasty", scenario: "actors", plant: |bugs| bugs.actors.stop_hasty = true },
+    Bug { name: "lane-unordered", scenario: "actors", plant: |bugs| bugs.actors.lane_unordered = true },
     Bug { name: "silent-loss", scenario: "actors", plant: |bugs| bugs.actors.silent_loss = true },
     Bug { name: "oldest-stops-first", scenario: "actors", plant: |bugs| bugs.actors.oldest_stops_first = true },
     Bug { name: "stops-in-start-order", scenario: "actors", plant: |bugs| bugs.actors.supervise.forget_order = true },
@@ -66,6 +74,8 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "stop-unheard", scenario: "streams", plant: |bugs| bugs.actors.stop_unheard = true },
     Bug { name: "window-too-wide", scenario: "streams", plant: |bugs| bugs.actors.window_too_wide = true },
     Bug { name: "credit-too-generous", scenario: "streams", plant: |bugs| bugs.actors.credit_too_generous = true },
+    Bug { name: "wake-up-lost", scenario: "streams", plant: |bugs| bugs.actors.wake_up_lost = true },
+    Bug { name: "long-message-stalls", scenario: "streams", plant: |bugs| bugs.actors.long_message_stalls = true },
     Bug { name: "broadcast-skips-one", scenario: "groups", plant: |bugs| bugs.actors.broadcast_skips_one = true },
     Bug { name: "leaver-kept", scenario: "groups", plant: |bugs| bugs.actors.leaver_kept = true },
     Bug { name: "told-after-drain", scenario: "groups", plant: |bugs| bugs.actors.told_after_drain = true },
@@ -108,31 +118,95 @@ pub struct Scenario {
     pub run: Run,
 }
 
+/// What befalls the demo's job.
+const DEMO_FAULTS: &[&str] = &[
+    "crash",
+    "lost-disk",
+    "cut",
+    "one-way-cut",
+    "isolation",
+    "pause",
+    "readdress",
+    "wrong-clock",
+    "slow-disk",
+    "write-error",
+    "read-error",
+    "disk-full",
+    "slow-polls",
+    "loss",
+    "straggle",
+    "duplication",
+    "reordering",
+    "corruption",
+    "latency",
+    "mtu",
+    "bandwidth",
+];
+
+/// What befalls three nodes of actors.
+const TRIO_FAULTS: &[&str] = &[
+    "crash",
+    "stop",
+    "cut",
+    "one-way-cut",
+    "pause",
+    "readdress",
+    "slow-polls",
+    "loss",
+    "straggle",
+    "duplication",
+    "reordering",
+    "corruption",
+    "latency",
+    "mtu",
+    "bandwidth",
+];
+
+/// The same, and parts that fail.
+const ACTORS_FAULTS: &[&str] = &[
+    "own",
+    "crash",
+    "stop",
+    "cut",
+    "one-way-cut",
+    "pause",
+    "readdress",
+    "slow-polls",
+    "loss",
+    "straggle",
+    "duplication",
+    "reordering",
+    "corruption",
+    "latency",
+    "mtu",
+    "bandwidth",
+];
+
 /// All scenarios.
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "demo",
         about: "the job of `playhouse demo`; worker nodes lose their power and come back, or are cut off for a while",
         promises: demo::PROMISES,
-        faults: &["crash", "loss", "duplication", "reordering"],
+        faults: DEMO_FAULTS,
         reaches: &["cut", "replan", "restore", "stale", "failed"],
         draw: |seed| demo::draw(seed, false),
-        run: |plan, bugs| Box::pin(demo::run(plan, bugs.plane)),
+        run: |plan, bugs| Box::pin(demo::run(plan, bugs)),
     },
     Scenario {
         name: "amnesia",
         about: "the same with a coordinator that loses its power in the middle of a job, and comes back knowing nothing",
         promises: demo::PROMISES,
-        faults: &["crash", "loss", "duplication", "reordering"],
+        faults: DEMO_FAULTS,
         reaches: &["forgotten"],
         draw: |seed| demo::draw(seed, true),
-        run: |plan, bugs| Box::pin(demo::run(plan, bugs.plane)),
+        run: |plan, bugs| Box::pin(demo::run(plan, bugs)),
     },
     Scenario {
         name: "actors",
         about: "actors of three nodes under supervisors load each other; parts fail, links are cut, a node goes and comes back",
         promises: actors::PROMISES,
-        faults: &["crash", "loss", "duplication", "reordering"],
+        faults: ACTORS_FAULTS,
         reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter", "mailbox-full", "ask-timeout"],
         draw: actors::draw,
         run: |plan, bugs| Box::pin(actors::run(plan, bugs.actors)),
@@ -159,7 +233,7 @@ pub const ALL: &[Scenario] = &[
         name: "streams",
         about: "streams of answers and slow actors on three nodes; readers go, sources fail, links are cut, a node goes and comes back",
         promises: streams::PROMISES,
-        faults: &["crash", "loss", "duplication", "reordering"],
+        faults: TRIO_FAULTS,
         reaches: &["cut", "restart", "mailbox-full", "no-credit"],
         draw: streams::draw,
         run: |plan, bugs| Box::pin(streams::run(plan, bugs.actors)),
@@ -168,7 +242,7 @@ pub const ALL: &[Scenario] = &[
         name: "groups",
         about: "groups, drains, children that come and go, offloaded work and timers on three nodes; links are cut, a node goes and comes back",
         promises: groups::PROMISES,
-        faults: &["crash", "loss", "duplication", "reordering"],
+        faults: TRIO_FAULTS,
         reaches: &["cut", "restart", "mailbox-full"],
         draw: groups::draw,
         run: |plan, bugs| Box::pin(groups::run(plan, bugs.actors)),

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use playhouse_rt::ledger::record;
-use playhouse_rt::sim::{DiskFault, DiskFaults, Flip, Life, Network, NetworkStats, Storage, WallClock};
+use playhouse_rt::sim::{self, DiskFault, DiskFaults, Flip, Life, Network, NetworkStats, Storage, WallClock};
 use playhouse_rt::{Disk, Host, Random};
 
 use crate::nodes::Nodes;
@@ -46,6 +47,8 @@ struct Place {
     life: u64,
     running: Option<Life>,
     paused: bool,
+    /// How late its tasks run, at most; the longest counts.
+    slow: Vec<Duration>,
     moved: bool,
     disk: Storage,
     faults: DiskFaults,
@@ -92,6 +95,7 @@ impl World {
             life: 0,
             running: None,
             paused: false,
+            slow: Vec::new(),
             moved: false,
             disk: Storage::default(),
             faults: DiskFaults::new(name, Random::new(self.seed ^ u64::from(next), "disk faults")),
@@ -177,6 +181,9 @@ impl World {
         });
         let running = Life::start(&format!("{name}#{life}"), main(host));
         self.at(name, |place| (place.life, place.running) = (life, Some(running)));
+        if self.at(name, |place| !place.slow.is_empty()) {
+            self.set_pace(name);
+        }
     }
 
     fn take(&self, name: &str) -> Option<(Life, u64)> {
@@ -185,6 +192,7 @@ impl World {
             (place.ip, place.life, place.running.take())
         });
         let running = running?;
+        sim::slow_polls(&format!("{name}#{life}"), Duration::ZERO);
         // The network first: a dying task must not send.
         self.network.detach(ip);
         Some((running, life))
@@ -246,6 +254,34 @@ impl World {
             }
             place.paused = false;
         });
+    }
+
+    /// From now on each poll of a place's tasks comes late, by a time drawn from up to `most`, also in lives that begin later. The least delay
+    /// is a virtual millisecond.
+    pub fn begin_slow_polls(&self, name: &str, most: Duration) {
+        self.at(name, |place| place.slow.push(most));
+        self.set_pace(name);
+    }
+
+    /// Ends what began with the same words, once.
+    pub fn end_slow_polls(&self, name: &str, most: Duration) {
+        let known = self.at(name, |place| {
+            let known = place.slow.iter().position(|slow| *slow == most);
+            known.map(|at| place.slow.remove(at)).is_some()
+        });
+        if known {
+            self.set_pace(name);
+        }
+    }
+
+    fn set_pace(&self, name: &str) {
+        let life = self.at(name, |place| {
+            let most = place.slow.iter().max().copied().unwrap_or_default();
+            place.running.is_some().then_some((place.life, most))
+        });
+        if let Some((life, most)) = life {
+            sim::slow_polls(&format!("{name}#{life}"), most);
+        }
     }
 
     /// Cuts the way between two places, both directions. What is under way does not arrive.
@@ -362,7 +398,7 @@ impl World {
         if is_shared { self.shared.clone() } else { self.disk_of(name) }
     }
 
-    /// Ends all that is in force: cuts, links that differ, other addresses, wrong clocks, sick disks, pauses. The climate stays, and who is
+    /// Ends all that is in force: cuts, links that differ, other addresses, wrong clocks, sick disks, pauses, slow polls. The climate stays, and who is
     /// down stays down.
     pub fn end_faults(&self) {
         self.weather.end_all();
@@ -374,6 +410,9 @@ impl World {
                 self.restore_clock(&name);
             }
             self.resume(&name);
+            if !self.at(&name, |place| std::mem::take(&mut place.slow)).is_empty() {
+                self.set_pace(&name);
+            }
         }
     }
 
@@ -403,6 +442,7 @@ impl World {
             ("dropped", stats.dropped),
             ("overflow", stats.overflowed),
             ("astray", stats.astray),
+            ("slow-polls", sim::slowed_polls()),
         ]);
         faults.retain(|_, count| *count > 0);
         faults

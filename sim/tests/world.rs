@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -297,6 +298,52 @@ fn a_paused_place_does_nothing_and_then_all_of_it_late() {
     });
     assert_eq!((counts["pause"], counts["crash"], counts["overflow"]), (3, 1, 5_000 - 4_096), "{counts:?}");
     told(&lines, &["pause b#2", "resume b#2"]);
+}
+
+#[test]
+fn polls_of_a_place_come_late_in_each_of_its_lives_until_that_ends() {
+    // How often a task of each place runs within a second that sleeps for a millisecond between.
+    async fn turns(world: &World, of: &[Arc<AtomicU64>; 2]) -> [u64; 2] {
+        let before = [0, 1].map(|at| of[at].load(Ordering::Relaxed));
+        let slowed = world.faults().get("slow-polls").copied().unwrap_or_default();
+        sleep(SECOND).await;
+        assert_eq!(
+            world.faults().get("slow-polls").copied().unwrap_or_default() > slowed,
+            of[0].load(Ordering::Relaxed) - before[0] < 300
+        );
+        [0, 1].map(|at| of[at].load(Ordering::Relaxed) - before[at])
+    }
+    sim::run(7, async {
+        let world = World::with_climate(7, Climate::CALM);
+        let counts: [Arc<AtomicU64>; 2] = Default::default();
+        let start = |at: usize| {
+            let count = counts[at].clone();
+            world.start(["a", "b"][at], move |_| async move {
+                loop {
+                    sleep(Duration::from_millis(1)).await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        };
+        (0..2).for_each(start);
+        let [slow, slower] = [10, 20].map(Duration::from_millis);
+        let quick = |[a, b]: [u64; 2]| a > 400 && b > 400;
+        let late = |[a, b]: [u64; 2]| a < 300 && b > 400;
+        assert!(quick(turns(&world, &counts).await));
+        world.begin_slow_polls("a", slow);
+        world.begin_slow_polls("a", slower);
+        assert!(late(turns(&world, &counts).await));
+        world.end_slow_polls("a", slower);
+        assert!(world.crash("a").await);
+        start(0);
+        assert!(late(turns(&world, &counts).await), "a later life is as slow");
+        world.end_slow_polls("a", slow);
+        world.end_slow_polls("a", slow);
+        assert!(quick(turns(&world, &counts).await));
+        world.begin_slow_polls("a", slow);
+        world.end_faults();
+        assert!(quick(turns(&world, &counts).await));
+    });
 }
 
 #[test]

@@ -61,6 +61,22 @@ pub struct Planted {
     pub timer_early: bool,
     /// An interval makes up for the ticks that it missed.
     pub interval_bunches: bool,
+    /// Mailboxes hold one more than they should.
+    pub bound_plus_one: bool,
+    /// No message is more urgent than another one.
+    pub urgency_ignored: bool,
+    /// Who waits for a place in a mailbox of its node is not woken when there is one.
+    pub wake_up_lost: bool,
+    /// A system has stopped before its actors have.
+    pub stop_hasty: bool,
+    /// Some of what another node tells comes after what it told later on the same lane.
+    pub lane_unordered: bool,
+    /// A long message from another node stops its flow for ever.
+    pub long_message_stalls: bool,
+    /// A shard says that a checkpoint is durable when it begins to be written.
+    pub checkpoint_claimed: bool,
+    /// A checkpoint of a shard leaves out a key.
+    pub checkpoint_skips_key: bool,
     /// Those of supervisors.
     pub supervise: supervise::Planted,
 }

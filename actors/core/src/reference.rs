@@ -5,8 +5,10 @@ mod patient;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Handler, Message};
@@ -214,6 +216,7 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
     /// The same reference, whose messages are more or less urgent: a mailbox gives out the more urgent first. Between two priorities there
     /// is no order of sending; within one it holds.
     pub fn with_priority(&self, priority: Priority) -> Ref<A> {
+        let priority = if self.planted().urgency_ignored { self.priority } else { priority };
         Ref { priority, ..self.clone() }
     }
 
@@ -263,7 +266,12 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
                     done => return done,
                 };
                 let mut place = cell.mailbox.place();
-                if !(&mut place).await {
+                let lost = cell.shared.common.planted().wake_up_lost;
+                let placed = std::future::poll_fn(|cx| {
+                    let cx = &mut if lost { Context::from_waker(Waker::noop()) } else { Context::from_waker(cx.waker()) };
+                    Pin::new(&mut place).poll(cx)
+                });
+                if !placed.await {
                     return Err(TellError::Gone(message));
                 }
                 let common = &cell.shared.common;

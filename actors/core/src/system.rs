@@ -326,7 +326,8 @@ impl System {
     ) -> (Ref<A>, Arc<Cell<A>>, impl FnOnce(&Locals) + use<A>) {
         let number = self.next_number();
         let shared = Shared::new(number, name, short_name::<A>, self.0.common.clone(), parent);
-        let bound = options.mailbox + if self.0.common.planted().bound_plus_two { 2 } else { 0 };
+        let planted = self.0.common.planted();
+        let bound = options.mailbox + if planted.bound_plus_two { 2 } else { usize::from(planted.bound_plus_one) };
         let cell = Arc::new(Cell::new(shared, Mailbox::new(bound, options.overflow), options.stoppable));
         let reference = Ref::to_cell(cell.clone());
         let (system, of_runner) = (self.clone(), cell.clone());
@@ -497,6 +498,10 @@ impl System {
     pub async fn stop(&self, within: Duration) -> Shutdown {
         self.0.stopping.store(true, Ordering::Release);
         let lost_before = self.counters().lost;
+        if self.planted().stop_hasty {
+            let _ = playhouse_rt::timeout(Duration::ZERO, Descent::begin(self)).await;
+            return Shutdown { cut_off: Vec::new(), late: Vec::new(), lost: 0 };
+        }
         // Dropped with this future, or when the time is over.
         let _ = playhouse_rt::timeout(within.min(DEADLINE_MAX), Descent::begin(self)).await;
         // There is no more time: all that is left at once, and one wait for all.

@@ -96,10 +96,17 @@ impl Handler<Eat> for ShardActor {
                 std::future::ready(Err(format!("{from} does not coordinate"))).into_actor(self),
             ));
         };
-        let keep = self.keep.clone();
+        let (keep, planted) = (self.keep.clone(), ctx.system().planted());
         let saved = async move {
-            let Some(state) = checkpoint? else { return Ok(None) };
+            let Some(mut state) = checkpoint? else { return Ok(None) };
+            if planted.checkpoint_skips_key {
+                state.open.pop_last();
+            }
             let bytes = playhouse_wire::encode(&state).map_err(|error| error.to_string())?;
+            if planted.checkpoint_claimed {
+                playhouse_rt::spawn(async move { keep.store.save(&keep.key, u64::from(keep.epoch), &bytes).await });
+                return Ok(Some(state.seq));
+            }
             keep.store.save(&keep.key, u64::from(keep.epoch), &bytes).await.map_err(|error| error.to_string())?;
             Ok(Some(state.seq))
         };

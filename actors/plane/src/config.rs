@@ -78,6 +78,10 @@ pub struct Planted {
     pub feed_without_numbers: bool,
     /// Events of a task that needed more than one attempt are dropped.
     pub retry_drops_events: bool,
+    /// Events of a task that needed more than one attempt are applied twice.
+    pub retry_applies_twice: bool,
+    /// Events go to shards in turn, whatever their keys.
+    pub sharded_by_record: bool,
     /// The watermark follows finished tasks and does not wait for unfinished ones.
     pub late_watermark: bool,
     /// A restarted coordinator numbers its jobs from 1 again.

@@ -25,6 +25,7 @@ fn planted_bugs_are_found() {
         Planted { feed_without_numbers: true, ..none },
         Planted { retry_drops_events: true, ..none },
         Planted { late_watermark: true, ..none },
+        Planted { retry_applies_twice: true, ..none },
     ];
     // The panics are wanted; their texts are not.
     std::panic::set_hook(Box::new(|_| {}));

@@ -93,6 +93,9 @@ pub enum Fault {
         /// ...and how hard: of errors and lost syncs parts per million, of a full disk the bytes that there is room for, of a slow one
         /// the microseconds that each call takes.
         hard: u64,
+        /// With what is in this folder, or this file; empty: with all.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        under: String,
         /// For so long.
         ms: u64,
     },
@@ -308,7 +311,10 @@ impl std::fmt::Display for Fault {
             Fault::Clock { node, jump_ms, drift_ppm, ms } => {
                 write!(f, "{node}'s clock jumps by {jump_ms} ms and drifts by {drift_ppm} ppm, for {ms} ms")
             }
-            Fault::Disk { node, trouble, hard, ms } => write!(f, "{node}'s disk: {} ({hard}) for {ms} ms", trouble.kind()),
+            Fault::Disk { node, trouble, hard, under, ms } => {
+                let under = if under.is_empty() { String::new() } else { format!(" under {under}") };
+                write!(f, "{node}'s disk{under}: {} ({hard}) for {ms} ms", trouble.kind())
+            }
             Fault::SlowPolls { node, us, ms } => write!(f, "{node}'s tasks run up to {us} us late for {ms} ms"),
             Fault::Own { name, numbers, ms } => write!(f, "{name} {numbers:?} for {ms} ms"),
         }

@@ -7,6 +7,7 @@ mod climate;
 mod draw;
 mod fault;
 mod file;
+pub mod offers;
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@ mod judge;
 mod plan;
 mod player;
 mod stage;
+mod urgency;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::verdict::Verdict;
 use crate::world::World;
 
 const ORDER: &str = "what one sender tells through one reference is handled in the order of sending";
+const URGENT: &str = "what waits in a mailbox is handled the more urgent first";
 const ONCE: &str = "no message is handled twice";
 const NOTICE: &str = "each watch is noticed once, and not before the end or the loss";
 const LINKED: &str = "linked actors end together when one fails or its node is lost";
@@ -41,7 +43,7 @@ const ANSWERED: &str = "each ask ends within its deadline, and what its error sa
 
 /// What must hold.
 pub(super) const PROMISES: &[&str] =
-    &[ORDER, ONCE, NOTICE, LINKED, BOUNDED, ORDERLY, ACCOUNT, ONE_LIFE, INTENSITY, HEALS, ANSWERED];
+    &[ORDER, URGENT, ONCE, NOTICE, LINKED, BOUNDED, ORDERLY, ACCOUNT, ONE_LIFE, INTENSITY, HEALS, ANSWERED];
 
 /// An ask may end so much after its deadline: a turn of whoever polls it.
 const ANSWER_SLACK: Duration = Duration::from_millis(10);
@@ -77,7 +79,7 @@ pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
 async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
     let cast = Arc::new(Cast::of(plan));
     let troubles = Troubles::of(plan);
-    book::open(cast.parts.map(|part| part.bound));
+    book::open(cast.parts.map(|part| part.bound), troubles.held);
 
     let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
     let addresses = PLACES.map(|place| SocketAddr::new(world.ip(place), PORT));

@@ -13,9 +13,9 @@ use playhouse::{
     WindowResult, demo,
 };
 
-use super::Outcome;
+use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
-use crate::plan::{Draw, Fault, Offer, Plan};
+use crate::plan::{Draw, Fault, Offer, Plan, offers};
 use crate::verdict::Verdict;
 use crate::world::World;
 
@@ -42,11 +42,24 @@ pub(super) const PORT: u16 = 4433;
 /// The worker nodes.
 const NODES: [&str; 2] = ["a", "b"];
 
+/// All whose clocks and pauses the cluster outlives.
+const ALL: [&str; 3] = ["head", "a", "b"];
+
+/// A clock that is wrong by more than this could keep a node out for longer than the cluster may take to heal: lives are numbered by clocks.
+const FURTHEST_CLOCK_MS: u64 = 5_000;
+
+/// A node that cannot start, its disk being sick, is started again after so long.
+const START_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// So often, before its owner would look at it.
+const STARTS_MAX: u32 = 50;
+
 /// When the faults begin, after the submission.
 const TROUBLED_MS: u64 = 500;
 
 /// What befalls the cluster. The worker nodes may lose their power, reach nobody for a while, or not be heard by the coordinator: what
-/// they say arrives late, or when they are counted as lost already. With `amnesia` the coordinator loses its power, too.
+/// they say arrives late, or when they are counted as lost already. They may also be slow, moved, or wrong about the time, and their disks fail
+/// under the checkpoints. With `amnesia` the coordinator loses its power, too.
 pub(super) fn draw(seed: u64, amnesia: bool) -> Plan {
     let mut draw = Draw::new(seed);
     draw.dial("files", 8, (150, 300));
@@ -72,7 +85,21 @@ pub(super) fn draw(seed: u64, amnesia: bool) -> Plan {
     let often = if amnesia { 30 } else { 85 };
     draw.swarm(
         TROUBLED_MS,
-        &[Offer::new(often, 2, crash), Offer::new(50, 2, cut(false)), Offer::new(25, 2, cut(true)), Offer::new(15, 2, isolate)],
+        &[
+            Offer::new(often, 2, crash),
+            Offer::new(50, 2, cut(false)),
+            Offer::new(25, 2, cut(true)),
+            Offer::new(15, 2, isolate),
+            offers::pauses(25, 2, &ALL, 3_000),
+            offers::links(30, 3, &ALL, 3_000),
+            offers::moves(20, 2, &NODES),
+            offers::clocks(30, 2, &ALL, FURTHEST_CLOCK_MS, 3_000),
+            offers::slow_disks(20, 2, &NODES, CHECKPOINTS, 20_000),
+            offers::write_errors(25, 2, &NODES, CHECKPOINTS),
+            offers::read_errors(30, 2, &NODES, CHECKPOINTS),
+            offers::full_disks(30, 2, &NODES, CHECKPOINTS),
+            offers::slow_polls(20, 2, &ALL, 4_000, 1_500),
+        ],
     );
     draw.finish()
 }
@@ -87,16 +114,17 @@ struct Seen {
     cluster: ClusterStatus,
 }
 
-pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
+pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     let world = World::of(&plan);
-    let verdict = match rehearse(&world, &plan, planted).await {
+    let verdict = match rehearse(&world, &plan, bugs).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
+    let planted = bugs.plane;
     world.share(Path::new(INPUT));
     world.share(Path::new(CHECKPOINTS));
     write_input(world, plan);
@@ -110,10 +138,10 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
     let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
     let head = SocketAddr::new(world.ip("head"), PORT);
     let config = head_config(&authority, head, planted)?;
-    world.start("head", |host| live(host, config));
+    world.start("head", move |host| live(host, config, bugs.actors));
     for name in NODES {
         let config = worker_config(&authority, name, world, head)?;
-        world.start(name, |host| live(host, config));
+        world.start(name, move |host| live(host, config, bugs.actors));
     }
     let (submitted, on_submit) = oneshot::channel();
     let (answer, on_answer) = oneshot::channel();
@@ -131,11 +159,11 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
             Cue::Crash { node, lose_disk } => director::fell(world, &node, lose_disk).await,
             Cue::Back(node) if node == "head" && !world.is_up("head") => {
                 let config = head_config(&authority, head, planted)?;
-                world.start("head", |host| live(host, config));
+                world.start("head", move |host| live(host, config, bugs.actors));
             }
             Cue::Back(node) if !world.is_up(&node) => {
                 let config = worker_config(&authority, &node, world, head)?;
-                world.start(&node, |host| live(host, config));
+                world.start(&node, move |host| live(host, config, bugs.actors));
             }
             _ => {}
         }
@@ -248,15 +276,29 @@ async fn client(
 }
 
 /// A node's process: it starts the node, and starts it anew when the cluster has given it up.
-async fn live(host: Host, config: NodeConfig) {
+async fn live(host: Host, config: NodeConfig, planted: playhouse_actors::Planted) {
     loop {
-        let node =
-            Node::start(host.clone(), config.clone()).await.unwrap_or_else(|error| panic!("a node does not start: {error}"));
+        let node = start(&host, &config).await;
+        node.system().plant(planted);
         let why = node.failed().await;
         rt::reachable!("failed");
         rt::ledger::record("failed", || why.clone());
         assert!(config.coordinate.is_none(), "{why}");
         node.stop(Duration::from_secs(3)).await;
+    }
+}
+
+/// Starts a node, again and again while its disk is sick.
+async fn start(host: &Host, config: &NodeConfig) -> Node {
+    let mut tries = 1;
+    loop {
+        match Node::start(host.clone(), config.clone()).await {
+            Ok(node) => return node,
+            Err(error) if tries == STARTS_MAX => panic!("a node does not start: {error}"),
+            Err(error) => rt::ledger::record("not-started", || error.to_string()),
+        }
+        tries += 1;
+        rt::sleep(START_AGAIN_AFTER).await;
     }
 }
 

@@ -13,7 +13,7 @@ use playhouse::{Authority, Identity, Node, NodeConfig, NodeName};
 use playhouse_actors::Planted;
 
 use crate::director::{Cue, Director};
-use crate::plan::{Draw, Fault, Offer, Plan};
+use crate::plan::{Draw, Fault, Offer, Plan, offers};
 use crate::verdict::Verdict;
 use crate::world::World;
 
@@ -47,18 +47,39 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 const PORT: u16 = 4433;
 
-/// Up to two cuts, and perhaps a node that goes and comes back when all is calm, within a load of `load_ms`.
+/// The longest pause: with all else that may befall a link at once, no connection is silent for as long as it may be.
+pub(super) const LONGEST_PAUSE_MS: u64 = 400;
+
+/// For so long links are worse at most, or polls late.
+pub(super) const LONGEST_ILL_MS: u64 = 2_000;
+
+/// How late a poll may be.
+pub(super) const SLOWEST_POLL_US: u64 = 4_000;
+
+/// So many polls in a row lie between a cause and what an actor sees of it.
+pub(super) const POLLS_IN_A_ROW: u32 = 20;
+
+/// What else befalls nodes of actors, beside cuts and ends. At most one of them moves: two that have moved would look for each other in vain.
+pub(super) fn ills() -> [Offer<'static>; 4] {
+    [
+        offers::pauses(25, 2, &PLACES, LONGEST_PAUSE_MS),
+        offers::links(30, 2, &PLACES, LONGEST_ILL_MS),
+        offers::moves(15, 1, &PLACES),
+        offers::slow_polls(20, 2, &PLACES, SLOWEST_POLL_US, LONGEST_ILL_MS),
+    ]
+}
+
+/// Up to two cuts, what is ill, and perhaps a node that goes and comes back when all is calm, within a load of `load_ms`.
 pub(super) fn draw_faults(draw: &mut Draw, load_ms: u64) {
     let within_ms = load_ms * 9 / 10;
     let place = |number: u64| PLACES[number as usize % PLACES.len()].to_string();
-    draw.swarm(
-        within_ms,
-        &[Offer::new(67, 2, |random| {
-            let one = random.below(3);
-            let ms = if random.chance(0.5) { random.between(20, 1_000) } else { random.between(1_001, LONGEST_CUT_MS) };
-            Fault::Cut { from: place(one), to: place(one + 1), one_way: random.chance(0.2), ms }
-        })],
-    );
+    let mut offers = vec![Offer::new(67, 2, |random| {
+        let one = random.below(3);
+        let ms = if random.chance(0.5) { random.between(20, 1_000) } else { random.between(1_001, LONGEST_CUT_MS) };
+        Fault::Cut { from: place(one), to: place(one + 1), one_way: random.chance(0.2), ms }
+    })];
+    offers.extend(ills());
+    draw.swarm(within_ms, &offers);
     // At most one node goes, so that there is always somebody to speak to.
     let mut random = draw.random("who goes");
     let (node, at_ms) = (place(random.below(3)), random.between(10, within_ms));
@@ -86,12 +107,14 @@ pub(super) fn draw_short_cuts(draw: &mut Draw, load_ms: u64) {
 struct Faults {
     /// Links that are cut, and for how long.
     cuts: Vec<(usize, usize, Duration)>,
-    /// Places whose node goes.
+    /// Places whose node goes, or moves: QUIC lets only who dialled move, so connections end by it.
     gone: Vec<usize>,
+    /// Places, and for how long their actors may be held up: each time.
+    held: Vec<(usize, Duration)>,
 }
 
 impl Faults {
-    const NONE: Faults = Faults { cuts: Vec::new(), gone: Vec::new() };
+    const NONE: Faults = Faults { cuts: Vec::new(), gone: Vec::new(), held: Vec::new() };
 
     fn of(plan: &Plan) -> Faults {
         let place = |name: &str| PLACES.iter().position(|place| *place == name).unwrap_or_default();
@@ -99,7 +122,11 @@ impl Faults {
         for timed in &plan.faults {
             match &timed.fault {
                 Fault::Cut { from, to, ms, .. } => faults.cuts.push((place(from), place(to), Duration::from_millis(*ms))),
-                Fault::Crash { node, .. } | Fault::Stop { node, .. } => faults.gone.push(place(node)),
+                Fault::Crash { node, .. } | Fault::Stop { node, .. } | Fault::Move { node } => faults.gone.push(place(node)),
+                Fault::Pause { node, ms } => faults.held.push((place(node), Duration::from_millis(*ms))),
+                Fault::SlowPolls { node, us, .. } => {
+                    faults.held.push((place(node), Duration::from_micros(*us) * POLLS_IN_A_ROW));
+                }
                 _ => {}
             }
         }
@@ -108,7 +135,8 @@ impl Faults {
 
     /// Whether nothing befalls these two places (or this one) or the link between them that ends a connection or a node.
     fn spare(&self, one: usize, other: usize) -> bool {
-        self.between(one, other).all(|lasts| lasts <= SHORT_CUT)
+        let held = self.held.iter().filter(|(place, _)| [one, other].contains(place)).map(|(_, lasts)| *lasts);
+        self.between(one, other).chain(held).all(|lasts| lasts <= SHORT_CUT)
             && !self.gone.iter().any(|place| *place == one || *place == other)
     }
 
@@ -190,6 +218,11 @@ pub(super) fn spared(one: usize, other: usize) -> bool {
 /// How long the link between these two is cut, in all.
 pub(super) fn cut_between(one: usize, other: usize) -> Duration {
     nodes(|nodes| nodes.faults.between(one, other).sum())
+}
+
+/// For how long the actors of this place may have been held up, in all.
+pub(super) fn held_up(place: usize) -> Duration {
+    nodes(|nodes| nodes.faults.held.iter().filter(|(held, _)| *held == place).map(|(_, lasts)| *lasts).sum())
 }
 
 pub(super) fn node_name(place: usize) -> NodeName {

@@ -194,6 +194,21 @@ pub(crate) fn take(
         return Ok(());
     };
     let weight = weight(parcel);
+    let planted = system.planted();
+    if planted.long_message_stalls && parcel.payload.len() > 4_096 {
+        inflow.waits.store(true, SeqCst);
+    }
+    if planted.lane_unordered && weight.is_multiple_of(3) {
+        let (conn, system, message, door) = (conn.clone(), system.clone(), message.clone(), door.clone());
+        grant(&conn, inflow, inflow.came(weight, true)?);
+        playhouse_rt::spawn(async move {
+            playhouse_rt::sleep(std::time::Duration::from_millis(20)).await;
+            if let Ok(Packet::Tell(parcel)) = Packet::decode(&message) {
+                let _ = system.receive_tell(parcel.to, &door, &arrival(&conn.origin, lane, &parcel, tag));
+            }
+        });
+        return Ok(());
+    }
     if inflow.waits.load(SeqCst) {
         inflow.came(weight, false)?;
         conn.inflows.waiting.fetch_add(weight, SeqCst);

@@ -57,7 +57,7 @@ impl Plane {
             monitor: Monitor::new(config.monitor),
             workers: Workers::new(config.workers, config.start_timeout),
             scheduler: Scheduler::new(Tenants::new(&config.tenants), config.first_job),
-            streams: Streams::new(config.planted.feed_without_numbers),
+            streams: Streams::new(config.planted),
             nodes_lost: 0,
             config,
         }

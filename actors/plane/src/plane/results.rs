@@ -29,6 +29,9 @@ impl Plane {
         if self.config.planted.retry_drops_events && fence.attempt > 1 {
             output.events.clear();
         }
+        if self.config.planted.retry_applies_twice && fence.attempt > 1 {
+            output.events.extend_from_within(..);
+        }
         // The watermark goes on after the events, which it would make late otherwise.
         self.streams.append(fence.job, output.events);
         self.scheduler.complete(self.now, since, fence, output.values);

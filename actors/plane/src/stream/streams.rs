@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::feed::{Phase, ShardFeed};
 use super::hash::shard_of;
 use super::shard::{Feed, ShardReply};
+use crate::config::Planted;
 use crate::ids::{JobId, ShardId};
 use crate::limits::{REPLAY_HIGH, REPLAY_MAX, SHARD_FAILURES_MAX, SHARD_RETRY, SHARD_TIMEOUT, WINDOWS_MAX};
 use crate::spec::{StreamEvent, StreamSpec, WindowResult};
@@ -85,11 +86,13 @@ pub(crate) struct Streams {
     /// Jobs whose stream cannot go on.
     broken: Vec<(JobId, String)>,
     feed_from_start: bool,
+    by_record: bool,
 }
 
 impl Streams {
-    pub(crate) fn new(feed_from_start: bool) -> Self {
-        Self { feed_from_start, ..Self::default() }
+    pub(crate) fn new(planted: Planted) -> Self {
+        let (feed_from_start, by_record) = (planted.feed_without_numbers, planted.sharded_by_record);
+        Self { feed_from_start, by_record, ..Self::default() }
     }
 
     /// Makes the stream of a job.
@@ -143,7 +146,11 @@ impl Streams {
     pub(crate) fn append(&mut self, job: JobId, events: Vec<StreamEvent>) {
         let Some(stream) = self.streams.get_mut(&job) else { return assert!(events.is_empty(), "events need a stream") };
         for event in events {
-            let shard = shard_of(&event.key, stream.shards.len() as u32);
+            let mut shard = shard_of(&event.key, stream.shards.len() as u32);
+            if self.by_record {
+                let records: u64 = stream.shards.iter().map(ShardFeed::last).sum();
+                shard = (records % stream.shards.len() as u64) as u32;
+            }
             stream.shards[shard as usize].append(event, stream.watermark);
             self.dirty.insert(ShardId { job, shard });
         }

@@ -10,6 +10,7 @@ use playhouse_actors::prelude::*;
 
 use super::plan::{NAMES, PLACES};
 use super::player::Player;
+use super::urgency::Urgent;
 use super::{ACCOUNT, ANSWERED, BOUNDED, NOTICE, ONCE, ONE_LIFE, ORDER, ORDERLY};
 
 /// A supervisor that has given up has stopped its children after this.
@@ -20,8 +21,8 @@ thread_local! {
 }
 
 /// Opens an empty book.
-pub(super) fn open(bounds: [usize; NAMES.len()]) {
-    BOOK.set(Some(Book { bounds, ..Book::default() }));
+pub(super) fn open(bounds: [usize; NAMES.len()], held: [Duration; PLACES.len()]) {
+    BOOK.set(Some(Book { bounds, held, ..Book::default() }));
 }
 
 /// Takes the book away: what is entered after this is ignored.
@@ -41,6 +42,8 @@ pub(super) type Index = usize;
 #[derive(Default)]
 pub(super) struct Book {
     bounds: [usize; NAMES.len()],
+    /// For how long the actors of each place may be held up.
+    held: [Duration; PLACES.len()],
     /// Actors make work.
     pub(super) load: bool,
     pub(super) breach: Option<(&'static str, String)>,
@@ -106,6 +109,7 @@ pub(super) struct CellEntry {
     pub(super) living: Option<Index>,
     /// Notes of this node in its mailbox.
     inside: i64,
+    pub(super) waiting: Vec<Urgent>,
 }
 
 /// A life of an actor: one value of its type.
@@ -127,6 +131,8 @@ pub(super) struct Stream {
     pub(super) name: usize,
     /// If it lives on the same node.
     pub(super) cell: Option<Index>,
+    /// The higher, the more urgent.
+    pub(super) priority: usize,
     next: u64,
     last: Option<u64>,
 }
@@ -327,7 +333,7 @@ impl Book {
     pub(super) fn cell(&mut self, node: Index, name: usize, me: &Ref<Player>) -> Index {
         let known = self.cells.iter().position(|cell| cell.node == node && cell.me == *me);
         known.unwrap_or_else(|| {
-            self.cells.push(CellEntry { node, name, me: me.clone(), living: None, inside: 0 });
+            self.cells.push(CellEntry { node, name, me: me.clone(), living: None, inside: 0, waiting: Vec::new() });
             self.cells.len() - 1
         })
     }
@@ -370,10 +376,16 @@ impl Book {
 
     // Notes: messages that are told.
 
-    pub(super) fn stream(&mut self, from: Index, place: usize, name: usize, here: Option<&Ref<Player>>) -> Index {
+    pub(super) fn stream(
+        &mut self,
+        from: Index,
+        (place, name): (usize, usize),
+        priority: usize,
+        here: Option<&Ref<Player>>,
+    ) -> Index {
         let node = self.lives[from].node;
         let cell = here.map(|me| self.cell(node, name, me));
-        self.streams.push(Stream { from, place, name, cell, next: 0, last: None });
+        self.streams.push(Stream { from, place, name, cell, priority, next: 0, last: None });
         self.streams.len() - 1
     }
 
@@ -396,7 +408,7 @@ impl Book {
         last
     }
 
-    fn describe(&self, id: u64) -> String {
+    pub(super) fn describe(&self, id: u64) -> String {
         let stream = &self.streams[self.notes[id as usize].stream];
         let from = &self.lives[stream.from];
         format!("note {id} of {} to {}@{}", self.title(from.node, from.name), NAMES[stream.name], PLACES[stream.place])
@@ -418,6 +430,7 @@ impl Book {
         let stream = &self.streams[self.notes[id as usize].stream];
         let Some(cell) = stream.cell else { return };
         self.cells[cell].inside += step;
+        self.waits(cell, id, step > 0);
         let CellEntry { node, name, inside, .. } = self.cells[cell];
         self.depth(node, name, inside.max(0) as usize);
     }
@@ -452,6 +465,7 @@ impl Book {
         });
         self.check(ONE_LIFE, !over, |book| format!("{} is handled by a life that has ended", book.describe(id)));
         self.check_running(node, |book| format!("{} is handled", book.describe(id)));
+        self.check_urgency(id);
         if told == Told::Ok {
             self.step_inside(id, -1);
         }
@@ -484,7 +498,8 @@ impl Book {
         let ask = &mut self.asks[id as usize];
         ask.done = true;
         ask.refused = matches!(answer, Err(Full | NoActor(_) | Unreachable(_)));
-        let (late, handled, refused) = (rt::now() > ask.until + super::ANSWER_SLACK, ask.handled > 0, ask.refused);
+        let slack = super::ANSWER_SLACK + self.held[self.nodes[ask.node].place];
+        let (late, handled, refused) = (rt::now() > ask.until + slack, ask.handled > 0, ask.refused);
         let wrong = matches!(answer, Err(NotUnderstood(_) | NotInProtocol(_) | Undecodable(_) | Unsendable(_)));
         self.check(ANSWERED, !late, |_| format!("ask {id} ends after its deadline"));
         self.check(ANSWERED, !(refused && handled), |_| format!("ask {id} was handled, and its asker is told: {answer:?}"));

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use playhouse::prelude::*;
+use playhouse::rt::Random;
 
 use crate::plan::{Draw, Fault, Offer, Plan};
+use crate::scenario::trio::{POLLS_IN_A_ROW, ills};
 
 /// The nodes.
 pub(super) const PLACES: &[&str; 3] = &["a", "b", "c"];
@@ -112,20 +114,19 @@ pub(in crate::scenario) fn draw(seed: u64) -> Plan {
         1 => draw.fault(at_ms, Fault::Stop { node, down_ms }),
         _ => {}
     }
-    draw.swarm(
-        1_100,
-        &[
-            Offer::new(67, 2, |random| {
-                let one = random.below(3);
-                let ms = if random.chance(0.5) { random.between(20, 1_000) } else { random.between(1_001, LONGEST_CUT_MS) };
-                Fault::Cut { from: place(one), to: place(one + 1), one_way: random.chance(0.2), ms }
-            }),
-            Offer::new(67, 2, |random| {
-                let numbers = vec![random.below(3), random.below(5)];
-                Fault::Own { name: OUTAGE.into(), numbers, ms: random.between(5, 400) }
-            }),
-        ],
-    );
+    let mut offers = vec![
+        Offer::new(67, 2, |random: &mut Random| {
+            let one = random.below(3);
+            let ms = if random.chance(0.5) { random.between(20, 1_000) } else { random.between(1_001, LONGEST_CUT_MS) };
+            Fault::Cut { from: place(one), to: place(one + 1), one_way: random.chance(0.2), ms }
+        }),
+        Offer::new(67, 2, |random: &mut Random| {
+            let numbers = vec![random.below(3), random.below(5)];
+            Fault::Own { name: OUTAGE.into(), numbers, ms: random.between(5, 400) }
+        }),
+    ];
+    offers.extend(ills());
+    draw.swarm(1_100, &offers);
     draw.finish()
 }
 
@@ -136,8 +137,10 @@ const LONGEST_CUT_MS: u64 = 6_000;
 pub(super) struct Troubles {
     /// Ways that were cut, and for how long.
     cuts: Vec<(usize, usize, Duration)>,
-    /// Places that went.
+    /// Places that went, or moved: QUIC lets only who dialled move, so connections end by it.
     gone: Vec<usize>,
+    /// For how long the actors of each place may have been held up, in all.
+    pub(super) held: [Duration; 3],
     /// The load begins while nodes still dial each other: connections may be replaced by others.
     pub(super) hasty: bool,
 }
@@ -145,11 +148,14 @@ pub(super) struct Troubles {
 impl Troubles {
     pub(super) fn of(plan: &Plan) -> Troubles {
         let place = |name: &str| PLACES.iter().position(|place| *place == name).unwrap_or_default();
-        let mut troubles = Troubles { cuts: Vec::new(), gone: Vec::new(), hasty: plan.dial("hasty") > 0 };
+        let mut troubles =
+            Troubles { cuts: Vec::new(), gone: Vec::new(), held: [Duration::ZERO; 3], hasty: plan.dial("hasty") > 0 };
         for timed in &plan.faults {
             match &timed.fault {
                 Fault::Cut { from, to, ms, .. } => troubles.cuts.push((place(from), place(to), Duration::from_millis(*ms))),
-                Fault::Crash { node, .. } | Fault::Stop { node, .. } => troubles.gone.push(place(node)),
+                Fault::Crash { node, .. } | Fault::Stop { node, .. } | Fault::Move { node } => troubles.gone.push(place(node)),
+                Fault::Pause { node, ms } => troubles.held[place(node)] += Duration::from_millis(*ms),
+                Fault::SlowPolls { node, us, .. } => troubles.held[place(node)] += Duration::from_micros(*us) * POLLS_IN_A_ROW,
                 _ => {}
             }
         }
@@ -160,6 +166,7 @@ impl Troubles {
     pub(super) fn spare(&self, from: usize, to: usize) -> bool {
         let of_both = |one: usize, other: usize| (one, other) == (from, to) || (other, one) == (from, to);
         let long: Duration = self.cuts.iter().filter(|(one, other, _)| of_both(*one, *other)).map(|(_, _, lasts)| *lasts).sum();
-        !self.hasty && long <= SHORT_CUT && !self.gone.iter().any(|place| *place == from || *place == to)
+        let held = self.held[from] + self.held[to];
+        !self.hasty && long <= SHORT_CUT && held <= SHORT_CUT && !self.gone.iter().any(|place| *place == from || *place == to)
     }
 }

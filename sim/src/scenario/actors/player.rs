@@ -195,7 +195,7 @@ impl Player {
         let node = NodeName::new(PLACES[way.place]).ok()?;
         let to = self.node.actor::<Player>(&node, NAMES[way.name])?.with_priority(PRIORITIES[way.priority]);
         let here = (way.place == self.place).then_some(&to);
-        let stream = enter(|book| book.stream(self.life, way.place, way.name, here))?;
+        let stream = enter(|book| book.stream(self.life, (way.place, way.name), way.priority, here))?;
         self.ways.insert(way, (to.clone(), stream));
         Some((to, stream))
     }

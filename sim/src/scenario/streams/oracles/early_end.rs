@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::scenario::streams::book::{Book, End, Stream};
-use crate::scenario::trio::{Phase, State, cut_between, phase, place_of, state};
+use crate::scenario::trio::{Phase, State, cut_between, held_up, phase, place_of, state};
 
 pub(in crate::scenario::streams) const PROMISE: &str = "a source ends soon after its reader";
 
@@ -35,7 +35,9 @@ fn is_late(stream: &Stream, soon: Duration) -> bool {
         return true;
     }
     let End::Left(at) = stream.end else { return false };
-    let within = if stream.is_local() { Duration::ZERO } else { soon + cut_between(place_of(stream.reader), stream.place) };
+    let reader = place_of(stream.reader);
+    let under_way = if stream.is_local() { Duration::ZERO } else { soon + cut_between(reader, stream.place) + held_up(reader) };
+    let within = under_way + held_up(stream.place);
     let begun = stream.begun.unwrap_or(at);
     stream.lives() && stream.is_spared() && playhouse::rt::now() > at.max(begun) + within
 }
