@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use playhouse_rt as rt;
-use playhouse_rt::sim::{DiskFault, Flip};
+use playhouse_rt::sim::DiskFault;
 
 use crate::plan::{DiskTrouble, Fault, Plan};
 use crate::weather::LinkFault;
@@ -42,8 +42,6 @@ pub struct Director {
     /// The next one last.
     turns: Vec<Turn>,
     faults: Vec<Fault>,
-    /// Bits that flipped, by the number of the fault.
-    flips: BTreeMap<usize, Flip>,
     /// How many faults hold a node down or still, or its clock wrong: it ends with the last of them.
     holds: BTreeMap<String, u32>,
 }
@@ -70,7 +68,7 @@ impl Director {
         }
         turns.sort();
         turns.reverse();
-        Director { began: rt::now(), turns, faults, flips: BTreeMap::new(), holds: BTreeMap::new() }
+        Director { began: rt::now(), turns, faults, holds: BTreeMap::new() }
     }
 
     /// The next thing that the scenario has to do; `None` when the plan is done. Cancel-safe: what was carried out is not lost, and what
@@ -91,14 +89,14 @@ impl Director {
             } else {
                 rt::ledger::record("fault", || format!("end {number}"));
             }
-            if let Some(cue) = self.turn(world, turn.fault, &fault, turn.begins) {
+            if let Some(cue) = self.turn(world, &fault, turn.begins) {
                 return Some(cue);
             }
         }
         None
     }
 
-    fn turn(&mut self, world: &World, number: usize, fault: &Fault, begins: bool) -> Option<Cue> {
+    fn turn(&mut self, world: &World, fault: &Fault, begins: bool) -> Option<Cue> {
         match fault {
             Fault::Crash { node, lose_disk, .. } if begins => {
                 self.hold(format!("down {node}"), true);
@@ -155,11 +153,10 @@ impl Director {
                     world.restore_clock(node);
                 }
             }
+            // What rots does not heal by itself: the end changes nothing.
             Fault::Disk { node, trouble: DiskTrouble::BitRot, under, .. } => {
                 if begins {
-                    self.flips.extend(world.rot(node, scope(under)).map(|flip| (number, flip)));
-                } else if let Some(flip) = self.flips.remove(&number) {
-                    world.flip(node, &flip);
+                    world.rot(node, scope(under));
                 }
             }
             Fault::Disk { node, trouble, hard, under, .. } => {

@@ -10,7 +10,7 @@ mod trio;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use crate::plan::{Plan, PlanFile};
+use crate::plan::{LASTS_MAX_MS, Plan, PlanFile};
 use crate::rehearse::{Ended, How, Sink, arm, rehearse};
 use crate::verdict::Verdict;
 
@@ -106,6 +106,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
+    /// Its nodes, as plans name them.
+    pub places: &'static [&'static str],
     /// What it promises.
     pub promises: &'static [&'static str],
     /// Faults that every range of seeds should have exercised.
@@ -187,6 +189,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "demo",
         about: "the job of `playhouse demo`; worker nodes lose their power and come back, or are cut off for a while",
+        places: &["head", "a", "b"],
         promises: demo::PROMISES,
         faults: DEMO_FAULTS,
         reaches: &["cut", "replan", "restore", "stale", "failed"],
@@ -196,6 +199,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "amnesia",
         about: "the same with a coordinator that loses its power in the middle of a job, and comes back knowing nothing",
+        places: &["head", "a", "b"],
         promises: demo::PROMISES,
         faults: DEMO_FAULTS,
         reaches: &["forgotten"],
@@ -205,6 +209,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "actors",
         about: "actors of three nodes under supervisors load each other; parts fail, links are cut, a node goes and comes back",
+        places: &["a", "b", "c"],
         promises: actors::PROMISES,
         faults: ACTORS_FAULTS,
         reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter", "mailbox-full", "ask-timeout"],
@@ -214,6 +219,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "quiet",
         about: "five nodes with nothing to do for ten minutes",
+        places: quiet::PLACES,
         promises: quiet::PROMISES,
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
@@ -223,6 +229,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "brief",
         about: "three nodes with nothing to do for ten seconds",
+        places: quiet::PLACES,
         promises: quiet::PROMISES,
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
@@ -232,6 +239,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "streams",
         about: "streams of answers and slow actors on three nodes; readers go, sources fail, links are cut, a node goes and comes back",
+        places: &["a", "b", "c"],
         promises: streams::PROMISES,
         faults: TRIO_FAULTS,
         reaches: &["cut", "restart", "mailbox-full", "no-credit"],
@@ -241,6 +249,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "groups",
         about: "groups, drains, children that come and go, offloaded work and timers on three nodes; links are cut, a node goes and comes back",
+        places: &["a", "b", "c"],
         promises: groups::PROMISES,
         faults: TRIO_FAULTS,
         reaches: &["cut", "restart", "mailbox-full"],
@@ -298,12 +307,30 @@ pub fn find_bug(name: &str) -> Option<&'static Bug> {
     BUGS.iter().find(|bug| bug.name == name)
 }
 
+impl Scenario {
+    /// Whether a plan can befall this scenario.
+    ///
+    /// # Errors
+    /// When it names a node that there is none of, or lasts for longer than [`crate::plan::LASTS_MAX_MS`]: it would do nothing, or not end.
+    pub fn takes(&self, plan: &Plan) -> Result<(), String> {
+        let nodes = plan.faults.iter().flat_map(|timed| timed.fault.nodes());
+        if let Some(node) = nodes.into_iter().find(|node| !self.places.contains(node)) {
+            return Err(format!("it names a node {node:?}; the nodes of {} are {}", self.name, self.places.join(", ")));
+        }
+        match plan.last_ms() {
+            last if last > LASTS_MAX_MS => Err(format!("its last fault ends after {last} ms; {LASTS_MAX_MS} ms is the most")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Runs what a file says.
 ///
 /// # Errors
-/// When there is no such scenario, or no such bug.
+/// When there is no such scenario, or no such bug, or the plan cannot befall it.
 pub fn run_file(file: PlanFile) -> Result<Ended, String> {
     let scenario = find(&file.scenario).ok_or_else(|| format!("there is no scenario {:?}", file.scenario))?;
+    scenario.takes(&file.plan)?;
     let bug = file.bug.map(|name| find_bug(&name).ok_or_else(|| format!("there is no bug {name:?} to put in"))).transpose()?;
     let how = How { dice: file.plan.dice, pct: file.pct, ..How::default() };
     Ok(run_after(std::future::ready(()), scenario, file.plan, bug, &how, None))

@@ -218,7 +218,7 @@ fn a_climate_changes_except_where_a_link_differs() {
         world.begin_link("a", "b", LinkFault::Loss(0));
         world.begin_link("a", "b", LinkFault::Latency(2_000));
         let calm = world.weather().climate();
-        world.weather().change(Climate { loss_ppm: ALWAYS, latency_us: 500_000, ..calm.clone() });
+        world.weather().change(Climate { loss_ppm: ALWAYS, latency_us: 500_000, ..calm });
         assert_eq!(through(&world, &a, &b).await, (true, false));
         // The last that was begun counts, and with its end the one before.
         world.begin_link("a", "b", LinkFault::Loss(ALWAYS));

@@ -2,7 +2,7 @@
 
 use playhouse_actors::prelude::*;
 use playhouse_plane::{Shard, ShardId, ShardReply, ShardState};
-use playhouse_store::{Key, Store};
+use playhouse_store::{Damage, Key, Reason, Store};
 use playhouse_wire::{ActorName, MessageId};
 
 use crate::ground::Ground;
@@ -45,6 +45,13 @@ pub(crate) async fn restore(ground: &Ground, open: &OpenShard) -> Result<Restore
         Some(checkpoint) => {
             for damage in &checkpoint.skipped {
                 tracing::warn!(file = %damage.file.display(), reason = %damage.reason, "a damaged checkpoint was passed over");
+            }
+            // The plane keeps events for one checkpoint that can't be read. More may be a disk that fails for a while: it asks again.
+            let unreadable = |damage: &&Damage| matches!(damage.reason, Reason::Unreadable(_));
+            if let [_, _, ..] = &checkpoint.skipped[..]
+                && let Some(damage) = checkpoint.skipped.iter().find(unreadable)
+            {
+                return Err(format!("its newest checkpoints can't be read, {}: {}", damage.file.display(), damage.reason));
             }
             let state: ShardState =
                 playhouse_wire::decode(&checkpoint.value).map_err(|e| format!("checkpoint of {shard}: {e}"))?;

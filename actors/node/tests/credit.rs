@@ -12,7 +12,7 @@ use playhouse::prelude::*;
 use playhouse::rt;
 use playhouse::rt::sync::{Semaphore, mpsc};
 use playhouse_net::{Config, Endpoint, Peer, Receiver};
-use playhouse_wire::limits::{STREAM_ITEMS, TELL_TOTAL, TELL_WEIGHT, TELL_WINDOW};
+use playhouse_wire::limits::{STREAM_ITEMS, TELL_WEIGHT, TELL_WINDOW};
 use playhouse_wire::{CallId, Incarnation, Packet, Parcel};
 use serde::{Deserialize, Serialize};
 
@@ -222,7 +222,10 @@ fn who_asks_when_there_is_room_waits_for_it_here_and_there() {
         for sink in [&there, &far] {
             assert_eq!(sink.ask(Got).await, Err(AskError::Full));
             let short = Duration::from_millis(50);
-            assert_eq!(sink.ask_when_ready(Got, short).await, Err(AskError::Full), "no room came");
+            let refused = sink.ask_when_ready(Got, short).await;
+            // From afar the time may be up while the question is on its way.
+            let late = refused == Err(AskError::Timeout) && !std::ptr::eq(sink, &there);
+            assert!(refused == Err(AskError::Full) || late, "no room came: {refused:?}");
         }
         let asked = [there.clone(), far].map(|sink| rt::spawn(async move { sink.ask_when_ready(Got, LONG).await }));
         gate.add_permits(1_000);
@@ -235,76 +238,82 @@ fn who_asks_when_there_is_room_waits_for_it_here_and_there() {
     });
 }
 
-/// Asks another one before it goes on.
-struct Asking {
-    gate: Arc<Semaphore>,
-    other: Ref<Slow>,
-    answers: Vec<u64>,
-}
-
-impl Actor for Asking {
-    type Context = Ctx<Self>;
-}
-
-impl Handler<Put> for Asking {
-    type Result = Exclusive<Self, ()>;
-    fn handle(&mut self, put: Put, _: &mut Ctx<Self>) -> Exclusive<Self, ()> {
-        Exclusive::new(async move |me: &mut Asking, _: &mut Ctx<Asking>| {
-            let _open = me.gate.acquire().await.unwrap();
-            me.other.ask_within(Got, LONG).await.unwrap();
-            me.answers.push(put.0);
-        })
-    }
-}
-
-impl Handler<Got> for Asking {
-    type Result = MessageResult<Got>;
-    fn handle(&mut self, _: Got, _: &mut Ctx<Self>) -> MessageResult<Got> {
-        MessageResult(self.answers.clone())
-    }
-}
-
-impl Remote for Asking {
-    fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message::<Put>(1).message::<Got>(2);
-    }
-}
-
-#[test]
 #[cfg(not(madsim))]
-fn actors_that_ask_their_teller_before_they_go_on_all_come_to_their_end() {
-    run(|world| async move {
-        let (a, b) = world.two().await;
-        const ACTORS: u64 = 48;
-        const EACH: u64 = 20;
-        let gate = Arc::new(Semaphore::new(0));
-        let asked = || Slow { gate: Arc::new(Semaphore::new(0)), got: vec![7] };
-        a.system().spawn_remote(actor_name("asked"), SpawnOptions::default(), asked).unwrap();
-        let mut there = Vec::new();
-        let mut sources = Vec::new();
-        for n in 0..ACTORS {
-            let (gate, other) = (gate.clone(), b.actor::<Slow>(a.name(), "asked").unwrap());
-            let actor = move || Asking { gate: gate.clone(), other: other.clone(), answers: Vec::new() };
-            let options = SpawnOptions { mailbox: 4, ..SpawnOptions::default() };
-            there.push(b.system().spawn_remote(actor_name(&format!("s{n}")), options, actor).unwrap());
-            let far = a.actor::<Asking>(b.name(), &format!("s{n}")).unwrap();
-            sources.push(rt::spawn(async move {
-                for n in 0..EACH {
-                    far.tell_when_ready(Put(n, vec![0; 60_000].into())).await.unwrap();
-                }
-            }));
+mod asking {
+    use playhouse_wire::limits::TELL_TOTAL;
+
+    use super::*;
+
+    /// Asks another one before it goes on.
+    struct Asking {
+        gate: Arc<Semaphore>,
+        other: Ref<Slow>,
+        answers: Vec<u64>,
+    }
+
+    impl Actor for Asking {
+        type Context = Ctx<Self>;
+    }
+
+    impl Handler<Put> for Asking {
+        type Result = Exclusive<Self, ()>;
+        fn handle(&mut self, put: Put, _: &mut Ctx<Self>) -> Exclusive<Self, ()> {
+            Exclusive::new(async move |me: &mut Asking, _: &mut Ctx<Asking>| {
+                let _open = me.gate.acquire().await.unwrap();
+                me.other.ask_within(Got, LONG).await.unwrap();
+                me.answers.push(put.0);
+            })
         }
-        // Their answers would lie behind all that waits.
-        until(|| a.peers()[0].told >= TELL_TOTAL).await;
-        gate.add_permits(Semaphore::MAX_PERMITS >> 1);
-        for source in sources {
-            source.await.unwrap();
+    }
+
+    impl Handler<Got> for Asking {
+        type Result = MessageResult<Got>;
+        fn handle(&mut self, _: Got, _: &mut Ctx<Self>) -> MessageResult<Got> {
+            MessageResult(self.answers.clone())
         }
-        for actor in there {
-            until(|| actor.depth() == 0).await;
-            assert_eq!(actor.ask_within(Got, LONG).await.unwrap().len() as u64, EACH);
+    }
+
+    impl Remote for Asking {
+        fn protocol(protocol: &mut Protocol<Self>) {
+            protocol.message::<Put>(1).message::<Got>(2);
         }
-    });
+    }
+
+    #[test]
+    fn actors_that_ask_their_teller_before_they_go_on_all_come_to_their_end() {
+        run(|world| async move {
+            let (a, b) = world.two().await;
+            const ACTORS: u64 = 48;
+            const EACH: u64 = 20;
+            let gate = Arc::new(Semaphore::new(0));
+            let asked = || Slow { gate: Arc::new(Semaphore::new(0)), got: vec![7] };
+            a.system().spawn_remote(actor_name("asked"), SpawnOptions::default(), asked).unwrap();
+            let mut there = Vec::new();
+            let mut sources = Vec::new();
+            for n in 0..ACTORS {
+                let (gate, other) = (gate.clone(), b.actor::<Slow>(a.name(), "asked").unwrap());
+                let actor = move || Asking { gate: gate.clone(), other: other.clone(), answers: Vec::new() };
+                let options = SpawnOptions { mailbox: 4, ..SpawnOptions::default() };
+                there.push(b.system().spawn_remote(actor_name(&format!("s{n}")), options, actor).unwrap());
+                let far = a.actor::<Asking>(b.name(), &format!("s{n}")).unwrap();
+                sources.push(rt::spawn(async move {
+                    for n in 0..EACH {
+                        far.tell_when_ready(Put(n, vec![0; 60_000].into())).await.unwrap();
+                    }
+                }));
+            }
+            // Their answers would lie behind all that waits.
+            until(|| a.peers()[0].told >= TELL_TOTAL).await;
+            gate.add_permits(Semaphore::MAX_PERMITS >> 1);
+            for source in sources {
+                source.await.unwrap();
+            }
+            for actor in there {
+                until(|| actor.depth() == 0).await;
+                assert_eq!(actor.ask_within(Got, LONG).await.unwrap().len() as u64, EACH);
+            }
+        });
+    }
 }
 
 #[test]

@@ -175,14 +175,17 @@ pub(crate) fn why(error: &ConnectionError) -> String {
 
 /// What an alert of TLS means between nodes: whose certificate is refused, by whom, and what to do.
 fn tls_words(code: u64, reason: &str, whose: &str, by: &str) -> String {
-    let has = |word: &str| reason.contains(word);
+    // Both of rustls' forms of each: the bare one, and the one with names or times.
+    let has = |bare: &str, full: &str| reason.contains(bare) || reason.contains(full);
     let what = match code - 0x100 {
-        _ if has("NotValidForName") => "is for another node: look at the name and the address that were dialled",
-        _ if has("NotValidYet") => "is not valid yet: look at the clocks of both hosts",
+        _ if has("NotValidForName", "not valid for name") => {
+            "is for another node: look at the name and the address that were dialled"
+        }
+        _ if has("NotValidYet", "not valid yet") => "is not valid yet: look at the clocks of both hosts",
         45 => "has expired: issue a new one (if the clocks of both hosts are right)",
         48 => "is of an authority that it does not trust: all nodes of a cluster need certificates of one authority",
         // A certificate whose issuer has the right name but another key.
-        51 | 42 if has("BadSignature") || reason.is_empty() => {
+        51 | 42 if reason.contains("BadSignature") || reason.is_empty() => {
             "was not signed by the authority that it trusts, though perhaps by one of the same name: issue it anew with the cluster's own"
         }
         116 => "is missing: a node must show one",
@@ -219,7 +222,13 @@ mod tests {
             (51, "invalid peer certificate: BadSignature", "not signed by the authority that it trusts"),
             (45, "invalid peer certificate: Expired", "has expired"),
             (42, "invalid peer certificate: NotValidForName", "for another node"),
+            (
+                42,
+                "invalid peer certificate: certificate not valid for name \"b\"; certificate is only valid for DnsName(\"a\")",
+                "another node",
+            ),
             (42, "invalid peer certificate: NotValidYet", "not valid yet"),
+            (45, "invalid peer certificate: certificate not valid yet: verification time 1 (UNIX), but", "not valid yet"),
             (116, "peer sent no certificates", "is missing"),
         ] {
             let words = ours(code, reason);

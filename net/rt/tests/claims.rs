@@ -52,7 +52,8 @@ fn a_breach_is_a_line_of_the_ledger() {
         reachable!("here");
     });
     sim::ledger::close();
-    let lines: Vec<String> = lines.try_iter().collect();
+    // The task itself is there, too.
+    let lines: Vec<String> = lines.try_iter().filter(|line| !line.starts_with("begin ") && !line.starts_with("poll ")).collect();
     assert!(
         matches!(&lines[..], [breach, here] if breach.starts_with("breach first: (at ") && here == "reached here"),
         "{lines:?}"

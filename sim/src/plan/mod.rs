@@ -66,6 +66,9 @@ pub struct Turn {
     pub dice: u64,
 }
 
+/// The longest time, in virtual milliseconds, that the faults of a plan may take: a day.
+pub const LASTS_MAX_MS: u64 = 86_400_000;
+
 /// The size that says whether product code takes its rare ways: 1 or 0.
 pub(crate) const BUGGIFY: &str = "buggify";
 

@@ -96,7 +96,7 @@ pub(super) fn draw(seed: u64, amnesia: bool) -> Plan {
             offers::clocks(30, 2, &ALL, FURTHEST_CLOCK_MS, 3_000),
             offers::slow_disks(20, 2, &NODES, CHECKPOINTS, 20_000),
             offers::write_errors(25, 2, &NODES, CHECKPOINTS),
-            offers::read_errors(30, 2, &NODES, CHECKPOINTS),
+            offers::read_errors(50, 4, &NODES, CHECKPOINTS),
             offers::full_disks(30, 2, &NODES, CHECKPOINTS),
             offers::slow_polls(20, 2, &ALL, 4_000, 1_500),
         ],

@@ -22,7 +22,7 @@ const KNOWN: &str = "at the end everybody knows everybody";
 pub(super) const PROMISES: &[&str] = &[TRUSTED, KNOWN];
 
 /// The nodes; the first one coordinates.
-const PLACES: &[&str] = &["head", "a", "b", "c", "d", "e", "f"];
+pub(super) const PLACES: &[&str] = &["head", "a", "b", "c", "d", "e", "f"];
 
 /// Within so much virtual time after the quiet the coordinator must say who is there.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);

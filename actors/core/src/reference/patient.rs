@@ -22,7 +22,8 @@ impl<A: Actor<Context = Ctx<A>>> Ref<A> {
     ///
     /// # Errors
     /// As with [`Ref::ask`]; [`AskError::Full`] when there was no room in all that time, or when the policy of the mailbox is
-    /// [`Overflow::Refuse`] here: the message was not handled. Cancel-safe: dropped, it gives up.
+    /// [`Overflow::Refuse`] here: the message was not handled. To another node it may be [`AskError::Timeout`] instead, when the time was up while
+    /// the last question was on its way. Cancel-safe: dropped, it gives up.
     pub async fn ask_when_ready<M>(&self, message: M, within: Duration) -> Result<M::Result, AskError>
     where
         A: Handler<M>,

@@ -4,7 +4,7 @@ use alloc::string::ToString;
 
 use playhouse_wire::{Incarnation, NodeName};
 
-use super::world::{Node, World};
+use super::world::{Kept, Node, World};
 use crate::Payload;
 use crate::ids::{Fence, ShardId, WorkerId};
 use crate::plane::{PlaneEffect, PlaneEvent};
@@ -55,7 +55,7 @@ impl World {
     }
 
     fn open(&mut self, shard: ShardId, epoch: u32, node: &NodeName, incarnation: Incarnation, window: u64) {
-        let state = self.durable.get(&shard).cloned().unwrap_or_default();
+        let state = self.durable.get(&shard).map(Kept::readable).cloned().unwrap_or_default();
         let Some(node) = self.node(node, incarnation) else { return self.shard_failed(shard, epoch) };
         if node.shards.get(&shard).is_none_or(|(open, _)| *open < epoch) {
             node.shards.insert(shard, (epoch, Shard::restore(window, state)));
@@ -75,11 +75,7 @@ impl World {
         }
         let reply = owner.reply();
         if let Some(state) = checkpoint {
-            let kept = self.durable.entry(shard).or_default();
-            // An owner that was given up still writes; what is further on stays.
-            if state.seq >= kept.seq {
-                *kept = state;
-            }
+            self.durable.entry(shard).or_default().save(state);
         }
         self.send(PlaneEvent::ShardFed { shard, epoch, reply });
     }

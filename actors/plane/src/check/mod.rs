@@ -1,6 +1,6 @@
 //! The plane in a toy world, driven by arbitrary bytes: the body that the property test and the fuzz target share.
 //!
-//! The first part of a run is hostile: messages are lost, doubled and delivered out of order, nodes crash, functions fail. Then the
+//! The first part of a run is hostile: messages are lost, doubled and delivered out of order, nodes crash, functions fail, newest checkpoints turn unreadable. Then the
 //! faults stop, and all must come to its end in bounded time. `invariants` holds after every step.
 
 mod deliver;
@@ -37,7 +37,7 @@ pub fn operations(bytes: &[u8], planted: Planted) {
 
 /// One operation; `arg` chooses among what there is.
 fn step(world: &mut World, operation: u8, arg: usize) {
-    match operation % 40 {
+    match operation % 41 {
         0..=8 => world.deliver_to_node(arg),
         9 => world.double_to_node(arg),
         10 => world.drop_to_node(arg),
@@ -52,6 +52,7 @@ fn step(world: &mut World, operation: u8, arg: usize) {
         35 => world.complete(arg, false),
         36 | 37 => world.submit(arg),
         38 => world.link_down(arg),
+        39 => world.damage(arg),
         _ => world.snapshot(),
     }
 }

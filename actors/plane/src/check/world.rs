@@ -34,6 +34,29 @@ pub(super) struct Node {
     pub(super) shards: BTreeMap<ShardId, (u32, Shard)>,
 }
 
+/// The two newest checkpoints of a shard.
+#[derive(Default)]
+pub(super) struct Kept {
+    newest: ShardState,
+    before: ShardState,
+    /// Whether the newest can't be read, or the one before it; never both.
+    damaged: [bool; 2],
+}
+
+impl Kept {
+    pub(super) fn readable(&self) -> &ShardState {
+        if self.damaged[0] { &self.before } else { &self.newest }
+    }
+
+    pub(super) fn save(&mut self, state: ShardState) {
+        // An owner that was given up still writes; what is further on stays.
+        if state.seq >= self.readable().seq {
+            self.before = core::mem::replace(&mut self.newest, state);
+            self.damaged = [false, self.damaged[0]];
+        }
+    }
+}
+
 pub(super) struct World {
     pub(super) plane: Plane,
     pub(super) now: Time,
@@ -41,7 +64,7 @@ pub(super) struct World {
     pub(super) to_nodes: Vec<PlaneEffect>,
     pub(super) to_plane: Vec<PlaneEvent>,
     /// The checkpoints.
-    pub(super) durable: BTreeMap<ShardId, ShardState>,
+    pub(super) durable: BTreeMap<ShardId, Kept>,
     pub(super) jobs: BTreeMap<JobId, JobSpec>,
     pub(super) finished: BTreeMap<JobId, JobOutcome>,
 }
@@ -107,6 +130,16 @@ impl World {
     pub(super) fn drop_to_plane(&mut self, arg: usize) {
         if let Some(at) = index(arg, self.to_plane.len()) {
             self.to_plane.remove(at);
+        }
+    }
+
+    /// A disk damages the newest checkpoint of a shard, when the one before it is good.
+    pub(super) fn damage(&mut self, arg: usize) {
+        if let Some(at) = index(arg, self.durable.len())
+            && let Some(kept) = self.durable.values_mut().nth(at)
+            && !kept.damaged[1]
+        {
+            kept.damaged[0] = true;
         }
     }
 

@@ -39,7 +39,8 @@ pub struct ShardReply {
     pub seq: u64,
     /// The watermark that is applied.
     pub watermark: Time,
-    /// All events up to this number are in a durable checkpoint.
+    /// All events up to this number are in two durable checkpoints, the newest and the one before it, so that they need not be kept
+    /// for replay: one checkpoint that turns out to be unreadable costs a longer replay and nothing else.
     pub checkpointed: u64,
     /// Closed windows, as many as go into one reply.
     pub closed: Vec<WindowResult>,
@@ -91,7 +92,8 @@ pub struct Shard {
     state: ShardState,
     /// The last event, and the watermark, of the checkpoint that was last asked for.
     asked: (u64, Time),
-    checkpointed: u64,
+    /// The last event of the newest durable checkpoint, and of the one before it.
+    durable: [u64; 2],
 }
 
 impl Shard {
@@ -106,7 +108,7 @@ impl Shard {
     /// When windows have no length.
     pub fn restore(window: u64, state: ShardState) -> Self {
         assert!(window > 0, "a stream without windows was refused at submission");
-        Self { window, asked: (state.seq, state.watermark), checkpointed: state.seq, state }
+        Self { window, asked: (state.seq, state.watermark), durable: [state.seq, 0], state }
     }
 
     /// The number of the last applied event: what to report when the shard is opened.
@@ -145,7 +147,9 @@ impl Shard {
     /// The checkpoint with this `seq` is durable.
     pub fn checkpointed(&mut self, seq: u64) {
         assert!(seq <= self.state.seq, "no checkpoint is ahead of its shard");
-        self.checkpointed = self.checkpointed.max(seq);
+        if seq > self.durable[0] {
+            self.durable = [seq, self.durable[0]];
+        }
     }
 
     /// The answer to the last feed.
@@ -154,7 +158,7 @@ impl Shard {
         ShardReply {
             seq: state.seq,
             watermark: state.watermark,
-            checkpointed: self.checkpointed,
+            checkpointed: self.durable[1],
             closed: state.outbox.iter().take(CLOSED_BATCH).cloned().collect(),
             closed_first: state.outbox_first,
             closed_total: state.outbox_first + state.outbox.len() as u64,
@@ -262,8 +266,23 @@ mod tests {
         let state = shard.feed(&feed(CHECKPOINT_EVERY, &events[..1], 0)).unwrap().expect("a checkpoint is due");
         assert_eq!((state.seq, shard.reply().checkpointed), (CHECKPOINT_EVERY, 0));
         shard.checkpointed(state.seq);
-        assert_eq!(shard.reply().checkpointed, CHECKPOINT_EVERY);
         assert!(shard.feed(&feed(CHECKPOINT_EVERY + 1, &[], u64::MAX)).unwrap().is_some());
         assert_eq!(shard.feed(&feed(CHECKPOINT_EVERY + 1, &[], u64::MAX)), Ok(None));
+    }
+
+    #[test]
+    fn events_may_be_forgotten_when_two_checkpoints_hold_them() {
+        let mut shard = Shard::new(10);
+        let events = vec![(1, "a", 1); CHECKPOINT_EVERY as usize];
+        for (round, said) in [(0, 0), (1, 1), (2, 2)] {
+            let state = shard.feed(&feed(round * CHECKPOINT_EVERY + 1, &events, 0)).unwrap().expect("a checkpoint is due");
+            shard.checkpointed(state.seq);
+            assert_eq!(shard.reply().checkpointed, said * CHECKPOINT_EVERY);
+        }
+        // Nobody knows whether there is a second one after a restore.
+        let mut restored = Shard::restore(10, shard.state().clone());
+        assert_eq!(restored.reply().checkpointed, 0);
+        restored.checkpointed(shard.seq());
+        assert_eq!(restored.reply().checkpointed, 0, "it is the same one");
     }
 }

@@ -38,4 +38,4 @@ a from 0ms: 2 events, sum 3
 a from 10000ms: 1 events, sum 4
 a from 20000ms: 1 events, sum 1
 b from 20000ms: 1 events, sum 5
-done: 2 done, 0 running, 0 waiting, 0 failed, 0 skipped, 0 retries; stream: 5 events, 5 applied, 0 for replay, 4 windows, 0 late, watermark end
+done: 2 done, 0 running, 0 waiting, 0 failed, 0 skipped, 0 retries; stream: 5 events, 5 applied, 5 for replay, 4 windows, 0 late, watermark end

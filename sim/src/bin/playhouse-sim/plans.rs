@@ -37,6 +37,7 @@ impl Case {
         let file = PlanFile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         let scenario = find(&file.scenario)
             .ok_or_else(|| format!("{}: it is for the scenario {:?}, which does not exist", path.display(), file.scenario))?;
+        scenario.takes(&file.plan).map_err(|error| format!("{}: {error}", path.display()))?;
         let bug = match &file.bug {
             None => None,
             Some(name) => {
