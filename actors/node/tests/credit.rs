@@ -12,6 +12,8 @@ use playhouse::prelude::*;
 use playhouse::rt;
 use playhouse::rt::sync::{Semaphore, mpsc};
 use playhouse_net::{Config, Endpoint, Peer, Receiver};
+#[cfg(not(madsim))]
+use playhouse_wire::limits::TELL_TOTAL;
 use playhouse_wire::limits::{STREAM_ITEMS, TELL_WEIGHT, TELL_WINDOW};
 use playhouse_wire::{CallId, Incarnation, Packet, Parcel};
 use serde::{Deserialize, Serialize};
@@ -240,8 +242,6 @@ fn who_asks_when_there_is_room_waits_for_it_here_and_there() {
 
 #[cfg(not(madsim))]
 mod asking {
-    use playhouse_wire::limits::TELL_TOTAL;
-
     use super::*;
 
     /// Asks another one before it goes on.
