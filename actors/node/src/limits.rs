@@ -33,7 +33,8 @@ pub const INBOUND_WATCHES: usize = 2 * OUTBOUND_WATCHES;
 /// A peer that lets more pile up does not read, and its connection ends.
 pub const OUTBOX: usize = 32 * 1024 * 1024;
 
-/// Messages, each to one actor, of which another node is known to take tells as datagrams. The tells of further ones take their lanes.
+/// Messages, each to one actor, of which another node is known to take tells as datagrams. At one more, what was known is forgotten and
+/// heard of again.
 pub const DATAGRAM_ACTORS: usize = 1024;
 
 /// A node says no more often than this what it takes as datagrams: each time, one word about one message.
