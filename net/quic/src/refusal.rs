@@ -177,9 +177,12 @@ pub(crate) fn why(error: &ConnectionError) -> String {
 fn tls_words(code: u64, reason: &str, whose: &str, by: &str) -> String {
     // Both of rustls' forms of each: the bare one, and the one with names or times.
     let has = |bare: &str, full: &str| reason.contains(bare) || reason.contains(full);
+    let for_another;
     let what = match code - 0x100 {
         _ if has("NotValidForName", "not valid for name") => {
-            "is for another node: look at the name and the address that were dialled"
+            let names = reason.split_once("only valid for ").map_or(String::new(), |(_, names)| format!(", {}", names.trim()));
+            for_another = format!("is for another node{names}: look at the name and the address that were dialled");
+            &for_another
         }
         _ if has("NotValidYet", "not valid yet") => "is not valid yet: look at the clocks of both hosts",
         45 => "has expired: issue a new one (if the clocks of both hosts are right)",

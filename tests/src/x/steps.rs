@@ -62,7 +62,7 @@ pub const STEPS: &[Step] = &[
         name: "test",
         about: "all tests, on the real runtime, disk and network",
         simulated: false,
-        command: &["test", "--workspace"],
+        command: &["test", "--workspace", "--no-fail-fast"],
         judge: tests,
     },
     Step {
@@ -86,7 +86,7 @@ pub const STEPS: &[Step] = &[
         about: "the tests of the simulated world",
         simulated: true,
         // Not the examples in documentation: rustdoc does not get the flag.
-        command: &["test", SIMULATED_WORLD, SIMULATED_PACKAGES, "--lib", "--bins", "--tests"],
+        command: &["test", SIMULATED_WORLD, SIMULATED_PACKAGES, "--lib", "--bins", "--tests", "--no-fail-fast"],
         judge: tests,
     },
     Step {
