@@ -202,6 +202,9 @@ impl World {
     /// kept. The inverse is [`World::start`]. Whether a life was under way.
     pub async fn crash(&self, name: &str) -> bool {
         let Some((running, life)) = self.take(name) else { return false };
+        // First, for a database that is dropped would make durable what it has.
+        self.shared.cut(life);
+        self.disk_of(name).cut(life);
         running.kill().await;
         let mut random = Random::new(self.seed ^ life, "crash");
         self.shared.crash(life, &mut random);

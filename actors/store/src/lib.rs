@@ -1,4 +1,5 @@
-//! Checkpoints in a local folder: a save is all or nothing, damage is noticed, and a stale owner can change nothing.
+//! Checkpoints in a local folder: a save is all or nothing, damage is noticed, and a stale owner can change nothing. And a [`Journal`]: a
+//! numbered log with a few values, in one file, for those who agree on the order of something.
 //!
 //! Nothing here decides when to save or what the bytes mean, sends anything, or touches a disk other than the one it was given.
 //!
@@ -23,11 +24,13 @@
 
 mod error;
 mod folder;
+mod journal;
 mod key;
 pub mod limits;
 pub mod record;
 mod store;
 
 pub use error::{Damage, Failed, LoadError, OpenError, Reason, RemoveError, SaveError, Step};
+pub use journal::{Batch, Journal, JournalError};
 pub use key::{BadKey, Key};
 pub use store::{Checkpoint, Store, Version};

@@ -14,6 +14,18 @@ pub const KEEP: usize = 3;
 /// How many keys can be worked on at once by one store; see [`crate::Store`] on concurrency.
 pub const STRIPES: usize = 64;
 
+/// The longest entry of a journal, in bytes: what one message can carry, since entries travel between nodes.
+pub const JOURNAL_ENTRY_MAX: usize = PAYLOAD_MAX;
+
+/// What may wait for its commit in a journal, in bytes. More waits for room.
+pub const JOURNAL_QUEUE: usize = 64 * 1024 * 1024;
+
+/// What goes into one commit of a journal, in bytes, unless a single batch is longer. More goes into the next one.
+pub const JOURNAL_COMMIT_MAX: usize = 8 * 1024 * 1024;
+
+/// What a journal keeps of its file in memory, in bytes.
+pub const JOURNAL_CACHE: usize = 16 * 1024 * 1024;
+
 /// The longest name of a folder or file on the file systems we know, in bytes.
 const FILE_NAME_MAX: usize = 255;
 
@@ -21,3 +33,5 @@ const _: () = assert!(KEY_MAX * 2 <= FILE_NAME_MAX, "each character of a key tak
 const _: () = assert!(KEY_MAX <= u16::MAX as usize, "a record gives a key's length in two bytes");
 const _: () = assert!(KEEP >= 2, "a damaged newest version must leave one to fall back to");
 const _: () = assert!(STRIPES > 0);
+const _: () = assert!(JOURNAL_ENTRY_MAX <= JOURNAL_QUEUE && JOURNAL_COMMIT_MAX <= JOURNAL_QUEUE, "each batch finds room");
+const _: () = assert!(JOURNAL_QUEUE <= u32::MAX as usize, "room is counted in 32 bits");

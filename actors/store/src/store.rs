@@ -137,7 +137,7 @@ impl Store {
 }
 
 /// Makes the root and makes its name durable, and that of every folder above it which may be new.
-fn make_root(disk: &Disk, root: &Path) -> Result<(), Failed> {
+pub(crate) fn make_root(disk: &Disk, root: &Path) -> Result<(), Failed> {
     let is_missing = |folder: &Path| disk.list(folder).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     let above = |folder: &Path| match folder.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),

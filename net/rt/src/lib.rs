@@ -43,7 +43,7 @@ pub use std::time::{Duration, Instant};
 
 /// Channels and locks that need no runtime of their own; the same on both sides.
 pub mod sync {
-    pub use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+    pub use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 }
 
 /// Waits on several futures and takes the first that is ready, in the order written. Never draws lots: a random choice would make a

@@ -82,7 +82,7 @@ impl Disk {
     /// When there is none, or it cannot be read.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.before(Call::Read, path)?;
-        let state = self.storage_of(path).state();
+        let state = self.storage_of(path).state_for(self.writer)?;
         Ok(state.files[state.find(path)?].content.clone())
     }
 
@@ -92,7 +92,7 @@ impl Disk {
     /// When there is no such file, or it cannot be read.
     pub fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         self.before(Call::Read, path)?;
-        let state = self.storage_of(path).state();
+        let state = self.storage_of(path).state_for(self.writer)?;
         let content = &state.files[state.find(path)?].content;
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
         Ok(content[from..from.saturating_add(length).min(content.len())].to_vec())
@@ -103,7 +103,7 @@ impl Disk {
     /// # Errors
     /// When the folder does not exist, the disk is full or fails; in the last two cases the file may then hold a part of it.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.storage_of(path).state();
+        let mut state = self.storage_of(path).state_for(self.writer)?;
         let file = state.make(path, self.writer)?;
         self.freed(path, state.files[file].content.len() as u64);
         let (written, result) = self.admit(path, 0, 0, bytes.len());
@@ -118,7 +118,7 @@ impl Disk {
     /// When there is no such file, or the disk fails; nothing is durable then that was not.
     pub fn sync(&self, path: &Path) -> io::Result<()> {
         self.before(Call::Sync, path)?;
-        let mut state = self.storage_of(path).state();
+        let mut state = self.storage_of(path).state_for(self.writer)?;
         let file = state.find(path)?;
         if !self.loses_sync(path) {
             state.files[file].sync();
@@ -138,7 +138,7 @@ impl Disk {
             return Err(io::Error::new(io::ErrorKind::CrossesDevices, why));
         }
         self.before(Call::Write, from)?;
-        let mut state = storage.state();
+        let mut state = storage.state_for(self.writer)?;
         let file = state.find(from)?;
         for (path, file) in [(from, None), (to, Some(file))] {
             let name = state.names.entry(path.to_path_buf()).or_default();
@@ -173,7 +173,7 @@ impl Disk {
     /// When there is none, or the disk fails.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         self.before(Call::Write, path)?;
-        let mut state = self.storage_of(path).state();
+        let mut state = self.storage_of(path).state_for(self.writer)?;
         let file = state.find(path)?;
         self.freed(path, state.files[file].content.len() as u64);
         let name = state.names.entry(path.to_path_buf()).or_default();
@@ -207,7 +207,7 @@ impl Disk {
     /// When the folder does not exist, or the file cannot be read.
     pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
         self.before(Call::Read, path)?;
-        let mut state = self.storage_of(path).state();
+        let mut state = self.storage_of(path).state_for(self.writer)?;
         let file = match state.find(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => state.make(path, self.writer)?,
             found => found?,
@@ -235,7 +235,7 @@ impl DiskFile {
     #[expect(clippy::len_without_is_empty, reason = "nobody asks that of a file")]
     pub fn len(&self) -> io::Result<u64> {
         self.disk.before(Call::Read, &self.path)?;
-        Ok(self.storage.state().files[self.file].content.len() as u64)
+        Ok(self.storage.state_for(self.disk.writer)?.files[self.file].content.len() as u64)
     }
 
     /// Fills `bytes` with what is at `offset`.
@@ -244,7 +244,7 @@ impl DiskFile {
     /// When the file ends before, or the disk fails.
     pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         self.disk.before(Call::Read, &self.path)?;
-        let state = self.storage.state();
+        let state = self.storage.state_for(self.disk.writer)?;
         let content = &state.files[self.file].content;
         let found = usize::try_from(offset).ok().and_then(|from| content.get(from..from.checked_add(bytes.len())?));
         let found = found.ok_or_else(|| {
@@ -261,7 +261,7 @@ impl DiskFile {
     /// # Errors
     /// When the disk is full or fails; a part may be written then.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.storage.state();
+        let mut state = self.storage.state_for(self.disk.writer)?;
         let file = &mut state.files[self.file];
         let (written, result) = self.disk.admit(&self.path, file.content.len() as u64, offset, bytes.len());
         if written > 0 {
@@ -277,7 +277,7 @@ impl DiskFile {
     /// When the disk is full or fails; nothing has changed then.
     pub fn set_len(&self, length: u64) -> io::Result<()> {
         self.disk.before(Call::Write, &self.path)?;
-        let mut state = self.storage.state();
+        let mut state = self.storage.state_for(self.disk.writer)?;
         let file = &mut state.files[self.file];
         let old = file.content.len() as u64;
         if let Some(faults) = &self.disk.faults
@@ -299,7 +299,7 @@ impl DiskFile {
     pub fn sync(&self) -> io::Result<()> {
         self.disk.before(Call::Sync, &self.path)?;
         if !self.disk.loses_sync(&self.path) {
-            self.storage.state().files[self.file].sync();
+            self.storage.state_for(self.disk.writer)?.files[self.file].sync();
         }
         record("disk", || format!("sync {}", self.path.display()));
         Ok(())

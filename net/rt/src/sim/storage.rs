@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) files: Vec<File>,
     pub(super) names: BTreeMap<PathBuf, Name>,
     unreadable: BTreeSet<PathBuf>,
+    /// The hosts that have lost their power.
+    off: BTreeSet<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +68,12 @@ impl Storage {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`Storage::state`], for a host that still has power.
+    pub(super) fn state_for(&self, writer: u64) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.off.contains(&writer) { Err(io::Error::other("this host has lost its power")) } else { Ok(state) }
+    }
+
     pub(super) fn is(&self, other: &Storage) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -82,6 +90,12 @@ impl Storage {
     /// From now on the file cannot be read: permission denied.
     pub fn forbid(&self, path: &Path) {
         self.state().unreadable.insert(path.to_path_buf());
+    }
+
+    /// From now on nothing that the host with number `writer` does reaches the disk: each call fails. To be called before its tasks are
+    /// dropped and [`Storage::crash`] decides about what is there, for what is dropped may still write and make durable.
+    pub fn cut(&self, writer: u64) {
+        self.state().off.insert(writer);
     }
 
     /// The host with number `writer` loses its power: what it wrote and did not make durable is lost, torn or kept.

@@ -1,0 +1,93 @@
+//! What can go wrong with a journal.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use playhouse_rt::Lost;
+
+use crate::limits::JOURNAL_ENTRY_MAX;
+
+/// A journal did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk refused. What was acknowledged before is safe; what was asked for now may or may not be there when the file is opened again.
+    #[error("the journal {} cannot be used: {error}. Free space or repair the disk, then start again", .file.display())]
+    Disk {
+        /// The journal.
+        file: PathBuf,
+        /// What the disk said.
+        #[source]
+        error: io::Error,
+    },
+    /// The file is not what was written.
+    #[error(
+        "the journal {} is damaged: {what}. If the others of the cluster are well, remove the file and let this node join anew; \
+         else restore it from a backup",
+        .file.display()
+    )]
+    Damaged {
+        /// The journal.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Another process has the file open.
+    #[error("the journal {} is open in another process: a second node with one folder? Stop one of them", .file.display())]
+    Taken {
+        /// The journal.
+        file: PathBuf,
+    },
+    /// Nothing is done after an earlier failure.
+    #[error("the journal {} does nothing more: {reason}", .file.display())]
+    Broken {
+        /// The journal.
+        file: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+    /// An entry is longer than [`JOURNAL_ENTRY_MAX`]. Nothing was changed.
+    #[error("entry {number} takes {length} bytes, more than {JOURNAL_ENTRY_MAX}")]
+    Long {
+        /// Its number.
+        number: u64,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The work panicked.
+    #[error("the journal's work panicked: {0}. This is a bug of ours; please report it")]
+    Panicked(Lost),
+}
+
+/// What redb, or the disk below it, said.
+pub(super) enum Trouble {
+    Redb(redb::Error),
+    /// The checksum of an entry, or of a value, is wrong.
+    Checksum(u64),
+}
+
+impl<E: Into<redb::Error>> From<E> for Trouble {
+    fn from(error: E) -> Trouble {
+        Trouble::Redb(error.into())
+    }
+}
+
+impl Trouble {
+    pub(super) fn in_file(self, file: &Path) -> JournalError {
+        let file = file.to_path_buf();
+        match self {
+            Trouble::Checksum(number) if number >> 63 == 0 => {
+                JournalError::Damaged { file, what: format!("the checksum of entry {number} is wrong") }
+            }
+            Trouble::Checksum(_) => JournalError::Damaged { file, what: "the checksum of a value is wrong".into() },
+            Trouble::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                JournalError::Damaged { file, what: error.to_string() }
+            }
+            Trouble::Redb(redb::Error::Io(error)) => JournalError::Disk { file, error },
+            Trouble::Redb(redb::Error::DatabaseAlreadyOpen) => JournalError::Taken { file },
+            Trouble::Redb(redb::Error::PreviousIo) => {
+                JournalError::Broken { file, reason: "the disk refused something before".into() }
+            }
+            Trouble::Redb(error) => JournalError::Damaged { file, what: error.to_string() },
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! A numbered log and a few named values in one file: what an agreement needs to remember.
+//!
+//! The file is a redb database over the [`Disk`], so the same code runs on a simulated disk that tears writes. Commits are grouped: what
+//! is asked for while one is being made durable goes into the next one together. One sync pays for all of it.
+
+mod backend;
+mod error;
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use playhouse_rt::sync::{Semaphore, oneshot};
+use playhouse_rt::{Blocking, Disk};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::limits::{JOURNAL_CACHE, JOURNAL_COMMIT_MAX, JOURNAL_ENTRY_MAX, JOURNAL_QUEUE};
+use backend::FileOfDisk;
+pub use error::JournalError;
+
+const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
+
+/// What one commit changes: all of it or nothing. It is done in the order of the fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Entries with this number and higher ones go.
+    pub truncate: Option<u64>,
+    /// Entries with this number and lower ones go.
+    pub purge: Option<u64>,
+    /// These come, in place of those that have their numbers.
+    pub append: Vec<(u64, Vec<u8>)>,
+    /// These values are set.
+    pub set: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Batch {
+    fn bytes(&self) -> usize {
+        let entries = self.append.iter().map(|(_, entry)| entry.len());
+        entries.chain(self.set.iter().map(|(_, value)| value.len())).map(|bytes| bytes + 16).sum::<usize>() + 16
+    }
+}
+
+/// A log and its values. Clones are the same journal.
+///
+/// # Order
+/// Commits are applied in the order in which [`Journal::commit`] was first polled. What a read gives is at least as new as what was
+/// acknowledged before it was asked for.
+///
+/// # After a failure
+/// When the disk refuses a commit, the journal does nothing more: what was acknowledged is safe, but what is on the disk beside it is not
+/// known until the file is opened again.
+#[derive(Clone, Debug)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    file: PathBuf,
+    database: Database,
+    blocking: Blocking,
+    /// Room for what waits, in bytes.
+    room: Arc<Semaphore>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Somebody takes care of what waits.
+    is_served: bool,
+    /// Why nothing more is done.
+    failed: Option<String>,
+}
+
+struct Waiting {
+    batch: Batch,
+    reply: oneshot::Sender<Result<(), JournalError>>,
+    _room: playhouse_rt::sync::OwnedSemaphorePermit,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `file`, which is made with its folder if it is not there. All work on the disk runs on `blocking`.
+    ///
+    /// After a crash, what a commit had not finished is undone.
+    ///
+    /// # Errors
+    /// When the disk refuses, when the file is damaged or of a later version, or when another process has it open.
+    pub async fn open(disk: Disk, file: PathBuf, blocking: Blocking) -> Result<Journal, JournalError> {
+        let path = file.clone();
+        let opened = blocking.run(move || open(&disk, &path)).await.map_err(JournalError::Panicked)?;
+        let database = opened.map_err(|error| error.in_file(&file))?;
+        let room = Arc::new(Semaphore::new(JOURNAL_QUEUE));
+        Ok(Journal(Arc::new(Inner { file, database, blocking, room, queue: Mutex::default() })))
+    }
+
+    /// Where it is.
+    pub fn file(&self) -> &Path {
+        &self.0.file
+    }
+
+    /// Makes `batch` durable. `Ok` means that it survives a power loss. When [`JOURNAL_QUEUE`] bytes wait already, this waits for room.
+    ///
+    /// Dropped before it waited for anything but room, nothing happens; later, the commit may come to its end.
+    ///
+    /// # Errors
+    /// When an entry is too long, or the disk refuses; see [`Journal`] on what then.
+    pub async fn commit(&self, batch: Batch) -> Result<(), JournalError> {
+        if let Some((number, entry)) = batch.append.iter().find(|(_, entry)| entry.len() > JOURNAL_ENTRY_MAX) {
+            return Err(JournalError::Long { number: *number, length: entry.len() });
+        }
+        let bytes = batch.bytes().min(JOURNAL_QUEUE);
+        let room = self.0.room.clone().acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await;
+        let room = room.unwrap_or_else(|_| unreachable!("nobody closes the room"));
+        let (reply, answer) = oneshot::channel();
+        let serve = {
+            let mut queue = self.queue();
+            if let Some(reason) = &queue.failed {
+                return Err(self.broken(reason));
+            }
+            queue.waiting.push_back(Waiting { batch, reply, _room: room });
+            !std::mem::replace(&mut queue.is_served, true)
+        };
+        if serve {
+            let journal = self.clone();
+            playhouse_rt::spawn(async move { journal.serve().await });
+        }
+        answer.await.unwrap_or_else(|_| Err(self.broken("its writer has ended")))
+    }
+
+    /// The entries with these numbers that there are, in order: at least one if there is any, and no more than about `most` bytes.
+    ///
+    /// # Errors
+    /// When an entry is damaged, or the disk refuses.
+    pub async fn entries(&self, numbers: RangeInclusive<u64>, most: usize) -> Result<Vec<(u64, Vec<u8>)>, JournalError> {
+        self.read(move |database| {
+            let table = database.begin_read()?.open_table(LOG)?;
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            for entry in table.range(numbers)? {
+                let (number, sealed) = entry?;
+                let entry = unseal(number.value(), sealed.value())?.to_vec();
+                bytes += entry.len();
+                if bytes > most && !found.is_empty() {
+                    break;
+                }
+                found.push((number.value(), entry));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The numbers of the first and the last entry, if there is one.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn span(&self) -> Result<Option<(u64, u64)>, JournalError> {
+        self.read(|database| {
+            let table = database.begin_read()?.open_table(LOG)?;
+            let (first, last) = (table.first()?, table.last()?);
+            Ok(first.zip(last).map(|((first, _), (last, _))| (first.value(), last.value())))
+        })
+        .await
+    }
+
+    /// A value.
+    ///
+    /// # Errors
+    /// When it is damaged, or the disk refuses.
+    pub async fn value(&self, name: &'static str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.read(move |database| {
+            let table = database.begin_read()?.open_table(VALUES)?;
+            let sealed = table.get(name)?;
+            sealed.map(|sealed| unseal(seal_of(name), sealed.value()).map(<[u8]>::to_vec)).transpose()
+        })
+        .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Database) -> Result<T, error::Trouble> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let inner = self.0.clone();
+        let found = self.0.blocking.run(move || read(&inner.database)).await.map_err(JournalError::Panicked)?;
+        found.map_err(|trouble| trouble.in_file(&self.0.file))
+    }
+
+    /// Commits what waits until nothing does.
+    async fn serve(&self) {
+        while let Some((batches, replies)) = self.next_group() {
+            let inner = self.0.clone();
+            let committed = self.0.blocking.run(move || commit(&inner.database, &batches)).await;
+            let failed = match committed {
+                Ok(Ok(())) => None,
+                Ok(Err(trouble)) => Some(trouble.in_file(&self.0.file)),
+                Err(lost) => Some(JournalError::Panicked(lost)),
+            };
+            let reason = failed.as_ref().map(ToString::to_string);
+            if let Some(reason) = &reason {
+                self.queue().failed = Some(reason.clone());
+            }
+            let mut failed = failed;
+            for reply in replies {
+                // The first is told what happened, and the others that something did.
+                let _ = reply.send(match (&reason, failed.take()) {
+                    (None, _) => Ok(()),
+                    (Some(_), Some(error)) => Err(error),
+                    (Some(reason), None) => Err(self.broken(reason)),
+                });
+            }
+        }
+    }
+
+    /// What goes into the next commit; nothing when there is nothing, or no more.
+    #[allow(clippy::type_complexity)]
+    fn next_group(&self) -> Option<(Vec<Batch>, Vec<oneshot::Sender<Result<(), JournalError>>>)> {
+        let mut queue = self.queue();
+        if let Some(reason) = queue.failed.clone() {
+            for waiting in std::mem::take(&mut queue.waiting) {
+                let _ = waiting.reply.send(Err(self.broken(&reason)));
+            }
+        }
+        let (mut batches, mut replies, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(next) = queue.waiting.front() {
+            bytes += next.batch.bytes();
+            if bytes > JOURNAL_COMMIT_MAX && !batches.is_empty() {
+                break;
+            }
+            let Some(next) = queue.waiting.pop_front() else { break };
+            batches.push(next.batch);
+            replies.push(next.reply);
+        }
+        queue.is_served = !batches.is_empty();
+        queue.is_served.then_some((batches, replies))
+    }
+
+    fn broken(&self, reason: &str) -> JournalError {
+        JournalError::Broken { file: self.0.file.clone(), reason: reason.to_string() }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open(disk: &Disk, file: &Path) -> Result<Database, error::Trouble> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    crate::store::make_root(disk, folder).map_err(|failed| failed.error)?;
+    let backend = FileOfDisk::open(disk, file)?;
+    let database = Database::builder().set_cache_size(JOURNAL_CACHE).create_with_backend(backend)?;
+    // Both tables are there from now on. The file's name is durable before anybody relies on what is in it.
+    let transaction = database.begin_write()?;
+    transaction.open_table(LOG)?;
+    transaction.open_table(VALUES)?;
+    transaction.commit()?;
+    disk.sync_dir(folder)?;
+    Ok(database)
+}
+
+fn commit(database: &Database, batches: &[Batch]) -> Result<(), error::Trouble> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    {
+        let mut log = transaction.open_table(LOG)?;
+        let mut values = transaction.open_table(VALUES)?;
+        for batch in batches {
+            if let Some(from) = batch.truncate {
+                log.retain_in(from.., |_, _| false)?;
+            }
+            if let Some(through) = batch.purge {
+                log.retain_in(..=through, |_, _| false)?;
+            }
+            for (number, entry) in &batch.append {
+                log.insert(number, seal(*number, entry).as_slice())?;
+            }
+            for (name, value) in &batch.set {
+                values.insert(*name, seal(seal_of(name), value).as_slice())?;
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Four bytes of checksum, over the number and the bytes, then the bytes: redb looks at its own only after a crash.
+fn seal(number: u64, bytes: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(4 + bytes.len());
+    sealed.extend_from_slice(&checksum(number, bytes).to_le_bytes());
+    sealed.extend_from_slice(bytes);
+    sealed
+}
+
+fn unseal(number: u64, sealed: &[u8]) -> Result<&[u8], error::Trouble> {
+    let (sum, bytes) = sealed.split_first_chunk::<4>().ok_or(error::Trouble::Checksum(number))?;
+    if u32::from_le_bytes(*sum) == checksum(number, bytes) { Ok(bytes) } else { Err(error::Trouble::Checksum(number)) }
+}
+
+fn checksum(number: u64, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// The number under which a value is sealed.
+fn seal_of(name: &str) -> u64 {
+    u64::from(crc32fast::hash(name.as_bytes())) | 1 << 63
+}

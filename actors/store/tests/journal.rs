@@ -1,0 +1,178 @@
+//! The journal against a model, and what it says when it cannot.
+#![allow(missing_docs, reason = "a test")]
+#![cfg(not(madsim))]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use playhouse_rt::{Blocking, Host};
+use playhouse_store::{Batch, Journal, JournalError};
+use proptest::prelude::*;
+
+/// A folder that goes with its scope.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("journal-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    async fn open(&self) -> Result<Journal, JournalError> {
+        Journal::open(Host::os().disk().clone(), self.file(), Blocking::new(2)).await
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    playhouse_rt::run(2, test).unwrap();
+}
+
+fn entries(numbers: std::ops::RangeInclusive<u64>) -> Vec<(u64, Vec<u8>)> {
+    numbers.map(|number| (number, number.to_le_bytes().to_vec())).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Commit(Batch),
+    Reopen,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let entry = (0..40_u64, proptest::collection::vec(any::<u8>(), 0..20));
+    let name = prop_oneof![Just("vote"), Just("state")];
+    let batch = (
+        proptest::option::weighted(0.2, 0..40_u64),
+        proptest::option::weighted(0.2, 0..40_u64),
+        proptest::collection::vec(entry, 0..6),
+        proptest::collection::vec((name, proptest::collection::vec(any::<u8>(), 0..9)), 0..2),
+    );
+    let batch = batch.prop_map(|(truncate, purge, append, set)| Operation::Commit(Batch { truncate, purge, append, set }));
+    prop_oneof![6 => batch, 1 => Just(Operation::Reopen)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_is_what_a_map_would_be(operations in proptest::collection::vec(operation(), 1..20)) {
+        run(async {
+            let folder = Folder::new("model");
+            let mut journal = folder.open().await.unwrap();
+            let (mut log, mut values) = (BTreeMap::new(), BTreeMap::new());
+            for operation in operations {
+                match operation {
+                    Operation::Reopen => {
+                        drop(journal);
+                        journal = folder.open().await.unwrap();
+                    }
+                    Operation::Commit(batch) => {
+                        journal.commit(batch.clone()).await.unwrap();
+                        batch.truncate.into_iter().for_each(|from| log.retain(|number, _| *number < from));
+                        batch.purge.into_iter().for_each(|through| log.retain(|number, _| *number > through));
+                        log.extend(batch.append);
+                        values.extend(batch.set);
+                    }
+                }
+                let found = journal.entries(0..=u64::MAX, usize::MAX).await.unwrap();
+                assert_eq!(found.into_iter().collect::<BTreeMap<_, _>>(), log);
+                let ends = log.keys().next().copied().zip(log.keys().next_back().copied());
+                assert_eq!(journal.span().await.unwrap(), ends);
+                for name in ["vote", "state"] {
+                    assert_eq!(journal.value(name).await.unwrap().as_ref(), values.get(name));
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn what_is_asked_for_together_is_applied_in_order() {
+    run(async {
+        let folder = Folder::new("order");
+        let journal = folder.open().await.unwrap();
+        let commits: Vec<_> = (0..200_u64)
+            .map(|n| {
+                let (journal, batch) = (journal.clone(), Batch { append: vec![(1, n.to_le_bytes().into())], ..Batch::default() });
+                let mut commit = Box::pin(async move { journal.commit(batch).await });
+                // Polled once, here: that is its place in the order.
+                let waker = std::task::Waker::noop();
+                assert!(commit.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+                commit
+            })
+            .collect();
+        for commit in commits {
+            commit.await.unwrap();
+        }
+        assert_eq!(journal.entries(1..=1, 0).await.unwrap(), [(1, 199_u64.to_le_bytes().to_vec())]);
+    });
+}
+
+#[test]
+fn a_read_gives_no_more_than_it_was_asked_for_but_something() {
+    run(async {
+        let folder = Folder::new("bounds");
+        let journal = folder.open().await.unwrap();
+        journal.commit(Batch { append: entries(1..=9), ..Batch::default() }).await.unwrap();
+        assert_eq!(journal.entries(2..=5, 100).await.unwrap(), entries(2..=5));
+        assert_eq!(journal.entries(2..=5, 16).await.unwrap(), entries(2..=3));
+        assert_eq!(journal.entries(2..=5, 0).await.unwrap(), entries(2..=2));
+        assert_eq!(journal.entries(10..=20, 100).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_changed_byte_is_noticed_and_the_file_is_named() {
+    run(async {
+        let folder = Folder::new("damage");
+        let marked = b"a text that is found in the file".to_vec();
+        let journal = folder.open().await.unwrap();
+        journal.commit(Batch { append: vec![(7, marked.clone())], ..Batch::default() }).await.unwrap();
+        drop(journal);
+        let mut bytes = std::fs::read(folder.file()).unwrap();
+        let places: Vec<usize> = (0..bytes.len() - marked.len()).filter(|at| bytes[*at..].starts_with(&marked)).collect();
+        assert!(!places.is_empty());
+        places.iter().for_each(|at| bytes[at + 3] ^= 1);
+        std::fs::write(folder.file(), &bytes).unwrap();
+        let error = match folder.open().await {
+            Ok(journal) => journal.entries(0..=9, 100).await.expect_err("a byte was changed").to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(folder.file().to_str().unwrap()) && error.contains("damaged"), "{error}");
+    });
+}
+
+#[test]
+fn a_file_of_something_else_is_refused_and_left_alone() {
+    run(async {
+        let folder = Folder::new("foreign");
+        let text = b"no journal at all\n".repeat(400);
+        std::fs::write(folder.file(), &text).unwrap();
+        let error = folder.open().await.expect_err("it is a text");
+        assert!(matches!(error, JournalError::Damaged { .. }), "{error:?}");
+        assert_eq!(std::fs::read(folder.file()).unwrap(), text);
+    });
+}
+
+#[test]
+fn an_entry_that_no_message_could_carry_is_refused() {
+    run(async {
+        let folder = Folder::new("long");
+        let journal = folder.open().await.unwrap();
+        let long = vec![0; playhouse_store::limits::JOURNAL_ENTRY_MAX + 1];
+        let error = journal.commit(Batch { append: vec![(1, long)], ..Batch::default() }).await;
+        assert!(matches!(error, Err(JournalError::Long { number: 1, .. })), "{error:?}");
+        assert_eq!(journal.span().await.unwrap(), None);
+    });
+}
