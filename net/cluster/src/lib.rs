@@ -1,7 +1,11 @@
 //! Who coordinates, and in which order the plane's commands apply.
 //!
-//! Here one coordinator does: [`Solo`]. Agreement among several, in the same place behind the same machine, is not built yet; what
-//! stands above already sees only commands that were numbered and stamped here.
+//! Either one coordinator does, [`Solo`], or several agree: [`Group`]. What stands above sees only commands that were numbered here.
+
+mod agree;
+pub mod limits;
+
+pub use agree::{Called, Group, GroupError, Member, Profile, ProposeError, Replicated, Standing, Transport};
 
 use playhouse_plane::Machine;
 use playhouse_wire::Time;

@@ -31,6 +31,11 @@ impl Random {
         }
     }
 
+    /// A stream for a place that has no [`Host`](crate::Host) at hand: another one at each call, seeded by the process, or by the simulation.
+    pub fn here(label: &str) -> Random {
+        Random::new(crate::side::seed_here(), label)
+    }
+
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         #[cfg(madsim)]
@@ -57,6 +62,26 @@ impl Random {
     /// True with `probability`.
     pub fn chance(&mut self, probability: f64) -> bool {
         ((self.next_u64() >> 11) as f64) < probability * (1u64 << 53) as f64
+    }
+}
+
+/// For crates that want their chance through the usual trait.
+impl RngCore for Random {
+    fn next_u32(&mut self) -> u32 {
+        (Random::next_u64(self) >> 32) as u32
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        Random::next_u64(self)
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        rand_core::impls::fill_bytes_via_next(self, bytes);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
     }
 }
 

@@ -31,6 +31,8 @@ const PACKAGES: &[&str] = &[
     "-p",
     "playhouse-net",
     "-p",
+    "playhouse-cluster",
+    "-p",
     "playhouse-actors",
     "-p",
     "playhouse",

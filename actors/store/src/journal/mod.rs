@@ -111,6 +111,18 @@ impl Journal {
     /// # Errors
     /// When an entry is too long, or the disk refuses; see [`Journal`] on what then.
     pub async fn commit(&self, batch: Batch) -> Result<(), JournalError> {
+        self.submit(batch).await?.await
+    }
+
+    /// The first half of [`Journal::commit`]: waits for room only, and gives the rest to be waited for. The batch has its place in the
+    /// order when this is done, and is committed whether or not somebody waits.
+    ///
+    /// # Errors
+    /// As with [`Journal::commit`].
+    pub async fn submit(
+        &self,
+        batch: Batch,
+    ) -> Result<impl Future<Output = Result<(), JournalError>> + Send + use<>, JournalError> {
         if let Some((number, entry)) = batch.append.iter().find(|(_, entry)| entry.len() > JOURNAL_ENTRY_MAX) {
             return Err(JournalError::Long { number: *number, length: entry.len() });
         }
@@ -130,7 +142,8 @@ impl Journal {
             let journal = self.clone();
             playhouse_rt::spawn(async move { journal.serve().await });
         }
-        answer.await.unwrap_or_else(|_| Err(self.broken("its writer has ended")))
+        let journal = self.clone();
+        Ok(async move { answer.await.unwrap_or_else(|_| Err(journal.broken("its writer has ended"))) })
     }
 
     /// The entries with these numbers that there are, in order: at least one if there is any, and no more than about `most` bytes.

@@ -105,3 +105,10 @@ impl Signals {
         }
     }
 }
+
+/// Another number at each call.
+pub(crate) fn seed_here() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    // Each has keys of its own, from the operating system.
+    RandomState::new().hash_one(std::process::id())
+}

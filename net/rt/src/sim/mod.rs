@@ -36,6 +36,7 @@ pub use turn::{TURNS_MAX, turns};
 pub use watchdog::{Spinning, watch};
 
 use crate::{Disk, Host, Place};
+use std::cell::Cell;
 use std::net::IpAddr;
 
 /// Runs `main` in a simulation whose chance comes from `seed` alone, and gives what it gives.
@@ -50,6 +51,7 @@ pub fn run<F: Future>(seed: u64, main: F) -> F::Output {
         "raw getrandom calls are not seeded in this process, so runs cannot be repeated: link this crate's `syscall` into the binary"
     );
     let place = Place::here();
+    SEEDS.set(0);
     let own_register = !claims::is_open();
     if own_register {
         claims::open();
@@ -111,4 +113,17 @@ impl Host {
     pub fn simulated(network: &Network, ip: IpAddr, disk: Disk, seed: u64) -> Host {
         Host::from_parts(network.attach(ip), disk, seed)
     }
+}
+
+thread_local! {
+    /// How often [`seed_here`] was called in this simulation.
+    static SEEDS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Another number at each call, the same ones in each run of a seed.
+pub(crate) fn seed_here() -> u64 {
+    let number = SEEDS.get();
+    SEEDS.set(number + 1);
+    // Far apart, so that neither seed nor number alone decides the upper bits.
+    madsim::runtime::Handle::current().seed() ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -1,0 +1,234 @@
+//! openraft's log in our journal.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openraft::storage::{LogFlushed, RaftLogReader, RaftLogStorage};
+use openraft::{AnyError, ErrorSubject, ErrorVerb, LogState, OptionalSend, StorageIOError};
+use playhouse_store::{Batch, Journal, JournalError};
+use playhouse_wire::{decode, encode};
+
+use super::types::{Entry, Failure, LogId, Number, Types, Vote};
+use crate::limits::TAIL_BYTES;
+
+const VOTE: &str = "vote";
+const COMMITTED: &str = "committed";
+const PURGED: &str = "purged";
+
+/// The log. Clones are the same log.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    journal: Journal,
+    me: Number,
+    tail: Arc<Mutex<Tail>>,
+}
+
+/// The end of the log, in memory: what followers ask for is nearly always there, and what is not yet durable always is.
+#[derive(Debug, Default)]
+struct Tail {
+    entries: BTreeMap<u64, (Entry, usize)>,
+    bytes: usize,
+    /// Up to here all is durable.
+    durable: u64,
+    last: Option<LogId>,
+    purged: Option<LogId>,
+}
+
+impl Tail {
+    fn add(&mut self, entry: Entry, bytes: usize) {
+        self.last = Some(entry.log_id);
+        self.bytes += bytes;
+        if let Some((_, replaced)) = self.entries.insert(entry.log_id.index, (entry, bytes)) {
+            self.bytes -= replaced;
+        }
+    }
+
+    /// Forgets the oldest of what is durable, as long as there is too much.
+    fn trim(&mut self) {
+        while self.bytes > TAIL_BYTES
+            && let Some(first) = self.entries.first_entry()
+            && *first.key() <= self.durable
+        {
+            self.bytes -= first.remove().1;
+        }
+    }
+}
+
+impl Log {
+    /// The log of the member with the number `me`.
+    pub(crate) async fn open(journal: Journal, me: Number) -> Result<Log, Failure> {
+        let purged: Option<LogId> = value(&journal, PURGED).await?;
+        let last = match journal.span().await.map_err(|error| failure(ErrorVerb::Read, error))? {
+            None => purged,
+            Some((_, last)) => {
+                let found = journal.entries(last..=last, 0).await.map_err(|error| failure(ErrorVerb::Read, error))?;
+                found.first().map(|(_, bytes)| read::<Entry>(bytes)).transpose()?.map(|entry| entry.log_id)
+            }
+        };
+        let durable = last.map_or(0, |last| last.index);
+        Ok(Log { journal, me, tail: Arc::new(Mutex::new(Tail { durable, last, purged, ..Tail::default() })) })
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn set(&self, name: &'static str, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let set = vec![(name, written(value)?)];
+        self.commit(Batch { set, ..Batch::default() }).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), Failure> {
+        self.journal.commit(batch).await.map_err(|error| failure(ErrorVerb::Write, error))
+    }
+}
+
+impl RaftLogReader<Types> for Log {
+    async fn try_get_log_entries<R: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: R,
+    ) -> Result<Vec<Entry>, Failure> {
+        let from = match range.start_bound() {
+            Bound::Included(from) => *from,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let through = match range.end_bound() {
+            Bound::Included(through) => *through,
+            Bound::Excluded(0) => return Ok(Vec::new()),
+            Bound::Excluded(behind) => behind - 1,
+            Bound::Unbounded => u64::MAX,
+        };
+        if from > through {
+            return Ok(Vec::new());
+        }
+        let (tail_from, tail): (u64, Vec<Entry>) = {
+            let tail = self.tail();
+            let tail_from = tail.entries.keys().next().map_or(u64::MAX, |first| (*first).max(from));
+            (tail_from, tail.entries.range(from..=through).map(|(_, (entry, _))| entry.clone()).collect())
+        };
+        if tail_from <= from {
+            return Ok(tail);
+        }
+        let older = self.journal.entries(from..=through.min(tail_from - 1), usize::MAX).await;
+        let older = older.map_err(|error| failure(ErrorVerb::Read, error))?;
+        let mut entries = older.iter().map(|(_, bytes)| read(bytes)).collect::<Result<Vec<Entry>, _>>()?;
+        entries.extend(tail);
+        Ok(entries)
+    }
+}
+
+impl RaftLogStorage<Types> for Log {
+    type LogReader = Log;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, Failure> {
+        let tail = self.tail();
+        Ok(LogState { last_purged_log_id: tail.purged, last_log_id: tail.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Log {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), Failure> {
+        self.set(VOTE, vote).await
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, Failure> {
+        let vote: Option<Vote> = value(&self.journal, VOTE).await?;
+        // Asked for once, at the start. A leader that comes back would go on leading in its old term, without an entry of its own that
+        // tells it what was committed: it could give a stale read as a fresh one. So it is elected again, or another one is.
+        Ok(vote.map(|vote| Vote { committed: vote.committed && vote.leader_id.voted_for() != Some(self.me), ..vote }))
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), Failure> {
+        // Only a hint, which spares a restarted member a wait for its leader: nobody waits for the disk.
+        let set = vec![(COMMITTED, written(&committed)?)];
+        drop(self.journal.submit(Batch { set, ..Batch::default() }).await.map_err(|error| failure(ErrorVerb::Write, error))?);
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, Failure> {
+        Ok(value::<Option<LogId>>(&self.journal, COMMITTED).await?.flatten())
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: LogFlushed<Types>) -> Result<(), Failure>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut append = Vec::new();
+        let mut through = 0;
+        {
+            let mut tail = self.tail();
+            for entry in entries {
+                let bytes = written(&entry)?;
+                through = entry.log_id.index;
+                append.push((through, bytes));
+                tail.add(entry, append.last().map_or(0, |(_, bytes)| bytes.len()));
+            }
+        }
+        let commit = self.journal.submit(Batch { append, ..Batch::default() }).await;
+        let commit = commit.map_err(|error| failure(ErrorVerb::Write, error))?;
+        let log = self.clone();
+        playhouse_rt::spawn(async move {
+            let done = commit.await;
+            if done.is_ok() {
+                let mut tail = log.tail();
+                tail.durable = tail.durable.max(through);
+                tail.trim();
+            }
+            callback.log_io_completed(done.map_err(io::Error::other));
+        });
+        Ok(())
+    }
+
+    async fn truncate(&mut self, log_id: LogId) -> Result<(), Failure> {
+        self.commit(Batch { truncate: Some(log_id.index), ..Batch::default() }).await?;
+        let before = match log_id.index.checked_sub(1) {
+            Some(before) => self.try_get_log_entries(before..=before).await?.first().map(|entry| entry.log_id),
+            None => None,
+        };
+        let mut tail = self.tail();
+        let gone = tail.entries.split_off(&log_id.index);
+        tail.bytes -= gone.values().map(|(_, bytes)| bytes).sum::<usize>();
+        tail.durable = tail.durable.min(log_id.index.saturating_sub(1));
+        tail.last = before.or(tail.purged);
+        Ok(())
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), Failure> {
+        let set = vec![(PURGED, written(&log_id)?)];
+        self.commit(Batch { purge: Some(log_id.index), set, ..Batch::default() }).await?;
+        let mut tail = self.tail();
+        let kept = tail.entries.split_off(&(log_id.index + 1));
+        let gone = std::mem::replace(&mut tail.entries, kept);
+        tail.bytes -= gone.values().map(|(_, bytes)| bytes).sum::<usize>();
+        tail.purged = Some(log_id);
+        if tail.last.is_none_or(|last| last.index <= log_id.index) {
+            tail.last = Some(log_id);
+        }
+        Ok(())
+    }
+}
+
+/// A value of the journal.
+pub(super) async fn value<T: serde::de::DeserializeOwned>(journal: &Journal, name: &'static str) -> Result<Option<T>, Failure> {
+    let bytes = journal.value(name).await.map_err(|error| failure(ErrorVerb::Read, error))?;
+    bytes.map(|bytes| read(&bytes)).transpose()
+}
+
+pub(super) fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    decode(bytes).map_err(|error| StorageIOError::new(ErrorSubject::Store, ErrorVerb::Read, AnyError::new(&error)).into())
+}
+
+pub(super) fn written(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
+    encode(value).map_err(|error| StorageIOError::new(ErrorSubject::Store, ErrorVerb::Write, AnyError::new(&error)).into())
+}
+
+pub(super) fn failure(verb: ErrorVerb, error: JournalError) -> Failure {
+    StorageIOError::new(ErrorSubject::Store, verb, AnyError::new(&error)).into()
+}
