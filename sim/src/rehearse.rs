@@ -184,10 +184,22 @@ fn hangs(verdict: &Verdict) -> bool {
 }
 
 impl Ended {
+    /// Where the panic was that ended the run, as `file:line:column`, if one did and it is known.
+    pub fn place(&self) -> Option<&str> {
+        let Verdict::Crashed(seen) = &self.outcome.verdict else { return None };
+        // What is said of a crash ends with its place; most panics of a run are caught, and end nothing.
+        let seen = seen.trim_end_matches(')');
+        self.panics.iter().rev().map(String::as_str).find(|place| !place.is_empty() && seen.ends_with(place))
+    }
+
     /// As scripts read it.
     pub fn json(&self) -> Value {
+        let mut verdict = self.outcome.verdict.json();
+        if let Some((line, _column)) = self.place().and_then(|place| place.rsplit_once(':')) {
+            verdict["place"] = line.into();
+        }
         json!({
-            "verdict": self.outcome.verdict.json(),
+            "verdict": verdict,
             "virtual_s": self.virtual_time.as_secs_f64(),
             "wall_s": self.wall_time.as_secs_f64(),
             "cpu_s": cpu_seconds(),
@@ -213,6 +225,21 @@ impl Ended {
         });
         rows.collect()
     }
+}
+
+/// The first line of standard input; empty when there is none.
+pub fn first_line() -> String {
+    let mut line = String::new();
+    let _ = std::io::stdin().read_line(&mut line);
+    line
+}
+
+/// Ends this process when standard input ends: whoever started it is gone, and nobody reads what it finds.
+pub fn end_with_parent() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(Verdict::Stuck(String::new()).exit_code().into());
+    });
 }
 
 fn micros(time: Duration) -> u64 {

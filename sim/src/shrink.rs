@@ -4,7 +4,40 @@
 //! debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002): halves first, then quarters, down to
 //! single faults; then sizes come down, faults are weakened and moved to rounder times, and all of it again until nothing helps.
 
+use serde_json::Value;
+
 use crate::plan::{Dial, Plan, Timed};
+
+/// What a failure is told from others by: its kind, the promise that broke, and where it panicked or never yielded, if that is known. Not by
+/// what was seen: a smaller plan breaks the same promise at another time, with other numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
+    kind: String,
+    promise: String,
+    place: String,
+}
+
+impl Aim {
+    /// That of a verdict, as `Verdict::json` or a report has it.
+    pub fn of(verdict: &Value) -> Aim {
+        let [kind, promise, place] =
+            ["kind", "promise", "place"].map(|part| verdict[part].as_str().unwrap_or_default().to_string());
+        Aim { kind, promise, place }
+    }
+
+    /// Whether a run that ended so failed in the same way.
+    pub fn is_met_by(&self, verdict: &Value) -> bool {
+        let other = Aim::of(verdict);
+        let same_place = self.place.is_empty() || self.place == other.place;
+        (&self.kind, &self.promise) == (&other.kind, &other.promise) && same_place
+    }
+}
+
+/// A verdict in words: the promise, and what was seen instead. None when all held.
+pub fn words(verdict: &Value) -> Option<String> {
+    let seen = verdict["seen"].as_str()?;
+    Some(verdict["promise"].as_str().map_or_else(|| seen.to_string(), |promise| format!("{promise}: {seen}")))
+}
 
 /// A way to run many plans and to know whether one of them fails as the first one did.
 pub trait Trial {
@@ -154,6 +187,8 @@ fn with(plan: &Plan, index: usize, change: impl FnOnce(&mut Timed)) -> Plan {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::plan::{Draw, Fault, Offer};
 
@@ -221,6 +256,23 @@ mod tests {
             shrunk += 1;
         }
         assert!(shrunk > 10, "only {shrunk} plans of 40 fail");
+    }
+
+    #[test]
+    fn a_failure_is_the_same_when_its_promise_is_whatever_was_seen() {
+        let broken = |promise: &str, seen: &str| json!({ "kind": "broken", "promise": promise, "seen": seen });
+        let aim = Aim::of(&broken("counts once", "51 (at 4.027100 s on bank#1, src/lib.rs:30)"));
+        assert!(aim.is_met_by(&broken("counts once", "52 (at 1.000000 s on bank#1, src/lib.rs:30)")));
+        assert!(!aim.is_met_by(&broken("ends", "51 (at 4.027100 s on bank#1, src/lib.rs:30)")) && !aim.is_met_by(&Value::Null));
+        let crashed = |seen: &str, place: Value| json!({ "kind": "crashed", "seen": seen, "place": place });
+        let aim = Aim::of(&crashed("left: 51", json!("tests/bank.rs:40")));
+        assert!(aim.is_met_by(&crashed("left: 52", json!("tests/bank.rs:40"))));
+        assert!(!aim.is_met_by(&crashed("left: 51", json!("tests/bank.rs:44"))));
+        assert!(!aim.is_met_by(&json!({ "kind": "stuck", "seen": "left: 51", "place": "tests/bank.rs:40" })));
+        // As it was saved by a program that did not know the place.
+        assert!(Aim::of(&crashed("left: 51", Value::Null)).is_met_by(&crashed("x", json!("tests/bank.rs:40"))));
+        assert_eq!(words(&broken("counts once", "51")).as_deref(), Some("counts once: 51"));
+        assert_eq!((words(&crashed("51", Value::Null)).as_deref(), words(&Value::Null)), (Some("51"), None));
     }
 
     #[test]

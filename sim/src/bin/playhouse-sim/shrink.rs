@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use playhouse_sim::plan::{Plan, PlanFile};
-use playhouse_sim::shrink::{Trial, shrink};
+use playhouse_sim::shrink::{Aim, Trial, shrink};
 use serde_json::{Value, json};
 
+use crate::common::{BAD_USAGE, files, out};
 use crate::plans::{self, Case};
 use crate::pool::{self, Request};
-use crate::table::out;
 
 /// What is wanted.
 pub(crate) struct Order {
@@ -25,17 +25,18 @@ pub(crate) struct Order {
 /// Runs candidates, `jobs` at once, until the time is over.
 struct Processes<'a> {
     case: &'a Case,
-    /// The verdict's kind and promise, which must be the same.
-    wanted: (Value, Value),
+    wanted: Aim,
+    /// How the last one that failed was seen.
+    verdict: Value,
+    /// Where the best plan so far is.
+    path: &'a Path,
+    /// Why it is not there.
+    unsaved: Option<String>,
     jobs: usize,
     until: Instant,
     runs: u64,
     shown: bool,
     first: usize,
-}
-
-fn aim(verdict: &Value) -> (Value, Value) {
-    (verdict["kind"].clone(), verdict["promise"].clone())
 }
 
 impl Trial for Processes<'_> {
@@ -46,24 +47,30 @@ impl Trial for Processes<'_> {
             seed: index as u64,
             ..self.case.request()
         });
-        let mut first = None;
+        let mut first: Option<(usize, Value)> = None;
         let (wanted, runs, until) = (&self.wanted, &mut self.runs, self.until);
         pool::run_all(requests, self.jobs, |report| {
             *runs += 1;
-            if report.failure().is_some_and(|verdict| aim(verdict) == *wanted) {
+            if let Some(verdict) = report.failure().filter(|verdict| wanted.is_met_by(verdict)) {
                 let index = report.seed as usize;
-                first = Some(first.map_or(index, |first: usize| first.min(index)));
+                if first.as_ref().is_none_or(|(first, _)| index < *first) {
+                    first = Some((index, verdict.clone()));
+                }
             }
             first.is_none() && Instant::now() < until
         });
-        first
+        let (index, verdict) = first?;
+        self.verdict = verdict;
+        Some(index)
     }
 
     fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        Instant::now() >= self.until || self.unsaved.is_some()
     }
 
+    /// Saved at once: whoever interrupts this keeps what was found.
     fn found(&mut self, plan: &Plan) {
+        self.unsaved = files::save(self.path, &file(self.case, plan, &self.verdict)).err();
         if self.shown {
             eprint!("\r{} -> {} troubles, {} runs \x1b[K", self.first, plan.troubles(), self.runs);
             let _ = std::io::stderr().flush();
@@ -77,12 +84,20 @@ pub(crate) fn run(order: &Order) -> u8 {
     let report = pool::run(&Request { plan: Some(plan.clone()), ..order.case.request() });
     let Some(verdict) = report.failure().cloned() else {
         out(&format!("{}: every promise held, so there is nothing to shrink", order.case.title()));
-        return crate::command::BAD_USAGE;
+        return BAD_USAGE;
     };
     let shown = std::io::stderr().is_terminal();
+    let path = order.file.clone().unwrap_or_else(|| plans::folder().join(format!("{}-shrunk.json", order.case.slug())));
+    if let Err(error) = files::save(&path, &file(&order.case, &plan, &verdict)) {
+        out(&error);
+        return BAD_USAGE;
+    }
     let mut trial = Processes {
         case: &order.case,
-        wanted: aim(&verdict),
+        wanted: Aim::of(&verdict),
+        verdict,
+        path: &path,
+        unsaved: None,
         jobs: order.jobs,
         until: began + order.budget,
         runs: 1,
@@ -91,18 +106,13 @@ pub(crate) fn run(order: &Order) -> u8 {
     };
     let small = shrink(&plan, &mut trial);
     let over = trial.is_over();
-    let runs = trial.runs;
+    let Processes { runs, verdict, unsaved, .. } = trial;
     if shown {
         eprint!("\r\x1b[K");
     }
-    // Once more, for the words of the smallest one.
-    let report = pool::run(&Request { plan: Some(small.clone()), ..order.case.request() });
-    let verdict = report.failure().cloned().unwrap_or(verdict);
-    let file = PlanFile { verdict: verdict.clone(), ..order.case.file(small.clone()) };
-    let path = order.file.clone().unwrap_or_else(|| plans::folder().join(format!("{}-shrunk.json", order.case.slug())));
-    if let Err(error) = plans::write(&path, &file) {
-        out(&format!("{}: {error}", path.display()));
-        return crate::command::BAD_USAGE;
+    if let Some(error) = unsaved {
+        out(&error);
+        return BAD_USAGE;
     }
     let counts = |plan: &Plan| (plan.faults.len(), plan.climate.hazards());
     let ((faults, hazards), (few, mild)) = (counts(&plan), counts(&small));
@@ -124,6 +134,10 @@ pub(crate) fn run(order: &Order) -> u8 {
         out(&value.to_string());
     }
     0
+}
+
+fn file(case: &Case, plan: &Plan, verdict: &Value) -> PlanFile {
+    PlanFile { verdict: verdict.clone(), ..case.file(plan.clone()) }
 }
 
 /// A test that pins the plan, to be copied.
