@@ -68,7 +68,7 @@ async fn walk_into(trap: Trap) {
 /// Runs it; each line of the ledger goes to `sink`. Gives what the parent reads.
 pub(crate) fn run(order: Order, sink: Option<Sink>) -> (Verdict, Value) {
     watch(&order);
-    let how = How { dice: order.plan.dice, pct: order.pct, unrecorded: order.unrecorded };
+    let how = How { dice: order.plan.dice, pct: order.pct, unrecorded: order.unrecorded, ..How::default() };
     let bug = order.bug.and_then(scenario::find_bug);
     let trap = order.trap;
     let before = async move {
