@@ -65,6 +65,7 @@ pub fn shrink(plan: &Plan, trial: &mut impl Trial) -> Plan {
     let mut best = plan.clone();
     for _ in 0..MAX_PASSES {
         let before = best.clone();
+        fewer_turns(&mut best, trial);
         fewer_faults(&mut best, trial);
         calmer(&mut best, trial);
         smaller(&mut best, trial);
@@ -95,21 +96,30 @@ fn take(best: &mut Plan, candidates: Vec<Plan>, trial: &mut impl Trial) -> bool 
 }
 
 fn fewer_faults(best: &mut Plan, trial: &mut impl Trial) {
-    let mut size = best.faults.len();
+    fewer(best, trial, |plan| &mut plan.faults);
+}
+
+/// What an exploration found needs its turns of the dice only if no dice of its own do.
+fn fewer_turns(best: &mut Plan, trial: &mut impl Trial) {
+    fewer(best, trial, |plan| &mut plan.turns);
+}
+
+/// Delta debugging of a list of the plan.
+fn fewer<T>(best: &mut Plan, trial: &mut impl Trial, list: fn(&mut Plan) -> &mut Vec<T>) {
+    let mut size = list(best).len();
     while size > 0 {
-        let chunks = best.faults.len().div_ceil(size);
-        let candidates = (0..chunks)
+        let count = list(best).len();
+        let candidates = (0..count.div_ceil(size))
             .map(|chunk| {
                 let mut plan = best.clone();
-                let end = (chunk * size + size).min(plan.faults.len());
-                plan.faults.drain(chunk * size..end);
+                list(&mut plan).drain(chunk * size..(chunk * size + size).min(count));
                 plan
             })
             .collect();
         if !take(best, candidates, trial) {
             size /= 2;
         }
-        size = size.min(best.faults.len());
+        size = size.min(list(best).len());
     }
 }
 
@@ -173,9 +183,9 @@ fn earlier(best: &mut Plan, trial: &mut impl Trial) {
         let candidates = times.into_iter().map(|time| with(best, index, |timed| timed.at_ms = time)).collect();
         take(best, candidates, trial);
     }
-    // The order of the list is the order of the times.
+    // The order of the list is the order of the times, for each call that gives faults.
     let mut sorted = best.clone();
-    sorted.faults.sort_by_key(|timed| timed.at_ms);
+    sorted.faults.sort_by_key(|timed| (timed.call, timed.at_ms));
     take(best, vec![sorted], trial);
 }
 
@@ -190,7 +200,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::{Draw, Fault, Offer};
+    use crate::plan::{Draw, Fault, Offer, Turn};
 
     /// Fails when a crash of `a` comes before a cut that lasts for at least 70 ms, with 4 files or more.
     struct Needs {
@@ -273,6 +283,25 @@ mod tests {
         assert!(Aim::of(&crashed("left: 51", Value::Null)).is_met_by(&crashed("x", json!("tests/bank.rs:40"))));
         assert_eq!(words(&broken("counts once", "51")).as_deref(), Some("counts once: 51"));
         assert_eq!((words(&crashed("51", Value::Null)).as_deref(), words(&Value::Null)), (Some("51"), None));
+    }
+
+    #[test]
+    fn turns_of_the_dice_go_but_for_those_that_are_needed() {
+        let turn = |dice| Turn { at_us: dice * 1_000, dice };
+        struct Needs(Vec<Turn>);
+        impl Trial for Needs {
+            fn first_that_fails(&mut self, plans: &[Plan]) -> Option<usize> {
+                plans.iter().position(|plan| self.0.iter().all(|turn| plan.turns.contains(turn)))
+            }
+            fn is_over(&self) -> bool {
+                false
+            }
+            fn found(&mut self, _: &Plan) {}
+        }
+        let plan = Plan { turns: (1..=8).map(turn).collect(), ..large(3) };
+        for needed in [vec![], vec![turn(3)], vec![turn(1), turn(8)]] {
+            assert_eq!(shrink(&plan, &mut Needs(needed.clone())).turns, needed);
+        }
     }
 
     #[test]

@@ -76,6 +76,13 @@ mod trial {
             rt::sleep(Duration::from_millis(1)).await;
         }
     }
+
+    /// What each call draws is in the report.
+    #[playhouse::sim(seeds = 0..1)]
+    async fn draws_twice(world: World) {
+        let plans = [world.draw(1_000, &pauses()), world.draw(1_000, &pauses())];
+        assert!(plans[0].faults.len() + plans[1].faults.len() < 2, "{plans:?}");
+    }
 }
 
 fn playhouse(arguments: &[&str]) -> Command {
@@ -180,6 +187,17 @@ fn a_promise_is_the_same_at_another_time_so_nothing_is_left_of_the_plan() {
     assert_eq!((file.plan.faults.len(), &file.verdict["promise"]), (0, &"nobody is paused".into()));
     let (code, said) = run(&["replay", "breaks_its_promise", "--plan", path.to_str().unwrap()]);
     assert!(code == Some(1) && said.contains("nobody is paused"), "{said}");
+}
+
+#[test]
+fn a_second_draw_is_another_one_and_a_plan_gives_each_call_its_own() {
+    let (code, said) = run(&["replay", "draws_twice", "--seed", "1"]);
+    assert_eq!(code, Some(1), "{said}");
+    let path = folder().join("twice.plan.json");
+    let (code, said) = run(&["shrink", "draws_twice", "--seed", "1", "--out", path.to_str().unwrap()]);
+    assert!(code == Some(0) && said.contains(" faults -> 2, "), "{said}");
+    let file = PlanFile::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(file.plan.faults.iter().all(|timed| matches!(&timed.fault, Fault::Pause { node, .. } if node == "a")), "{file:?}");
 }
 
 /// Nobody can catch this signal: what is left is what the others do when they are alone.

@@ -97,7 +97,7 @@ enum Command {
         /// End with what there is after this time
         #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2m")]
         budget: Duration,
-        /// Where the plan goes
+        /// Where the plan goes, each time that a smaller one is found; under target/rehearsals/, if not given
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// Print one JSON object as the last line
@@ -201,7 +201,7 @@ struct What {
     scenario: Option<&'static str>,
     #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
     seed: Option<u64>,
-    /// A saved plan: it names its scenario, and needs no seed
+    /// A saved plan, which names its scenario and needs no seed: a JSON file, as `run` saves of each failure under target/rehearsals/
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Put a bug in on purpose
