@@ -352,7 +352,8 @@ mod tests {
                         waiting.lock().unwrap()[side as usize] = Some(cx.waker().clone());
                         if at % 2 == side {
                             ball.store(at + 1, Ordering::Relaxed);
-                            waiting.lock().unwrap()[1 - side as usize].take().map(Waker::wake);
+                            let other = waiting.lock().unwrap()[1 - side as usize].take();
+                            other.into_iter().for_each(Waker::wake);
                         }
                         Poll::Pending
                     }))
