@@ -3,9 +3,9 @@
 #![allow(missing_docs)]
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use playhouse_sim::plan::{Fault, PlanFile};
@@ -66,15 +66,31 @@ mod trial {
         std::future::pending().await
     }
 
-    /// It tells that it runs, and has no end.
-    #[playhouse::sim(seeds = 0..1)]
-    async fn never_ends(_: World) {
+    /// Tells that it runs, and has no end.
+    async fn linger() {
         let path = std::env::var(super::SOCKET).expect("who wants this says where");
         let mut stream = UnixStream::connect(path).expect("somebody listens");
         writeln!(stream, "it runs").expect("somebody listens");
         loop {
             rt::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    #[playhouse::sim(seeds = 0..1)]
+    async fn never_ends(_: World) {
+        linger().await;
+    }
+
+    /// Four faults break it, and two; one is never the end of it.
+    #[playhouse::sim(seeds = 0..1)]
+    async fn lingers_with_one_fault(world: World) {
+        let pause =
+            || Offer::new(100, 1, |random: &mut rt::Random| Fault::Pause { node: "a".into(), ms: random.between(1, 900) });
+        let plan = world.draw(1_000, &[pause(), pause(), pause(), pause()]);
+        if plan.faults.len() == 1 {
+            linger().await;
+        }
+        rt::always!(plan.faults.is_empty(), "there are no faults");
     }
 
     /// What each call draws is in the report.
@@ -182,7 +198,10 @@ fn a_promise_is_the_same_at_another_time_so_nothing_is_left_of_the_plan() {
     let path = folder().join("shrunk.plan.json");
     let (code, said) = run(&["shrink", "breaks_its_promise", "--seed", "1", "--out", path.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains(" faults -> 0, ") && said.contains("seen: nobody is paused: 3 were"), "{said}");
+    assert!(
+        said.contains(" faults -> 0, ") && said.contains("breaks: nobody is paused") && said.contains("seen: 3 were"),
+        "{said}"
+    );
     let file = PlanFile::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!((file.plan.faults.len(), &file.verdict["promise"]), (0, &"nobody is paused".into()));
     let (code, said) = run(&["replay", "breaks_its_promise", "--plan", path.to_str().unwrap()]);
@@ -200,27 +219,55 @@ fn a_second_draw_is_another_one_and_a_plan_gives_each_call_its_own() {
     assert!(file.plan.faults.iter().all(|timed| matches!(&timed.fault, Fault::Pause { node, .. } if node == "a")), "{file:?}");
 }
 
-/// Nobody can catch this signal: what is left is what the others do when they are alone.
+/// Something that `cargo playhouse` runs and that tells of it.
+struct Lingering {
+    parent: Child,
+    stream: BufReader<UnixStream>,
+}
+
+impl Lingering {
+    /// Returns when the run is under way.
+    fn begin(name: &str, mut command: Command) -> Lingering {
+        let at = folder().join(format!("{name}.socket"));
+        let _ = std::fs::remove_file(&at);
+        let listener = UnixListener::bind(&at).unwrap();
+        let parent = command.env(SOCKET, &at).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        assert_eq!(line, "it runs\n");
+        Lingering { parent, stream }
+    }
+
+    /// Nobody can catch this signal: what is left is what the others do when they are alone. Returns when the run is gone, too.
+    fn kill(mut self) {
+        self.parent.kill().unwrap();
+        self.parent.wait().unwrap();
+        // The run holds the other end for as long as it lives.
+        let end = self.stream.read_to_end(&mut Vec::new());
+        assert!(matches!(end, Ok(0)), "the run goes on: {end:?}");
+    }
+}
+
 #[test]
 fn whoever_is_killed_leaves_no_run_behind_and_no_file() {
-    let (at, temporary) = (folder().join("rehearsal.socket"), folder().join("temporary"));
-    let _ = std::fs::remove_file(&at);
+    let temporary = folder().join("temporary");
     let _ = std::fs::remove_dir_all(&temporary);
     std::fs::create_dir_all(&temporary).unwrap();
-    let listener = UnixListener::bind(&at).unwrap();
     let mut command = playhouse(&["sim", "never_ends"]);
-    command.env(SOCKET, &at).env("TMPDIR", &temporary).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut parent = command.spawn().unwrap();
-    let (stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line).unwrap();
-    assert_eq!(line, "it runs\n");
-    parent.kill().unwrap();
-    parent.wait().unwrap();
-    // The run holds the other end for as long as it lives.
-    let end = stream.read_to_end(&mut Vec::new());
-    assert!(matches!(end, Ok(0)), "the run goes on: {end:?}");
+    command.env("TMPDIR", &temporary);
+    Lingering::begin("never-ends", command).kill();
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "files are left");
+}
+
+#[test]
+fn whoever_is_killed_while_it_shrinks_has_kept_the_best_so_far() {
+    let path = folder().join("kept.plan.json");
+    let _ = std::fs::remove_file(&path);
+    let command = playhouse(&["shrink", "lingers_with_one_fault", "--seed", "1", "--out", path.to_str().unwrap()]);
+    Lingering::begin("kept", command).kill();
+    let file = PlanFile::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!((file.plan.faults.len(), &file.verdict["promise"]), (2, &"there are no faults".into()));
 }

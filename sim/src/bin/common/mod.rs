@@ -5,6 +5,7 @@ pub(crate) mod claimed;
 pub(crate) mod difference;
 pub(crate) mod files;
 pub(crate) mod process;
+pub(crate) mod trial;
 
 use std::io::Write;
 
