@@ -254,11 +254,11 @@ pub fn first_line() -> String {
     line
 }
 
-/// Ends this process when standard input ends: whoever started it is gone, and nobody reads what it finds.
-pub fn end_with_parent() {
+/// Calls `end` when standard input ends: whoever started this process is gone, and nobody reads what it finds.
+pub fn when_parent_ends(end: impl FnOnce() + Send + 'static) {
     std::thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        std::process::exit(Verdict::Stuck(String::new()).exit_code().into());
+        end();
     });
 }
 

@@ -17,7 +17,7 @@ use playhouse_rt::sim::{self, ledger::Line};
 use serde_json::json;
 
 use crate::plan::{DICE, Plan, PlanFile};
-use crate::rehearse::{Ended, How, Sink, arm, end_with_parent, first_line, rehearse, whose};
+use crate::rehearse::{Ended, How, Sink, arm, first_line, rehearse, when_parent_ends, whose};
 use crate::scenario::Outcome;
 use crate::shrink::words;
 use crate::talk;
@@ -116,7 +116,7 @@ fn rehearsed(test: &Test, seeds: Range<u64>, pinned: Option<Plan>, body: Body) {
         plan.unwrap_or_else(|error| panic!("standard input is no plan: {error}"))
     });
     let given = given.or_else(|| thrown(seed));
-    end_with_parent();
+    when_parent_ends(end_stuck);
     let html = wanted(talk::HTML).map(|path| {
         let file = File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", PathBuf::from(&path).display()));
         (file, wanted(talk::COMMAND).and_then(|command| command.into_string().ok()).unwrap_or_default())
@@ -155,6 +155,12 @@ fn say(line: &str) {
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
+/// Ends the process, whatever runs in it. This is a library, but the process is one test's, its main is the test harness's, and a task that never yields
+/// would never hear of an error.
+fn end_stuck() {
+    std::process::exit(Verdict::Stuck(String::new()).exit_code().into());
+}
+
 /// Ends the process when a task never yields, and says which.
 fn watch() {
     let tell = move |spinning: sim::Spinning| {
@@ -162,7 +168,7 @@ fn watch() {
         let mut told = verdict.json();
         told["place"] = spinning.place.as_str().into();
         say(&format!("{}{}", talk::REPORT, json!({ "verdict": told })));
-        std::process::exit(verdict.exit_code().into());
+        end_stuck();
     };
     sim::watch(POLL_MAX, tell).expect("the operating system gives a thread");
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use playhouse_sim::plan::PlanFile;
-use playhouse_sim::rehearse::{end_with_parent, first_line};
+use playhouse_sim::rehearse::{first_line, when_parent_ends};
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
+use playhouse_sim::verdict::Verdict;
 use serde_json::json;
 
 use crate::common::arguments::{duration, jobs as as_wanted, range};
@@ -283,7 +284,7 @@ pub(crate) fn main() -> ExitCode {
         Command::One { scenario, seed, with_parent, plan_from_stdin, ledger, no_ledger, trap, pct, bug } => {
             let plan = plan_from_stdin.then(|| serde_json::from_str(&first_line()));
             if with_parent {
-                end_with_parent();
+                when_parent_ends(|| std::process::exit(Verdict::Stuck(String::new()).exit_code().into()));
             }
             let plan = match plan {
                 None => (named(scenario).draw)(seed),
