@@ -19,6 +19,8 @@ pub mod rehearse;
 #[cfg(madsim)]
 pub mod scenario;
 pub mod shrink;
+#[doc(hidden)]
+pub mod talk;
 #[cfg(madsim)]
 pub mod test;
 pub mod timeline;

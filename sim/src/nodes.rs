@@ -28,6 +28,8 @@ pub(crate) struct Nodes {
     authority: Option<Authority>,
     configs: BTreeMap<String, NodeConfig>,
     apps: BTreeMap<String, App>,
+    /// How many plans were drawn.
+    draws: u32,
 }
 
 /// The node went away before its work was done.
@@ -124,15 +126,24 @@ impl World {
         async move { told.await.map_err(|_| Gone(name)) }
     }
 
-    /// Draws faults from the world's seed, within the first `within_ms` virtual milliseconds from when they are [played](World::play). When a
-    /// saved plan is run, or one is shrunk, it gives that one's instead.
+    /// Draws faults from the world's seed, within the first `within_ms` virtual milliseconds from when they are [played](World::play). Each call
+    /// draws others. When a saved plan is run, or one is shrunk, each call gives that plan's faults of the call of the same number instead.
     pub fn draw(&self, within_ms: u64, offers: &[Offer<'_>]) -> Plan {
-        if let Some(plan) = crate::test::given() {
+        let call = {
+            let mut nodes = self.nodes();
+            nodes.draws += 1;
+            nodes.draws - 1
+        };
+        if let Some(mut plan) = crate::test::given() {
+            plan.faults.retain(|timed| timed.call == call);
             return plan;
         }
-        let mut draw = Draw::new(self.seed());
+        // The first is what the seed draws; a later one has dice of its own, which no other call shifts.
+        let seed = if call == 0 { self.seed() } else { self.random(&format!("draw {call}")).next_u64() };
+        let mut draw = Draw::new(seed);
         draw.swarm(within_ms, offers);
-        let plan = draw.finish();
+        let mut plan = Plan { dice: self.seed(), climate: self.weather().climate(), ..draw.finish() };
+        plan.faults.iter_mut().for_each(|timed| timed.call = call);
         crate::test::drawn(&plan);
         plan
     }

@@ -17,8 +17,25 @@ use crate::verdict::Verdict;
 /// So many who wait are listed: actors, then others; those who wait for longest come first.
 const WAITING_MAX: usize = 40;
 
-/// About how many polls a run has: where priorities fall is drawn among so many.
-const STEPS: u64 = 4000;
+/// About how many polls a run has, if nothing else is known.
+const STEPS: u64 = 5_000;
+
+/// About how many polls a run of each of our scenarios has, as measured without priorities: with too few of them nothing would ever fall in the later
+/// part of a run, with too many hardly anything in it. A test compares them with what runs have now.
+const STEPS_OF: [(&str, u64); 7] = [
+    ("demo", 5_000),
+    ("amnesia", 6_000),
+    ("actors", 15_000),
+    ("quiet", 130_000),
+    ("brief", 1_500),
+    ("streams", 31_000),
+    ("groups", 38_000),
+];
+
+/// About how many polls a run of that scenario has: where priorities fall is drawn among so many.
+pub fn steps_of(scenario: &str) -> u64 {
+    STEPS_OF.iter().find(|(name, _)| *name == scenario).map_or(STEPS, |(_, steps)| *steps)
+}
 
 /// Who reads the ledger's lines.
 pub type Sink = Box<dyn FnMut(&ledger::Line<'_>)>;
@@ -39,6 +56,8 @@ pub struct How {
     pub dice: u64,
     /// Tasks have priorities: the depth of probabilistic concurrency testing.
     pub pct: Option<u32>,
+    /// About how many polls the run has, as [`steps_of`] says; 0: unknown.
+    pub steps: u64,
     /// Without a ledger, to measure what the ledger costs.
     pub unrecorded: bool,
 }
@@ -132,7 +151,8 @@ where
         None => ledger::open_unread(),
     }
     claims::open();
-    sim::schedule(how.pct.map_or(Schedule::Random, |depth| Schedule::Pct { depth, steps: STEPS }));
+    let steps = if how.steps == 0 { STEPS } else { how.steps };
+    sim::schedule(how.pct.map_or(Schedule::Random, |depth| Schedule::Pct { depth, steps }));
     let result = catch_unwind(AssertUnwindSafe(|| {
         sim::run(how.dice, async {
             let outcome = main().await;
@@ -184,10 +204,22 @@ fn hangs(verdict: &Verdict) -> bool {
 }
 
 impl Ended {
+    /// Where the panic was that ended the run, as `file:line:column`, if one did and it is known.
+    pub fn place(&self) -> Option<&str> {
+        let Verdict::Crashed(seen) = &self.outcome.verdict else { return None };
+        // What is said of a crash ends with its place; most panics of a run are caught, and end nothing.
+        let seen = seen.trim_end_matches(')');
+        self.panics.iter().rev().map(String::as_str).find(|place| !place.is_empty() && seen.ends_with(place))
+    }
+
     /// As scripts read it.
     pub fn json(&self) -> Value {
+        let mut verdict = self.outcome.verdict.json();
+        if let Some((line, _column)) = self.place().and_then(|place| place.rsplit_once(':')) {
+            verdict["place"] = line.into();
+        }
         json!({
-            "verdict": self.outcome.verdict.json(),
+            "verdict": verdict,
             "virtual_s": self.virtual_time.as_secs_f64(),
             "wall_s": self.wall_time.as_secs_f64(),
             "cpu_s": cpu_seconds(),
@@ -213,6 +245,21 @@ impl Ended {
         });
         rows.collect()
     }
+}
+
+/// The first line of standard input; empty when there is none.
+pub fn first_line() -> String {
+    let mut line = String::new();
+    let _ = std::io::stdin().read_line(&mut line);
+    line
+}
+
+/// Calls `end` when standard input ends: whoever started this process is gone, and nobody reads what it finds.
+pub fn when_parent_ends(end: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        end();
+    });
 }
 
 fn micros(time: Duration) -> u64 {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use crate::plan::{LASTS_MAX_MS, Plan, PlanFile};
-use crate::rehearse::{Ended, How, Sink, arm, rehearse};
+use crate::rehearse::{Ended, How, Sink, arm, rehearse, steps_of};
 use crate::verdict::Verdict;
 
 /// What actors of scenarios panic with, when they are to: all other panics are bugs.
@@ -290,7 +290,7 @@ pub fn run_after(
         before.await;
         (scenario.run)(plan, bugs).await
     };
-    let mut ended = rehearse(how, main, sink);
+    let mut ended = rehearse(&How { steps: steps_of(scenario.name), ..*how }, main, sink);
     // All nodes are of one build, so none breaks the rules of a connection.
     if ended.outcome.verdict == Verdict::Held && ended.claims.sometimes.get("bad-peer").is_some_and(|times| *times > 0) {
         ended.outcome.verdict = Verdict::Broken { promise: RULES, seen: "a connection was closed for bad behaviour".into() };

@@ -4,7 +4,40 @@
 //! debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002): halves first, then quarters, down to
 //! single faults; then sizes come down, faults are weakened and moved to rounder times, and all of it again until nothing helps.
 
+use serde_json::Value;
+
 use crate::plan::{Dial, Plan, Timed};
+
+/// What a failure is told from others by: its kind, the promise that broke, and where it panicked or never yielded, if that is known. Not by
+/// what was seen: a smaller plan breaks the same promise at another time, with other numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
+    kind: String,
+    promise: String,
+    place: String,
+}
+
+impl Aim {
+    /// That of a verdict, as `Verdict::json` or a report has it.
+    pub fn of(verdict: &Value) -> Aim {
+        let [kind, promise, place] =
+            ["kind", "promise", "place"].map(|part| verdict[part].as_str().unwrap_or_default().to_string());
+        Aim { kind, promise, place }
+    }
+
+    /// Whether a run that ended so failed in the same way.
+    pub fn is_met_by(&self, verdict: &Value) -> bool {
+        let other = Aim::of(verdict);
+        let same_place = self.place.is_empty() || self.place == other.place;
+        (&self.kind, &self.promise) == (&other.kind, &other.promise) && same_place
+    }
+}
+
+/// A verdict in words: the promise, and what was seen instead. None when all held.
+pub fn words(verdict: &Value) -> Option<String> {
+    let seen = verdict["seen"].as_str()?;
+    Some(verdict["promise"].as_str().map_or_else(|| seen.to_string(), |promise| format!("{promise}: {seen}")))
+}
 
 /// A way to run many plans and to know whether one of them fails as the first one did.
 pub trait Trial {
@@ -32,6 +65,7 @@ pub fn shrink(plan: &Plan, trial: &mut impl Trial) -> Plan {
     let mut best = plan.clone();
     for _ in 0..MAX_PASSES {
         let before = best.clone();
+        fewer_turns(&mut best, trial);
         fewer_faults(&mut best, trial);
         calmer(&mut best, trial);
         smaller(&mut best, trial);
@@ -62,21 +96,30 @@ fn take(best: &mut Plan, candidates: Vec<Plan>, trial: &mut impl Trial) -> bool 
 }
 
 fn fewer_faults(best: &mut Plan, trial: &mut impl Trial) {
-    let mut size = best.faults.len();
+    fewer(best, trial, |plan| &mut plan.faults);
+}
+
+/// What an exploration found needs its turns of the dice only if no dice of its own do.
+fn fewer_turns(best: &mut Plan, trial: &mut impl Trial) {
+    fewer(best, trial, |plan| &mut plan.turns);
+}
+
+/// Delta debugging of a list of the plan.
+fn fewer<T>(best: &mut Plan, trial: &mut impl Trial, list: fn(&mut Plan) -> &mut Vec<T>) {
+    let mut size = list(best).len();
     while size > 0 {
-        let chunks = best.faults.len().div_ceil(size);
-        let candidates = (0..chunks)
+        let count = list(best).len();
+        let candidates = (0..count.div_ceil(size))
             .map(|chunk| {
                 let mut plan = best.clone();
-                let end = (chunk * size + size).min(plan.faults.len());
-                plan.faults.drain(chunk * size..end);
+                list(&mut plan).drain(chunk * size..(chunk * size + size).min(count));
                 plan
             })
             .collect();
         if !take(best, candidates, trial) {
             size /= 2;
         }
-        size = size.min(best.faults.len());
+        size = size.min(list(best).len());
     }
 }
 
@@ -140,9 +183,9 @@ fn earlier(best: &mut Plan, trial: &mut impl Trial) {
         let candidates = times.into_iter().map(|time| with(best, index, |timed| timed.at_ms = time)).collect();
         take(best, candidates, trial);
     }
-    // The order of the list is the order of the times.
+    // The order of the list is the order of the times, for each call that gives faults.
     let mut sorted = best.clone();
-    sorted.faults.sort_by_key(|timed| timed.at_ms);
+    sorted.faults.sort_by_key(|timed| (timed.call, timed.at_ms));
     take(best, vec![sorted], trial);
 }
 
@@ -154,8 +197,10 @@ fn with(plan: &Plan, index: usize, change: impl FnOnce(&mut Timed)) -> Plan {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::plan::{Draw, Fault, Offer};
+    use crate::plan::{Draw, Fault, Offer, Turn};
 
     /// Fails when a crash of `a` comes before a cut that lasts for at least 70 ms, with 4 files or more.
     struct Needs {
@@ -221,6 +266,42 @@ mod tests {
             shrunk += 1;
         }
         assert!(shrunk > 10, "only {shrunk} plans of 40 fail");
+    }
+
+    #[test]
+    fn a_failure_is_the_same_when_its_promise_is_whatever_was_seen() {
+        let broken = |promise: &str, seen: &str| json!({ "kind": "broken", "promise": promise, "seen": seen });
+        let aim = Aim::of(&broken("counts once", "51 (at 4.027100 s on bank#1, src/lib.rs:30)"));
+        assert!(aim.is_met_by(&broken("counts once", "52 (at 1.000000 s on bank#1, src/lib.rs:30)")));
+        assert!(!aim.is_met_by(&broken("ends", "51 (at 4.027100 s on bank#1, src/lib.rs:30)")) && !aim.is_met_by(&Value::Null));
+        let crashed = |seen: &str, place: Value| json!({ "kind": "crashed", "seen": seen, "place": place });
+        let aim = Aim::of(&crashed("left: 51", json!("tests/bank.rs:40")));
+        assert!(aim.is_met_by(&crashed("left: 52", json!("tests/bank.rs:40"))));
+        assert!(!aim.is_met_by(&crashed("left: 51", json!("tests/bank.rs:44"))));
+        assert!(!aim.is_met_by(&json!({ "kind": "stuck", "seen": "left: 51", "place": "tests/bank.rs:40" })));
+        // As it was saved by a program that did not know the place.
+        assert!(Aim::of(&crashed("left: 51", Value::Null)).is_met_by(&crashed("x", json!("tests/bank.rs:40"))));
+        assert_eq!(words(&broken("counts once", "51")).as_deref(), Some("counts once: 51"));
+        assert_eq!((words(&crashed("51", Value::Null)).as_deref(), words(&Value::Null)), (Some("51"), None));
+    }
+
+    #[test]
+    fn turns_of_the_dice_go_but_for_those_that_are_needed() {
+        let turn = |dice| Turn { at_us: dice * 1_000, dice };
+        struct Needs(Vec<Turn>);
+        impl Trial for Needs {
+            fn first_that_fails(&mut self, plans: &[Plan]) -> Option<usize> {
+                plans.iter().position(|plan| self.0.iter().all(|turn| plan.turns.contains(turn)))
+            }
+            fn is_over(&self) -> bool {
+                false
+            }
+            fn found(&mut self, _: &Plan) {}
+        }
+        let plan = Plan { turns: (1..=8).map(turn).collect(), ..large(3) };
+        for needed in [vec![], vec![turn(3)], vec![turn(1), turn(8)]] {
+            assert_eq!(shrink(&plan, &mut Needs(needed.clone())).turns, needed);
+        }
     }
 
     #[test]

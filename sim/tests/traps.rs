@@ -34,3 +34,9 @@ fn who_waits_is_told_when_nothing_can_happen_any_more() {
     let walker = &report["waiting"][0];
     assert_eq!((&walker["name"], &walker["on"]), (&"the walker".into(), &"what never comes".into()), "{said}");
 }
+
+#[test]
+fn a_page_that_cannot_be_written_is_refused_before_the_run() {
+    let (output, said) = sim(&["replay", "brief", "--seed", "1", "--html", "no/such/folder.html"]);
+    assert!(output.status.code() == Some(4) && said.contains("cannot be written") && !said.contains("events"), "{said}");
+}

@@ -64,14 +64,14 @@ impl Draw {
             let count = if exists { random.between(1, offer.most.max(1) + 1) } else { 0 };
             for _ in 0..count {
                 let at_ms = random.between(1, within_ms);
-                self.faults.push(Timed { at_ms, fault: (offer.draw)(&mut random) });
+                self.faults.push(Timed { at_ms, call: 0, fault: (offer.draw)(&mut random) });
             }
         }
     }
 
     /// Adds a fault that is in every run.
     pub fn fault(&mut self, at_ms: u64, fault: Fault) {
-        self.faults.push(Timed { at_ms, fault });
+        self.faults.push(Timed { at_ms, call: 0, fault });
     }
 
     /// The plan.

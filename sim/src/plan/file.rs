@@ -150,6 +150,9 @@ mod tests {
         assert!(refused("{}").contains("\"format\""));
         assert!(refused(&text.replace(FORMAT, "playhouse-plan-9")).contains("playhouse-plan-9"));
         assert!(refused(&text.replace("\"dice\"", "\"mice\"")).contains("not a whole plan"));
+        let turns = serde_json::json!(vec![super::super::Turn { at_us: 1, dice: 2 }; 65]);
+        let many = refused(&text.replace("\"dice\"", &format!("\"turns\": {turns}, \"dice\"")));
+        assert!(many.contains("65 turns") && many.contains("64 is the most"), "{many}");
         assert!(refused(&text.replace("\"kind\":\"pause\"", "\"kind\":\"meteor\"")).contains("meteor"), "{text}");
     }
 

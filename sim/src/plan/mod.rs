@@ -11,7 +11,8 @@ pub mod offers;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use climate::Climate;
 pub use draw::{Draw, Offer};
@@ -32,8 +33,25 @@ pub struct Plan {
     /// The faults, in the order of their beginning.
     pub faults: Vec<Timed>,
     /// When the dice are turned: this run goes on where another one was, and then its own way.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few_turns")]
     pub turns: Vec<Turn>,
+}
+
+/// The most turns of the dice in one run.
+pub const TURNS_MAX: usize = 64;
+
+#[cfg(madsim)]
+const _: () = assert!(TURNS_MAX <= playhouse_rt::sim::TURNS_MAX, "a plan that can be read can be run");
+
+/// A plan comes from outside: what a run would panic at is refused by whoever reads it.
+fn few_turns<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Turn>, D::Error> {
+    let turns = Vec::<Turn>::deserialize(reader)?;
+    let count = turns.len();
+    if count <= TURNS_MAX {
+        Ok(turns)
+    } else {
+        Err(D::Error::custom(format!("{count} turns of the dice; {TURNS_MAX} is the most")))
+    }
 }
 
 /// A size of the run: a number of files, of nodes, of milliseconds.
@@ -52,8 +70,15 @@ pub struct Dial {
 pub struct Timed {
     /// Virtual milliseconds after the load began.
     pub at_ms: u64,
+    /// Which call of [`World::draw`](crate::World::draw) gives it, if a test has several: 0 is the first.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub call: u32,
     /// What happens.
     pub fault: Fault,
+}
+
+fn is_first(call: &u32) -> bool {
+    *call == 0
 }
 
 /// From a virtual time on, every chance of the run comes from other dice. The faults that are planned stay as they are.
@@ -120,8 +145,9 @@ impl std::fmt::Display for Plan {
         if !dials.is_empty() {
             writeln!(f, "sizes: {}", dials.join(", "))?;
         }
-        for Timed { at_ms, fault } in &self.faults {
-            writeln!(f, "{at_ms:>7} ms  {fault}")?;
+        for Timed { at_ms, call, fault } in &self.faults {
+            let of = if is_first(call) { String::new() } else { format!(" (draw {})", call + 1) };
+            writeln!(f, "{at_ms:>7} ms  {fault}{of}")?;
         }
         for Turn { at_us, dice } in &self.turns {
             writeln!(f, "{at_us:>7} us after the beginning of the run: the dice turn to {dice}")?;

@@ -9,7 +9,7 @@ mod rehearsal {
     const DEPOSITS: u64 = 50;
 
     /// A bank and a customer, whose connection has bad days.
-    async fn bad_days(mut world: World, manner: Manner) -> u64 {
+    async fn bad_days(world: World, manner: Manner) -> u64 {
         world.cluster(["bank", "customer"]);
         world.node("bank", |node| async move {
             let name = ActorName::new("account").expect("a name");
@@ -43,5 +43,17 @@ mod rehearsal {
     #[playhouse::sim(seeds = 0..10, canary)]
     async fn naive_customers_pay_twice(world: World) {
         assert_eq!(bad_days(world, Manner::Naive).await, DEPOSITS);
+    }
+
+    /// What naive customers were caught with, played to careful ones.
+    mod each_coin_counts_once_0 {
+        #[test]
+        #[ignore = "it runs in the simulator: cargo playhouse sim"]
+        fn simulated() {
+            let plan = include_str!("naive_customers_pay_twice-0.plan.json");
+            ::playhouse_sim::test::pinned(concat!(module_path!(), "::simulated"), plan, |world| {
+                Box::pin(super::each_coin_counts_once(world))
+            });
+        }
     }
 }

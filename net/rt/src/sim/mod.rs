@@ -28,7 +28,7 @@ pub use disk_faults::{DiskFault, DiskFaults};
 pub use life::Life;
 pub use links::{COPIES_MAX, Deliveries, Delivery, Flight, Links};
 pub use net::{Network, NetworkStats};
-pub use schedule::{Schedule, schedule};
+pub use schedule::{STARVES_AFTER, Schedule, schedule};
 pub use storage::{Flip, SECTOR, Storage};
 pub use task::most_at_work;
 pub use track::{Waiting, slow_polls, slowed_polls, waiting};

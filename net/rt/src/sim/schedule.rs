@@ -7,6 +7,9 @@
 //!
 //! madsim cannot be told whom to run, but it runs only who was woken: so each task wakes us, and we pass on only the wake of the highest. What
 //! is no task of the product (the network's delivery) runs as before. Each hand-over costs madsim's 50 to 100 virtual nanoseconds, as any poll.
+//!
+//! The published algorithm starves whoever is low for as long as others can run; that is its strength, but some of our tasks wait for others by
+//! asking again and again. So there is a bound: see [`TURNS_MAX`] for one task alone, [`STARVES_AFTER`] for several that keep each other busy.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,13 +30,21 @@ pub enum Schedule {
     Pct {
         /// How many constraints on the order a bug may need: priorities fall at one point fewer.
         depth: u32,
-        /// About how many polls a run has: the points are drawn among so many.
+        /// About how many polls a run has: the points are drawn among so many, each another one. After them nothing falls any more.
         steps: u64,
     },
 }
 
 /// A task that is polled so often in a row while others could run waits for one of them: it falls below all.
 const TURNS_MAX: u32 = 1000;
+
+/// A task that could run and was not let for so many polls of others goes before all of them: they may wait for it.
+pub const STARVES_AFTER: u64 = 5_000;
+
+/// So often, in polls, it is looked whether a task starves.
+const LOOK_EVERY: u64 = 100;
+
+const _: () = assert!(TURNS_MAX as u64 <= STARVES_AFTER && LOOK_EVERY <= STARVES_AFTER, "who spins alone is found first");
 
 /// Virtual nanoseconds after which a woken task that was not polled cannot be: its node is paused. Others need not wait for it.
 const PAUSED_AFTER: u64 = 1_000_000;
@@ -45,6 +56,8 @@ struct Pct {
     step: u64,
     /// What the next task gets that waits for a lower one; each lower than all before.
     lowest: i64,
+    /// What the last one got that starved; each higher than all before.
+    highest: i64,
     tasks: BTreeMap<u64, Ranked>,
     /// Who could run: the last one runs.
     ready: BTreeSet<(i64, u64)>,
@@ -59,7 +72,12 @@ struct Pct {
 struct Ranked {
     priority: i64,
     waker: Option<Waker>,
+    /// Since which step it could run.
+    since: u64,
 }
+
+/// Above all priorities to which tasks fall, and this wide, are those that tasks begin with; above these are those of who starved.
+const FIRST: i64 = 1 << 40;
 
 thread_local! {
     static WANTED: Cell<Schedule> = const { Cell::new(Schedule::Random) };
@@ -76,14 +94,44 @@ pub(super) fn begin(seed: u64) {
         Schedule::Random => None,
         Schedule::Pct { depth, steps } => {
             let mut dice = Random::new(seed, "schedule");
-            let falls = (1..i64::from(depth)).map(|to| (1 + dice.below(steps), to)).collect();
+            let falls = points(&mut dice, depth, steps);
             let (tasks, ready) = (BTreeMap::new(), BTreeSet::new());
-            Some(Pct { dice, falls, step: 0, lowest: 0, tasks, ready, running: None, called: None, turns: (0, 0), referee: None })
+            let (lowest, highest) = (0, 2 * FIRST);
+            Some(Pct {
+                dice,
+                falls,
+                step: 0,
+                lowest,
+                highest,
+                tasks,
+                ready,
+                running: None,
+                called: None,
+                turns: (0, 0),
+                referee: None,
+            })
         }
     });
     if with(|_| ()).is_some() {
         drop(madsim::task::spawn(referee()));
     }
+}
+
+/// At which of `steps` steps a priority falls, and to what.
+fn points(dice: &mut Random, depth: u32, steps: u64) -> BTreeMap<u64, i64> {
+    let mut falls = BTreeMap::new();
+    // At two equal points there would be one fall.
+    let steps = steps.max(depth.into());
+    for to in 1..i64::from(depth) {
+        let at = loop {
+            let at = 1 + dice.below(steps);
+            if !falls.contains_key(&at) {
+                break at;
+            }
+        };
+        falls.insert(at, to);
+    }
+    falls
 }
 
 /// While somebody waits for a higher one, looks again and again whether that one runs: nothing else may happen that would show it.
@@ -116,9 +164,8 @@ fn with<T>(what: impl FnOnce(&mut Pct) -> T) -> Option<T> {
 /// A task that was started. What it is to wake, if the order is ours.
 pub(super) fn register(task: u64) -> Option<Waker> {
     with(|pct| {
-        // Above all to which priorities fall.
-        let priority = (1 << 40) + pct.dice.below(1 << 40) as i64;
-        pct.tasks.insert(task, Ranked { priority, waker: None });
+        let priority = FIRST + pct.dice.below(FIRST as u64) as i64;
+        pct.tasks.insert(task, Ranked { priority, waker: None, since: pct.step });
         // madsim has put it among those that can run.
         pct.ready.insert((priority, task));
         Waker::from(Arc::new(Signal(task)))
@@ -135,8 +182,7 @@ impl Wake for Signal {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let next = with(|pct| {
-            let ranked = pct.tasks.get(&self.0)?;
-            pct.ready.insert((ranked.priority, self.0));
+            pct.wakes(self.0)?;
             pct.call()
         });
         next.flatten().inspect(Waker::wake_by_ref);
@@ -178,22 +224,28 @@ impl Pct {
         if ranked.waker.as_ref().is_none_or(|known| !known.will_wake(waker)) {
             ranked.waker = Some(waker.clone());
         }
-        self.ready.insert((ranked.priority, task));
+        self.wakes(task);
         if self.top() != Some(task) {
             return (false, self.call());
         }
         self.turns = (task, if self.turns.0 == task { self.turns.1 + 1 } else { 1 });
         if self.turns.1 > TURNS_MAX && self.ready.len() > 1 {
             self.lowest -= 1;
-            self.fall(task, self.lowest);
+            self.rank(task, self.lowest);
             return (false, self.call());
         }
         self.step += 1;
         if let Some(to) = self.falls.remove(&self.step) {
-            self.fall(task, to);
-            if self.top() != Some(task) {
-                return (false, self.call());
-            }
+            self.rank(task, to);
+        }
+        if self.step.is_multiple_of(LOOK_EVERY)
+            && let Some(starved) = self.starved()
+        {
+            self.highest += 1;
+            self.rank(starved, self.highest);
+        }
+        if self.top() != Some(task) {
+            return (false, self.call());
         }
         if let Some(ranked) = self.tasks.get(&task) {
             self.ready.remove(&(ranked.priority, task));
@@ -207,13 +259,31 @@ impl Pct {
         self.ready.last().map(|(_, task)| *task)
     }
 
-    fn fall(&mut self, task: u64, to: i64) {
+    /// A task can run from now on, or since it could before.
+    fn wakes(&mut self, task: u64) -> Option<()> {
+        let ranked = self.tasks.get_mut(&task)?;
+        if self.ready.insert((ranked.priority, task)) {
+            ranked.since = self.step;
+        }
+        Some(())
+    }
+
+    /// Who could run for longest, if that is too long.
+    fn starved(&self) -> Option<u64> {
+        let since = |task: &u64| self.tasks.get(task).map_or(self.step, |ranked| ranked.since);
+        let longest = self.ready.iter().map(|(_, task)| *task).min_by_key(|task| (since(task), *task))?;
+        (since(&longest) + STARVES_AFTER <= self.step).then_some(longest)
+    }
+
+    /// A task that can run gets another priority.
+    fn rank(&mut self, task: u64, to: i64) {
         if let Some(ranked) = self.tasks.get_mut(&task) {
             self.ready.remove(&(ranked.priority, task));
             ranked.priority = to;
             self.ready.insert((to, task));
         }
-        crate::ledger::record("fall", || format!("task {task} to {to}"));
+        let how = if to > FIRST { "rise" } else { "fall" };
+        crate::ledger::record(how, || format!("task {task} to {to}"));
     }
 
     /// Whom to wake now: the highest, unless somebody runs.
@@ -250,6 +320,63 @@ mod tests {
 
     use super::super::Life;
     use super::*;
+
+    #[test]
+    fn no_fall_is_lost_where_points_are_few() {
+        for seed in 0..100 {
+            let falls = points(&mut Random::new(seed, "schedule"), 4, 4);
+            assert_eq!(falls.values().copied().collect::<BTreeSet<i64>>(), BTreeSet::from([1, 2, 3]), "seed {seed}: {falls:?}");
+        }
+        assert_eq!(points(&mut Random::new(1, "schedule"), 20, 0).len(), 19, "as many points as falls, at the least");
+    }
+
+    /// Each of two tasks wakes the other one; the third could run all the while.
+    #[test]
+    fn two_that_keep_each_other_busy_starve_nobody() {
+        const MOST: u32 = 40_000;
+        let mut waited = 0;
+        for seed in 0..20 {
+            schedule(Schedule::Pct { depth: 1, steps: 100 });
+            let rounds = super::super::run(seed, async {
+                let ball = Arc::new(AtomicU32::new(0));
+                let third = Arc::new(AtomicU32::new(u32::MAX));
+                let waiting: Arc<std::sync::Mutex<[Option<Waker>; 2]>> = Arc::default();
+                let play = |side: u32| {
+                    let (ball, third, waiting) = (ball.clone(), third.clone(), waiting.clone());
+                    crate::spawn(std::future::poll_fn(move |cx| {
+                        let at = ball.load(Ordering::Relaxed);
+                        if at >= MOST || third.load(Ordering::Relaxed) < MOST {
+                            waiting.lock().unwrap().iter_mut().filter_map(Option::take).for_each(Waker::wake);
+                            return Poll::Ready(());
+                        }
+                        waiting.lock().unwrap()[side as usize] = Some(cx.waker().clone());
+                        if at % 2 == side {
+                            ball.store(at + 1, Ordering::Relaxed);
+                            let other = waiting.lock().unwrap()[1 - side as usize].take();
+                            other.into_iter().for_each(Waker::wake);
+                        }
+                        Poll::Pending
+                    }))
+                };
+                let players = [play(0), play(1)];
+                let looks = {
+                    let (ball, third) = (ball.clone(), third.clone());
+                    crate::spawn(async move { third.store(ball.load(Ordering::Relaxed), Ordering::Relaxed) })
+                };
+                for player in players {
+                    player.await.unwrap();
+                }
+                looks.await.unwrap();
+                third.load(Ordering::Relaxed)
+            });
+            assert!(
+                u64::from(rounds) <= STARVES_AFTER + 2 * LOOK_EVERY,
+                "seed {seed}: it ran after {rounds} rounds of the others"
+            );
+            waited += u32::from(rounds > 1_000);
+        }
+        assert!(waited > 0, "it was never the lowest: this shows nothing");
+    }
 
     #[test]
     fn who_is_paused_holds_up_nobody_whatever_its_priority() {

@@ -24,8 +24,11 @@ const WORLD: &[&str] = &[
     "profile.sim.package.'*'.opt-level=2",
 ];
 
-/// Builds the tests, and gives their executables.
-pub(crate) fn tests(build: &Build) -> Result<Vec<PathBuf>, String> {
+/// Builds the tests, and gives their executables, each with the folder of its package.
+pub(crate) fn tests(build: &Build) -> Result<Vec<(PathBuf, Option<PathBuf>)>, String> {
+    if !build.built.is_empty() {
+        return Ok(build.built.iter().map(|executable| (executable.clone(), None)).collect());
+    }
     // RUSTFLAGS would win over the flag that makes the simulated world.
     if std::env::var_os("RUSTFLAGS").is_some() || std::env::var_os("CARGO_ENCODED_RUSTFLAGS").is_some() {
         return Err("RUSTFLAGS is set, and would hide the flag that builds the simulated world; unset it".into());
@@ -41,6 +44,9 @@ pub(crate) fn tests(build: &Build) -> Result<Vec<PathBuf>, String> {
     }
     if let Some(manifest) = &build.manifest_path {
         command.arg("--manifest-path").arg(manifest);
+    }
+    if build.locked {
+        command.arg("--locked");
     }
     let folder = match (&build.target_dir, &build.manifest_path) {
         (Some(folder), _) => folder.clone(),
@@ -58,6 +64,10 @@ pub(crate) fn tests(build: &Build) -> Result<Vec<PathBuf>, String> {
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     Ok(messages
         .filter(|message| message["profile"]["test"] == true)
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .filter_map(|message| {
+            let manifest = message["manifest_path"].as_str().map(PathBuf::from);
+            let folder = manifest.and_then(|manifest| manifest.parent().map(PathBuf::from));
+            Some((PathBuf::from(message["executable"].as_str()?), folder))
+        })
         .collect())
 }

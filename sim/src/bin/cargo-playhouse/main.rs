@@ -3,22 +3,21 @@
 //! It is itself an ordinary program: it has the application's tests built in the simulated world, in a target folder of their own, and starts them.
 
 mod build;
-#[path = "../playhouse-sim/claimed.rs"]
-mod claimed;
+#[path = "../common/mod.rs"]
+mod common;
 mod report;
 mod run;
+mod shrink;
 mod tests;
-
-/// What the shared way of counting claims prints with.
-mod table {
-    pub(crate) use crate::run::out;
-}
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+use common::BAD_USAGE;
+use common::arguments::{duration, jobs, range};
 
 /// Rehearses an application's actors: tests with `#[playhouse::sim]`, once for each seed, in the simulator.
 #[derive(Debug, Parser)]
@@ -68,9 +67,9 @@ enum Command {
     Replay {
         /// The test's name, or a part that only it has
         test: String,
-        #[arg(long, required_unless_present = "plan")]
+        #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
         seed: Option<u64>,
-        /// A saved plan: its faults and dice, instead of the seed's
+        /// A saved plan, as `shrink` writes it: a JSON file with the faults and dice that are used instead of a seed's
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
         /// Print every datagram, timer and task as well
@@ -86,15 +85,18 @@ enum Command {
     Shrink {
         /// The test's name, or a part that only it has
         test: String,
-        #[arg(long)]
-        seed: u64,
+        #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
+        seed: Option<u64>,
+        /// Begin with a saved plan, as an earlier `shrink` wrote it
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
         /// Runs at once; as many as there are cores, if not given
         #[arg(long)]
         jobs: Option<usize>,
         /// End with what there is after this time
         #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2m")]
         budget: Duration,
-        /// Where the plan goes
+        /// Where the plan goes, each time that a smaller one is found; TEST-SEED.plan.json, if not given
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         #[command(flatten)]
@@ -123,33 +125,21 @@ struct Build {
     /// Features of the application, separated by commas
     #[arg(long)]
     features: Option<String>,
+    /// Build with the lock file as it is
+    #[arg(long)]
+    locked: bool,
+    /// Executables of tests that are built in the simulated world already
+    #[arg(long, value_name = "FILE", hide = true)]
+    built: Vec<PathBuf>,
     /// Where the simulated world is built; `target/sim` in the application's folder, if not given
     #[arg(long, value_name = "FOLDER")]
     target_dir: Option<PathBuf>,
 }
 
-fn range(text: &str) -> Result<std::ops::Range<u64>, String> {
-    let (from, to) = text.split_once("..").ok_or("it must look like 0..50")?;
-    let number =
-        |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number of 64 bits; it must look like 0..50"));
-    let range = number(from)?..number(to)?;
-    if range.is_empty() { Err("it is empty".into()) } else { Ok(range) }
+/// What is replayed, or shrunk.
+fn from(seed: Option<u64>, plan: Option<PathBuf>) -> run::From {
+    plan.map_or(run::From::Seed(seed.unwrap_or_default()), run::From::Plan)
 }
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => return Err("it must look like 90s, 5m or 2h".into()),
-    };
-    let number: u64 = digits.parse().map_err(|error| format!("{digits:?}: {error}"))?;
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
-}
-
-/// Wrong arguments, or tests that do not build.
-const BAD_USAGE: u8 = 4;
 
 fn main() -> ExitCode {
     // Cargo passes the subcommand's name on: `cargo playhouse sim` comes as `cargo-playhouse playhouse sim`.
@@ -164,17 +154,16 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { BAD_USAGE } else { 0 });
         }
     };
-    let jobs = |jobs: Option<usize>| jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
     let code = match arguments.command {
         Command::Sim { filter, seeds, jobs: wanted, budget, require_sometimes, json, build } => {
             let found = tests::find(&build, filter.as_deref());
             found.map(|tests| run::sim(&tests, seeds, jobs(wanted), budget, require_sometimes, json))
         }
         Command::Replay { test, seed, plan, all, html, build } => {
-            tests::one(&build, &test).map(|test| run::replay(&test, seed.unwrap_or_default(), plan.as_deref(), all, html))
+            tests::one(&build, &test).and_then(|test| run::replay(&test, &from(seed, plan), all, html))
         }
-        Command::Shrink { test, seed, jobs: wanted, budget, out, build } => {
-            tests::one(&build, &test).map(|test| run::shrink(&test, seed, jobs(wanted), budget, out))
+        Command::Shrink { test, seed, plan, jobs: wanted, budget, out, build } => {
+            tests::one(&build, &test).and_then(|test| shrink::run(&test, &from(seed, plan), jobs(wanted), budget, out))
         }
         Command::Doctor { filter, seed, build } => tests::find(&build, filter.as_deref()).map(|tests| run::doctor(&tests, seed)),
     };

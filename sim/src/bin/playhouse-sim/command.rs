@@ -7,20 +7,21 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use playhouse_sim::plan::PlanFile;
+use playhouse_sim::rehearse::{first_line, when_parent_ends};
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
+use playhouse_sim::verdict::Verdict;
 use serde_json::json;
 
-use crate::claimed::Claimed;
+use crate::common::arguments::{duration, jobs as as_wanted, range};
+use crate::common::claimed::Claimed;
+use crate::common::{BAD_USAGE, difference, files, out};
 use crate::explore;
 use crate::one::{self, Trap};
 use crate::plans::{self, Case};
 use crate::pool::{self, Request};
 use crate::replay;
 use crate::shrink::{self, Order};
-use crate::table::{Progress, out, print};
-
-/// Wrong arguments.
-pub(crate) const BAD_USAGE: u8 = 4;
+use crate::table::{Progress, print};
 
 /// Rehearses the whole cluster: the real code over a simulated network, disk, clock and dice.
 #[derive(Debug, Parser)]
@@ -97,7 +98,7 @@ enum Command {
         /// End with what there is after this time
         #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2m")]
         budget: Duration,
-        /// Where the plan goes
+        /// Where the plan goes, each time that a smaller one is found; under target/rehearsals/, if not given
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// Print one JSON object as the last line
@@ -201,7 +202,7 @@ struct What {
     scenario: Option<&'static str>,
     #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
     seed: Option<u64>,
-    /// A saved plan: it names its scenario, and needs no seed
+    /// A saved plan, which names its scenario and needs no seed: a JSON file, as `run` saves of each failure under target/rehearsals/
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Put a bug in on purpose
@@ -233,22 +234,6 @@ fn with(what: &What, work: impl FnOnce(Case) -> u8) -> u8 {
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => return Err("it must look like 90s, 5m or 2h".into()),
-    };
-    let number: u64 = digits.parse().map_err(|error| format!("{digits:?}: {error}"))?;
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
-}
-
 fn scenario(text: &str) -> Result<&'static str, String> {
     let names: Vec<&str> = ALL.iter().map(|scenario| scenario.name).collect();
     find(text).map(|scenario| scenario.name).ok_or_else(|| format!("there is no such scenario; there are: {}", names.join(", ")))
@@ -260,14 +245,6 @@ fn bug(text: &str) -> Result<&'static str, String> {
         .map(|bug| bug.name)
         .find(|name| *name == text)
         .ok_or_else(|| format!("there is no such bug; there are: {}", names.join(", ")))
-}
-
-fn range(text: &str) -> Result<std::ops::Range<u64>, String> {
-    let (from, to) = text.split_once("..").ok_or("it must look like 0..50")?;
-    let number =
-        |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number of 64 bits; it must look like 0..50"));
-    let range = number(from)?..number(to)?;
-    if range.is_empty() { Err("it is empty".into()) } else { Ok(range) }
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -282,16 +259,16 @@ pub(crate) fn main() -> ExitCode {
     let code = match args.command {
         Command::List => list(),
         Command::Run { scenario, seeds, jobs, budget, json, pct, bug, require_sometimes } => {
-            let range = Range { scenario: named(scenario), seeds, jobs: jobs.unwrap_or_else(cores), budget, pct, bug };
+            let range = Range { scenario: named(scenario), seeds, jobs: as_wanted(jobs), budget, pct, bug };
             run(&range, require_sometimes, json)
         }
         Command::Plan { scenario, seed } => {
             out(Case::drawn(named(scenario), seed, None).plan().to_string().trim_end());
             0
         }
-        Command::Plans { folder, json } => plans::all(&folder, cores(), json),
+        Command::Plans { folder, json } => plans::all(&folder, as_wanted(None), json),
         Command::Shrink { what, jobs, budget, out, json } => {
-            with(&what, |case| shrink::run(&Order { case, jobs: jobs.unwrap_or_else(cores), budget, file: out, json }))
+            with(&what, |case| shrink::run(&Order { case, jobs: as_wanted(jobs), budget, file: out, json }))
         }
         Command::Replay { what, all, outputs } => with(&what, |case| replay::replay(&case, all, &outputs)),
         Command::Twice { scenario, seed, seeds, json, trap } => {
@@ -299,15 +276,15 @@ pub(crate) fn main() -> ExitCode {
             twice(scenario, seeds, json, trap)
         }
         Command::Explore { scenario, first_seed, budget, jobs, bug, json } => {
-            let jobs = jobs.unwrap_or_else(cores);
+            let jobs = as_wanted(jobs);
             explore::run(&explore::Order { scenario: named(scenario), first_seed, jobs, budget, bug, json })
         }
         Command::Planted { seeds, ways: true, first_seed, bug, json } => explore::ways(first_seed, seeds, bug, json),
         Command::Planted { seeds, json, .. } => planted(seeds, json),
         Command::One { scenario, seed, with_parent, plan_from_stdin, ledger, no_ledger, trap, pct, bug } => {
-            let plan = plan_from_stdin.then(|| serde_json::from_str(&one::first_line()));
+            let plan = plan_from_stdin.then(|| serde_json::from_str(&first_line()));
             if with_parent {
-                one::end_with_parent();
+                when_parent_ends(|| std::process::exit(Verdict::Stuck(String::new()).exit_code().into()));
             }
             let plan = match plan {
                 None => (named(scenario).draw)(seed),
@@ -348,11 +325,11 @@ struct Range {
 }
 
 /// Saves the plan of a run that failed.
-fn save(range: &Range, report: &pool::Report) -> std::io::Result<PathBuf> {
+fn save(range: &Range, report: &pool::Report) -> Result<PathBuf, String> {
     let case = Case::drawn(range.scenario, report.seed, range.bug).with_pct(range.pct);
     let file = PlanFile { verdict: report.value["verdict"].clone(), ..case.file(case.plan()) };
     let path = plans::folder().join(format!("{}.json", case.slug()));
-    plans::write(&path, &file).map(|()| path)
+    files::save(&path, &file).map(|()| path)
 }
 
 fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
@@ -467,12 +444,11 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool, tra
         }
         last = json!({ "scenario": scenario, "seed": seed, "equal": equal, "hash": hash, "events": events });
         if !equal {
-            match first_difference(&first.ledger, &second.ledger) {
-                Some((a, b)) => {
-                    // Each line stands before whose it is.
-                    let show = |line: &str| line.replacen(one::OF, "\n      by ", 1);
-                    out(&format!("  the first event that differs:\n  - {}\n  + {}", show(a), show(b)));
-                    last["first_difference"] = json!([a, b]);
+            match difference::first(&first.ledger, &second.ledger) {
+                Some(found) => {
+                    let show = difference::with_owner;
+                    out(&format!("  the first event that differs:\n  - {}\n  + {}", show(found.one), show(found.other)));
+                    last["first_difference"] = json!([found.one, found.other]);
                 }
                 None => out(&format!("  the ledgers read the same: {} {}", first.value, second.value)),
             }
@@ -487,18 +463,6 @@ fn twice(scenario: &'static str, seeds: std::ops::Range<u64>, as_json: bool, tra
         out(&last.to_string());
     }
     code
-}
-
-fn first_difference<'a>(a: &'a str, b: &'a str) -> Option<(&'a str, &'a str)> {
-    const END: &str = "(the ledger ends here)";
-    let (mut a, mut b) = (a.lines(), b.lines());
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return None,
-            (x, y) if x != y => return Some((x.unwrap_or(END), y.unwrap_or(END))),
-            _ => {}
-        }
-    }
 }
 
 fn planted(seeds: u64, as_json: bool) -> u8 {

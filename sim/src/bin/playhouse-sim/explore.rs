@@ -8,9 +8,10 @@ use playhouse_sim::plan::{Plan, PlanFile};
 use playhouse_sim::scenario::{BUGS, Scenario, find};
 use serde_json::{Value, json};
 
+use crate::common::{files, out};
 use crate::plans::{self, Case};
 use crate::pool::{self, Report, Request};
-use crate::table::{out, print};
+use crate::table::print;
 
 /// More failures than this are counted, and not saved.
 const SAVED_MAX: usize = 10;
@@ -115,7 +116,7 @@ fn save(scenario: &'static Scenario, bug: Option<&'static str>, number: usize, w
     out(&format!("  seed {}, {turns} turns: {seen}{}", way.seed, verdict["seen"].as_str().unwrap_or("?")));
     let file = PlanFile { verdict: verdict.clone(), ..case.file(plan(scenario, way)) };
     let path = plans::folder().join(format!("{}-explored-{number}.json", case.slug()));
-    match plans::write(&path, &file) {
+    match files::save(&path, &file) {
         Ok(()) => out(&format!("    cargo sim replay --plan {}", path.display())),
         Err(error) => out(&format!("    its plan could not be saved as {}: {error}", path.display())),
     }

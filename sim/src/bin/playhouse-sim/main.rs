@@ -1,9 +1,10 @@
 //! `cargo sim`: rehearses scenarios, a process per seed.
 
 #[cfg(madsim)]
-mod claimed;
-#[cfg(madsim)]
 mod command;
+#[cfg(madsim)]
+#[path = "../common/mod.rs"]
+mod common;
 #[cfg(madsim)]
 mod explore;
 #[cfg(madsim)]

@@ -7,6 +7,7 @@ use playhouse_rt::sim::{self, ledger};
 use playhouse_sim::plan::Plan;
 use playhouse_sim::rehearse::{How, Sink, whose};
 use playhouse_sim::scenario::{self, Scenario};
+use playhouse_sim::talk;
 use playhouse_sim::verdict::Verdict;
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ async fn walk_into(trap: Trap) {
 /// Runs it; each line of the ledger goes to `sink`. Gives what the parent reads.
 pub(crate) fn run(order: Order, sink: Option<Sink>) -> (Verdict, Value) {
     watch(&order);
-    let how = How { dice: order.plan.dice, pct: order.pct, unrecorded: order.unrecorded };
+    let how = How { dice: order.plan.dice, pct: order.pct, unrecorded: order.unrecorded, ..How::default() };
     let bug = order.bug.and_then(scenario::find_bug);
     let trap = order.trap;
     let before = async move {
@@ -87,10 +88,12 @@ fn watch(order: &Order) {
     let (scenario, seed, to_people) = (order.scenario.name, order.seed, order.to_people);
     let tell = move |spinning: sim::Spinning| {
         let verdict = Verdict::Stuck(spinning.to_string());
+        let mut told = verdict.json();
+        told["place"] = spinning.place.as_str().into();
         let report = json!({
             "scenario": scenario,
             "seed": seed,
-            "verdict": verdict.json(),
+            "verdict": told,
             "spinning": { "node": spinning.node, "task": spinning.task, "place": spinning.place, "wall_s": spinning.wall.as_secs_f64() },
         });
         let text = if to_people { format!("{scenario} seed {seed}: stuck: {spinning}") } else { report.to_string() };
@@ -101,29 +104,11 @@ fn watch(order: &Order) {
     sim::watch(POLL_MAX, tell).expect("the operating system gives a thread");
 }
 
-/// The first line of standard input; empty when there is none.
-pub(crate) fn first_line() -> String {
-    let mut line = String::new();
-    let _ = std::io::stdin().read_line(&mut line);
-    line
-}
-
-/// Ends this process when standard input ends: whoever started it is gone, and nobody reads what it finds.
-pub(crate) fn end_with_parent() {
-    std::thread::spawn(|| {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        std::process::exit(Verdict::Stuck(String::new()).exit_code().into());
-    });
-}
-
-/// Between a line and who it is of.
-pub(crate) const OF: char = '\t';
-
 /// Writes the ledger to standard output, before the report: each line with whose it is.
 pub(crate) fn to_stdout() -> Sink {
     let mut out = BufWriter::new(std::io::stdout());
     Box::new(move |line: &ledger::Line<'_>| {
         // A parent that has gone away needs no lines.
-        let _ = writeln!(out, "{line}{OF}{}", whose(line));
+        let _ = writeln!(out, "{line}{}{}", talk::OF, whose(line));
     })
 }

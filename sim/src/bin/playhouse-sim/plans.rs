@@ -6,8 +6,9 @@ use playhouse_sim::plan::{Built, FORMAT, Plan, PlanFile};
 use playhouse_sim::scenario::{Scenario, find, find_bug};
 use serde_json::{Value, json};
 
+use crate::common::{BAD_USAGE, out};
 use crate::pool::{self, Request};
-use crate::table::{out, print};
+use crate::table::print;
 
 /// A run that can be named: what befalls it is drawn from a seed or read from a file.
 pub(crate) struct Case {
@@ -122,14 +123,6 @@ pub(crate) fn folder() -> PathBuf {
     PathBuf::from("target/rehearsals")
 }
 
-/// Writes a plan, with the folders above it.
-pub(crate) fn write(path: &Path, file: &PlanFile) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(path, file.text())
-}
-
 /// Runs every plan of a folder, each with a few dice. One that was saved with a bug must still find it; one without must hold: the bug that it
 /// once found is mended.
 pub(crate) fn all(folder: &Path, jobs: usize, as_json: bool) -> u8 {
@@ -176,5 +169,5 @@ pub(crate) fn all(folder: &Path, jobs: usize, as_json: bool) -> u8 {
 
 fn bad(text: &str) -> u8 {
     eprintln!("{text}");
-    crate::command::BAD_USAGE
+    BAD_USAGE
 }

@@ -1,18 +1,12 @@
 //! Runs in processes of their own: one seed is one process.
 
-use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use playhouse_sim::plan::Plan;
 use serde_json::{Value, json};
 
+use crate::common::process;
 use crate::one::Trap;
-
-/// A run that takes longer is stuck: a task never yields, or virtual time does not pass.
-const WALL_LIMIT: Duration = Duration::from_secs(120);
 
 /// What a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -57,38 +51,34 @@ impl Report {
 }
 
 /// Runs all `requests`, `jobs` at once, and gives each report to `done` as it comes. Stops asking for more when `done` says so.
-pub(crate) fn run_all(requests: impl Iterator<Item = Request>, jobs: usize, mut done: impl FnMut(Report) -> bool) {
-    let mut requests = requests.fuse();
-    let (tell, reports) = mpsc::channel();
-    let mut running = 0;
-    let mut more = true;
-    loop {
-        while more && running < jobs.max(1) {
-            let Some(request) = requests.next() else { break };
-            let tell = tell.clone();
-            running += 1;
-            thread::spawn(move || drop(tell.send(run(&request))));
-        }
-        if running == 0 {
-            return;
-        }
-        // Every thread sends one report before it ends.
-        let Ok(report) = reports.recv() else { return };
-        running -= 1;
-        more &= done(report);
-    }
+pub(crate) fn run_all(requests: impl Iterator<Item = Request>, jobs: usize, done: impl FnMut(Report) -> bool) {
+    process::all(requests, jobs, run, done);
 }
 
 /// Runs one request in a process of its own.
 pub(crate) fn run(request: &Request) -> Report {
-    let (value, ledger) = spawn(request).and_then(|child| wait(child, request)).unwrap_or_else(|error| {
+    let (value, ledger) = heard(request).unwrap_or_else(|error| {
         let seen = format!("the run's process: {error}");
         (json!({ "seed": request.seed, "verdict": { "kind": "crashed", "seen": seen } }), String::new())
     });
     Report { seed: request.seed, value, ledger }
 }
 
-fn spawn(request: &Request) -> std::io::Result<Child> {
+/// The report and the ledger's lines.
+fn heard(request: &Request) -> std::io::Result<(Value, String)> {
+    let plan = request.plan.as_ref().map(serde_json::to_string).transpose()?;
+    let ended = process::run(command(request)?, plan.as_deref())?;
+    let text = ended.stdout.trim_end();
+    let (ledger, last) = text.rsplit_once('\n').unwrap_or(("", text));
+    let report = ended.status.and_then(|_| serde_json::from_str::<Value>(last).ok()).filter(Value::is_object);
+    let value = report.unwrap_or_else(|| {
+        let (kind, seen) = ended.without_report();
+        json!({ "seed": request.seed, "verdict": { "kind": kind, "seen": seen } })
+    });
+    Ok((value, ledger.to_string()))
+}
+
+fn command(request: &Request) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("one").arg(request.scenario).arg("--seed").arg(request.seed.to_string());
     command.arg("--with-parent");
@@ -107,38 +97,5 @@ fn spawn(request: &Request) -> std::io::Result<Child> {
     if request.ledger {
         command.arg("--ledger");
     }
-    // Nothing of the caller's surroundings may reach a history.
-    command.env_remove("RUST_LOG").env_remove("MADSIM_TEST_SEED").env_remove("MADSIM_TEST_NUM");
-    // Its standard input stays open for as long as this process lives: its end is the child's.
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    if let (Some(plan), Some(stdin)) = (&request.plan, &mut child.stdin) {
-        let mut line = serde_json::to_vec(plan)?;
-        line.push(b'\n');
-        stdin.write_all(&line)?;
-    }
-    Ok(child)
-}
-
-fn wait(mut child: Child, request: &Request) -> std::io::Result<(Value, String)> {
-    let Some(mut stdout) = child.stdout.take() else { return Err(std::io::Error::other("no standard output")) };
-    let (tell, output) = mpsc::channel();
-    thread::spawn(move || {
-        let mut text = String::new();
-        let read = stdout.read_to_string(&mut text).map(|_| text);
-        drop(tell.send(read));
-    });
-    let began = Instant::now();
-    let text = match output.recv_timeout(WALL_LIMIT) {
-        Ok(text) => text?,
-        Err(_) => {
-            child.kill()?;
-            child.wait()?;
-            let seen = format!("it had not ended after {} s of wall time; a task may never yield", began.elapsed().as_secs());
-            return Ok((json!({ "seed": request.seed, "verdict": { "kind": "stuck", "seen": seen } }), String::new()));
-        }
-    };
-    let status = child.wait()?;
-    let (ledger, last) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
-    let value = serde_json::from_str(last).map_err(|_| std::io::Error::other(format!("it ended with {status} and no report")))?;
-    Ok((value, ledger.to_string()))
+    Ok(command)
 }

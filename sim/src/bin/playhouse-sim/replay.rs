@@ -9,11 +9,12 @@ use std::rc::Rc;
 use playhouse_rt::sim::capture::{self, Captured};
 use playhouse_rt::sim::ledger::Line;
 use playhouse_sim::pcap::{Datagram, Pcap, key_line};
+use playhouse_sim::talk;
 use playhouse_sim::timeline::{EVENTS_MAX, Entry, Run, Timeline, page};
 
+use crate::common::{files, out};
 use crate::one;
 use crate::plans::Case;
-use crate::table::out;
 
 /// A file could not be written.
 const NO_FILE: u8 = 4;
@@ -38,16 +39,13 @@ impl Outputs {
     }
 }
 
-/// Kinds of lines that are left out unless all are wanted: there are thousands of them.
-const FINE: [&str; 11] = ["send", "arrive", "timer", "begin", "poll", "draw", "entropy", "work", "tell", "ask", "answer"];
-
-/// Kinds of lines that have no place on a page: the executor's and the dice's own.
-const UNSEEN: [&str; 3] = ["poll", "draw", "entropy"];
-
 /// Runs a seed. Prints what happened if nothing else is wanted, or all if `all`.
 pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
     let plan = case.plan();
     out(plan.to_string().trim_end());
+    if let Some(Err(error)) = outputs.html.as_ref().map(|path| files::writable(path)) {
+        return failed(&error);
+    }
     let printed = all || outputs.is_empty();
     let timeline = Rc::new(RefCell::new(outputs.html.is_some().then(Timeline::new)));
     let packets = match Packets::open(outputs) {
@@ -57,13 +55,13 @@ pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
     let mut text = BufWriter::new(io::stdout());
     let seen = timeline.clone();
     let sink = move |line: &Line<'_>| {
-        if printed && (all || !FINE.contains(&line.kind)) {
+        if printed && (all || !talk::FINE.contains(&line.kind)) {
             // A closed pipe (`| head`) is no reason to stop the run half-way.
             let _ = writeln!(text, "{line}");
             let _ = text.flush();
         }
         if let Some(timeline) = &mut *seen.borrow_mut()
-            && !UNSEEN.contains(&line.kind)
+            && !talk::UNSEEN.contains(&line.kind)
         {
             let Line { at, node, actor, kind, detail, .. } = *line;
             timeline.add(&Entry { at, node, actor, kind, detail });

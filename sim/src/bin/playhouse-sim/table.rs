@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::common::out;
+
 /// A line of progress on standard error, when it is a terminal.
 pub(crate) struct Progress {
     shown: bool,
@@ -31,11 +33,6 @@ impl Drop for Progress {
             eprint!("\r\x1b[K");
         }
     }
-}
-
-/// Writes a line to standard output. Whoever reads it may have gone away (`| head`); that changes nothing of what was found.
-pub(crate) fn out(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Prints rows under heads, each column as wide as its widest cell.

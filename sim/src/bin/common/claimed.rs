@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::table::out;
+use super::out;
 
 /// The claims of a range of seeds.
 pub(crate) struct Claimed {
