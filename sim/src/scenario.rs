@@ -6,6 +6,7 @@ mod groups;
 mod quiet;
 mod streams;
 mod trio;
+mod work;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -87,6 +88,10 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "timer-after-cancel", scenario: "groups", plant: |bugs| bugs.actors.timer_after_cancel = true },
     Bug { name: "timer-early", scenario: "groups", plant: |bugs| bugs.actors.timer_early = true },
     Bug { name: "interval-bunches", scenario: "groups", plant: |bugs| bugs.actors.interval_bunches = true },
+    Bug { name: "failed-recorded-as-done", scenario: "work", plant: |bugs| bugs.plane.failed_recorded_as_done = true },
+    Bug { name: "loss-runs-all-again", scenario: "work", plant: |bugs| bugs.plane.loss_runs_all_again = true },
+    Bug { name: "heartbeats-erase-allocations", scenario: "work", plant: |bugs| bugs.plane.heartbeats_erase_allocations = true },
+    Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -255,6 +260,16 @@ pub const ALL: &[Scenario] = &[
         reaches: &["cut", "restart", "mailbox-full"],
         draw: groups::draw,
         run: |plan, bugs| Box::pin(groups::run(plan, bugs.actors)),
+    },
+    Scenario {
+        name: "work",
+        about: "a job of tasks that take a while on two worker nodes; one of them goes for some seconds, or none",
+        places: &["head", "a", "b"],
+        promises: work::PROMISES,
+        faults: &["crash", "isolation", "loss", "straggle", "duplication", "reordering", "corruption"],
+        reaches: &["replan"],
+        draw: work::draw,
+        run: |plan, bugs| Box::pin(work::run(plan, bugs)),
     },
 ];
 

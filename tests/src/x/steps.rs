@@ -125,6 +125,13 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "work",
+        about: "100 simulated histories of a job whose tasks take a while and whose nodes go",
+        simulated: true,
+        command: &["sim", "run", "work", "--seeds", "0..100", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "twice",
         about: "the same seed is the same history, in two processes",
         simulated: true,

@@ -24,6 +24,7 @@ mod watchdog;
 
 pub use claims::buggify_on;
 pub use clock::WallClock;
+pub(crate) use disk_faults::owed::add as owe;
 pub use disk_faults::{DiskFault, DiskFaults};
 pub use life::Life;
 pub use links::{COPIES_MAX, Deliveries, Delivery, Flight, Links};
