@@ -92,6 +92,8 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "loss-runs-all-again", scenario: "work", plant: |bugs| bugs.plane.loss_runs_all_again = true },
     Bug { name: "heartbeats-erase-allocations", scenario: "work", plant: |bugs| bugs.plane.heartbeats_erase_allocations = true },
     Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
+    Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
+    Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -229,7 +231,7 @@ pub const ALL: &[Scenario] = &[
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
         draw: quiet::draw,
-        run: |plan, bugs| Box::pin(quiet::run(plan, bugs.plane)),
+        run: |plan, bugs| Box::pin(quiet::run(plan, bugs)),
     },
     Scenario {
         name: "brief",
@@ -239,7 +241,7 @@ pub const ALL: &[Scenario] = &[
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
         draw: quiet::draw_brief,
-        run: |plan, bugs| Box::pin(quiet::run(plan, bugs.plane)),
+        run: |plan, bugs| Box::pin(quiet::run(plan, bugs)),
     },
     Scenario {
         name: "streams",

@@ -125,6 +125,13 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "brief",
+        about: "100 simulated histories of a cluster that has nothing to do",
+        simulated: true,
+        command: &["sim", "run", "brief", "--seeds", "0..100", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "work",
         about: "100 simulated histories of a job whose tasks take a while and whose nodes go",
         simulated: true,

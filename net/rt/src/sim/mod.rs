@@ -31,7 +31,7 @@ pub use links::{COPIES_MAX, Deliveries, Delivery, Flight, Links};
 pub use net::{Network, NetworkStats};
 pub use schedule::{Schedule, schedule};
 pub use storage::{Flip, SECTOR, Storage};
-pub use task::most_at_work;
+pub use task::{given_to_threads, most_at_work};
 pub use track::{Waiting, slow_polls, slowed_polls, waiting};
 pub use turn::{TURNS_MAX, turns};
 pub use watchdog::{Spinning, watch};
