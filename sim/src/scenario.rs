@@ -1,6 +1,7 @@
 //! Scenarios: what is started, what befalls it, and what must hold.
 
 mod actors;
+mod certificates;
 mod demo;
 mod groups;
 mod quiet;
@@ -28,6 +29,8 @@ pub struct Bugs {
     pub plane: playhouse::Planted,
     /// Those of actors and supervisors.
     pub actors: playhouse_actors::Planted,
+    /// Those of connections.
+    pub net: playhouse::PlantedInNet,
 }
 
 /// A bug put in on purpose.
@@ -92,6 +95,7 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "loss-runs-all-again", scenario: "work", plant: |bugs| bugs.plane.loss_runs_all_again = true },
     Bug { name: "heartbeats-erase-allocations", scenario: "work", plant: |bugs| bugs.plane.heartbeats_erase_allocations = true },
     Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
+    Bug { name: "stale-certificate", scenario: "certificates", plant: |bugs| bugs.net.stale_certificate = true },
     Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
     Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },
 ];
@@ -272,6 +276,16 @@ pub const ALL: &[Scenario] = &[
         reaches: &["replan"],
         draw: work::draw,
         run: |plan, bugs| Box::pin(work::run(plan, bugs)),
+    },
+    Scenario {
+        name: "certificates",
+        about: "the certificate of one of three nodes ends; another node comes back, and knocks at all doors",
+        places: certificates::PLACES,
+        promises: certificates::PROMISES,
+        faults: &["crash", "loss", "straggle", "duplication", "reordering", "corruption"],
+        reaches: &[],
+        draw: certificates::draw,
+        run: |plan, bugs| Box::pin(certificates::run(plan, bugs)),
     },
 ];
 

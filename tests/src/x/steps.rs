@@ -139,6 +139,13 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "certificates",
+        about: "40 simulated histories of a certificate that ends while its node runs",
+        simulated: true,
+        command: &["sim", "run", "certificates", "--seeds", "0..40", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "twice",
         about: "the same seed is the same history, in two processes",
         simulated: true,
