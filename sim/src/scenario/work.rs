@@ -23,14 +23,20 @@ use crate::world::World;
 
 const ORACLES: &[Oracle<Book>] = &[
     (oracles::result::PROMISE, oracles::result::breach),
+    (oracles::busy::PROMISE, oracles::busy::breach),
     (oracles::once::PROMISE, oracles::once::breach),
     (oracles::counted::PROMISE, oracles::counted::breach),
     (oracles::moved::PROMISE, oracles::moved::breach),
 ];
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] =
-    &[oracles::result::PROMISE, oracles::once::PROMISE, oracles::counted::PROMISE, oracles::moved::PROMISE];
+pub(super) const PROMISES: &[&str] = &[
+    oracles::result::PROMISE,
+    oracles::busy::PROMISE,
+    oracles::once::PROMISE,
+    oracles::counted::PROMISE,
+    oracles::moved::PROMISE,
+];
 
 /// In so many of a hundred runs a node goes. In the others nothing excuses what runs twice.
 const GOES_PERCENT: u64 = 80;
