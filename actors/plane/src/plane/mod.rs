@@ -135,11 +135,12 @@ impl Plane {
             return;
         }
         let mut wanted = Vec::new();
-        let (up, gone) = self.workers.reconcile(&node, workers, &mut wanted);
+        let grace = self.config.monitor.beat_every * 2;
+        let (up, gone) = self.workers.reconcile(self.now, grace, &node, workers, &mut wanted);
         up.iter().for_each(|worker| self.scheduler.slots.add(worker));
         gone.iter().for_each(|worker| self.lose_worker(worker, "its worker vanished"));
         self.want_workers(wanted, effects);
-        let mut patience = (self.config.monitor.beat_every * 2, MISSES_MAX);
+        let mut patience = (grace, MISSES_MAX);
         if self.config.planted.heartbeats_erase_allocations {
             patience = (Duration::ZERO, 1);
         }
@@ -248,7 +249,7 @@ impl Machine for Plane {
             PlaneEvent::TookOver => self.monitor.forgive(self.now),
             PlaneEvent::Submit { request, key, spec } => self.submit(request, key, spec, effects),
             PlaneEvent::WorkerUp { id } => {
-                if self.workers.up(&id) {
+                if self.workers.up(self.now, &id) {
                     self.scheduler.slots.add(&id);
                 }
             }
