@@ -1,11 +1,13 @@
 //! Scenarios: what is started, what befalls it, and what must hold.
 
 mod actors;
+mod certificates;
 mod demo;
 mod groups;
 mod quiet;
 mod streams;
 mod trio;
+mod work;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -27,6 +29,8 @@ pub struct Bugs {
     pub plane: playhouse::Planted,
     /// Those of actors and supervisors.
     pub actors: playhouse_actors::Planted,
+    /// Those of connections.
+    pub net: playhouse::PlantedInNet,
 }
 
 /// A bug put in on purpose.
@@ -87,6 +91,13 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "timer-after-cancel", scenario: "groups", plant: |bugs| bugs.actors.timer_after_cancel = true },
     Bug { name: "timer-early", scenario: "groups", plant: |bugs| bugs.actors.timer_early = true },
     Bug { name: "interval-bunches", scenario: "groups", plant: |bugs| bugs.actors.interval_bunches = true },
+    Bug { name: "failed-recorded-as-done", scenario: "work", plant: |bugs| bugs.plane.failed_recorded_as_done = true },
+    Bug { name: "loss-runs-all-again", scenario: "work", plant: |bugs| bugs.plane.loss_runs_all_again = true },
+    Bug { name: "heartbeats-erase-allocations", scenario: "work", plant: |bugs| bugs.plane.heartbeats_erase_allocations = true },
+    Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
+    Bug { name: "stale-certificate", scenario: "certificates", plant: |bugs| bugs.net.stale_certificate = true },
+    Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
+    Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },
 ];
 
 /// What a run gave, beside its verdict.
@@ -224,7 +235,7 @@ pub const ALL: &[Scenario] = &[
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
         draw: quiet::draw,
-        run: |plan, bugs| Box::pin(quiet::run(plan, bugs.plane)),
+        run: |plan, bugs| Box::pin(quiet::run(plan, bugs)),
     },
     Scenario {
         name: "brief",
@@ -234,7 +245,7 @@ pub const ALL: &[Scenario] = &[
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
         draw: quiet::draw_brief,
-        run: |plan, bugs| Box::pin(quiet::run(plan, bugs.plane)),
+        run: |plan, bugs| Box::pin(quiet::run(plan, bugs)),
     },
     Scenario {
         name: "streams",
@@ -255,6 +266,26 @@ pub const ALL: &[Scenario] = &[
         reaches: &["cut", "restart", "mailbox-full"],
         draw: groups::draw,
         run: |plan, bugs| Box::pin(groups::run(plan, bugs.actors)),
+    },
+    Scenario {
+        name: "work",
+        about: "a job of tasks that take a while on two worker nodes; one of them goes for some seconds, or none",
+        places: &["head", "a", "b"],
+        promises: work::PROMISES,
+        faults: &["crash", "isolation", "loss", "straggle", "duplication", "reordering", "corruption"],
+        reaches: &["replan"],
+        draw: work::draw,
+        run: |plan, bugs| Box::pin(work::run(plan, bugs)),
+    },
+    Scenario {
+        name: "certificates",
+        about: "the certificate of one of three nodes ends; another node comes back, and knocks at all doors",
+        places: certificates::PLACES,
+        promises: certificates::PROMISES,
+        faults: &["crash", "loss", "straggle", "duplication", "reordering", "corruption"],
+        reaches: &[],
+        draw: certificates::draw,
+        run: |plan, bugs| Box::pin(certificates::run(plan, bugs)),
     },
 ];
 

@@ -1,5 +1,8 @@
 //! Bugs put in on purpose, each honoured in exactly one cold place, so that the simulator can be shown to find them.
 
+use std::task::Waker;
+use std::time::Duration;
+
 use crate::supervise;
 
 /// The bugs of a system.
@@ -77,6 +80,25 @@ pub struct Planted {
     pub checkpoint_claimed: bool,
     /// A checkpoint of a shard leaves out a key.
     pub checkpoint_skips_key: bool,
+    /// A system has all its actors on the first of its threads.
+    pub one_thread: bool,
+    /// An idle actor is not woken: it looks for what has come ten times a second.
+    pub polling: bool,
     /// Those of supervisors.
     pub supervise: supervise::Planted,
+}
+
+/// How often one looks who is not woken; see [`Planted::polling`].
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+
+/// A waker that does nothing; `waker` is woken now and then, whether there is a reason or not.
+#[cold]
+pub(crate) fn looking(waker: Waker) -> Waker {
+    drop(playhouse_rt::spawn(async move {
+        loop {
+            playhouse_rt::sleep(LOOKS_EVERY).await;
+            waker.wake_by_ref();
+        }
+    }));
+    Waker::noop().clone()
 }

@@ -12,6 +12,7 @@ use playhouse_wire::{ActorName, Exit};
 
 use crate::common::Common;
 use crate::error::AskError;
+use crate::planted::looking;
 
 pub(crate) struct Shared {
     pub(crate) number: u64,
@@ -336,6 +337,10 @@ impl Shared {
     /// Who is to be woken from now on.
     #[inline]
     pub(crate) fn set_waker(&self, waker: &Waker) {
+        if self.common.planted().polling {
+            self.waker.get_or_init(|| looking(waker.clone()));
+            return;
+        }
         if self.has_moved.load(SeqCst) || !self.waker.get_or_init(|| waker.clone()).will_wake(waker) {
             self.state().rare().moved_waker = Some(waker.clone());
             self.has_moved.store(true, SeqCst);

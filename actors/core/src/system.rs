@@ -331,9 +331,10 @@ impl System {
         let cell = Arc::new(Cell::new(shared, Mailbox::new(bound, options.overflow), options.stoppable));
         let reference = Ref::to_cell(cell.clone());
         let (system, of_runner) = (self.clone(), cell.clone());
+        // Actors are dealt out to the threads in turn.
+        let thread = if planted.one_thread { 0 } else { number as usize };
         let go = move |locals: &Locals| {
-            // Actors are dealt out to the threads in turn.
-            locals.spawn_from(place, number as usize, move || {
+            locals.spawn_from(place, thread, move || {
                 playhouse_rt::ledger::name_task(|| of_runner.shared.name().to_string());
                 Runner::new(system, of_runner, factory, options.restart)
             });

@@ -45,6 +45,8 @@ pub use playhouse_actors::{
     Membership, Origin, Shutdown, System, Told, Topic, TreeError,
 };
 pub use playhouse_macros::{actor, sim};
+#[doc(hidden)]
+pub use playhouse_net::Planted as PlantedInNet;
 pub use playhouse_net::{
     Authority, CertError, Certificate, FileError, FileWarning, Identity, IdentityPem, Loaded, RenewError, Stats, Utc,
 };

@@ -56,6 +56,9 @@ pub struct NodeConfig {
     pub threads: usize,
     /// Only dials out: whoever dials this node is refused.
     pub dial_only: bool,
+    /// Bugs put into its connections on purpose, to test the tests. All off.
+    #[doc(hidden)]
+    pub planted: playhouse_net::Planted,
 }
 
 /// What a coordinator coordinates with.
@@ -85,6 +88,7 @@ impl NodeConfig {
             beat_every: MonitorConfig::default().beat_every,
             threads: 0,
             dial_only: false,
+            planted: playhouse_net::Planted::default(),
         }
     }
 }
@@ -153,7 +157,8 @@ impl Node {
 
         let system = System::of_life(name.clone(), incarnation, config.threads)?;
         let inbox = Arc::new(Inbox::new(system.clone()));
-        let endpoint = Config { dial_only: config.dial_only, ..Config::new(config.listen, config.identity, incarnation) };
+        let (dial_only, planted) = (config.dial_only, config.planted);
+        let endpoint = Config { dial_only, planted, ..Config::new(config.listen, config.identity, incarnation) };
         let endpoint = Endpoint::bind(&host, endpoint, inbox.clone())?;
         let roads = Arc::new(Roads { endpoint: endpoint.clone(), inbox: inbox.clone() });
         // Weakly: the roads lead to the system again, and a node that was dropped must not live on by a circle.

@@ -60,6 +60,8 @@ impl Handler<Run> for Worker {
             return MessageResult(Err(reason));
         }
         if let Some(fence) = self.runs {
+            playhouse_rt::reachable!("busy-worker");
+            playhouse_rt::ledger::record("busy-worker", || format!("{} runs {fence}, and is given {}", self.id, run.fence));
             return MessageResult(Err(format!("the worker runs {fence}")));
         }
         let Run { fence, function, inputs, .. } = run;

@@ -86,4 +86,12 @@ pub struct Planted {
     pub late_watermark: bool,
     /// A restarted coordinator numbers its jobs from 1 again.
     pub reuse_job_numbers: bool,
+    /// A task whose attempt came to nothing is recorded as done, with empty values.
+    pub failed_recorded_as_done: bool,
+    /// When a node is lost, all that was done of unfinished jobs runs again.
+    pub loss_runs_all_again: bool,
+    /// A heartbeat frees each worker whose task it does not name, also one whose task is still on its way there.
+    pub heartbeats_erase_allocations: bool,
+    /// A node is lost after 15 seconds, whatever the operator chose.
+    pub late_timeout: bool,
 }

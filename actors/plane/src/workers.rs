@@ -36,8 +36,8 @@ pub(crate) enum WorkersEffect {
 enum State {
     /// It is told to start; told again at this time.
     Starting(Time),
-    /// It is up; so many successive heartbeats did not name it.
-    Up(u8),
+    /// It is up since this time; so many successive heartbeats did not name it.
+    Up(Time, u8),
     /// It is told to stop; told again at this time. So many successive heartbeats did not name it.
     Stopping(Time, u8),
 }
@@ -112,10 +112,10 @@ impl Workers {
     }
 
     /// A worker reports up. False: it is not one that is to start, so nothing changes.
-    pub(crate) fn up(&mut self, id: &WorkerId) -> bool {
+    pub(crate) fn up(&mut self, now: Time, id: &WorkerId) -> bool {
         match self.state(id) {
             Some(state @ State::Starting(_)) => {
-                let before = core::mem::replace(state, State::Up(0));
+                let before = core::mem::replace(state, State::Up(now, 0));
                 self.unwait(&id.node, id.number, &before);
                 true
             }
@@ -134,8 +134,12 @@ impl Workers {
     }
 
     /// What the node says it has. Gives the workers that are up after all, and those that are gone.
+    ///
+    /// A worker counts as gone when it came up longer than `grace` ago and some successive heartbeats do not name it.
     pub(crate) fn reconcile(
         &mut self,
+        now: Time,
+        grace: Duration,
         node: &NodeName,
         numbers: &[u32],
         out: &mut Vec<WorkersEffect>,
@@ -151,8 +155,9 @@ impl Workers {
                 State::Starting(_) if is_named => up.push(id(*number)),
                 // It is told again in its time.
                 State::Starting(_) => {}
-                // One miss may be a beat that was under way when the worker came up.
-                State::Up(misses) | State::Stopping(_, misses) => {
+                // Beats that were under way when it came up, of which there may be several, do not name it.
+                State::Up(since, _) if !is_named && now.since(*since) <= grace => {}
+                State::Up(_, misses) | State::Stopping(_, misses) => {
                     *misses = if is_named { 0 } else { *misses + 1 };
                     if *misses >= MISSES_MAX {
                         gone.push(id(*number));
@@ -162,7 +167,7 @@ impl Workers {
         }
         // A worker that was given up, and is there all the same: a duplicate start may have crossed its end.
         out.extend(named.iter().filter(|n| !known.workers.contains_key(n)).map(|n| WorkersEffect::Stop(id(*n))));
-        up.iter().for_each(|id| assert!(self.up(id), "it was starting"));
+        up.iter().for_each(|id| assert!(self.up(now, id), "it was starting"));
         gone.iter().for_each(|id| assert!(self.down(id), "it was known"));
         (up, gone)
     }
@@ -245,7 +250,7 @@ impl Workers {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, bool)> {
         self.nodes.iter().flat_map(|(name, node)| {
             let id = |number| WorkerId { node: name.clone(), incarnation: node.incarnation, number };
-            node.workers.iter().map(move |(number, state)| (id(*number), matches!(state, State::Up(_))))
+            node.workers.iter().map(move |(number, state)| (id(*number), matches!(state, State::Up(..))))
         })
     }
 
@@ -263,7 +268,7 @@ impl Workers {
         let again = now + self.start_timeout;
         let Some(known) = self.nodes.get_mut(node) else { unreachable!("{node} is known") };
         let before = known.workers.insert(number, State::Stopping(again, 0));
-        assert!(matches!(before, Some(State::Up(_))), "an idle worker is up");
+        assert!(matches!(before, Some(State::Up(..))), "an idle worker is up");
         out.push(WorkersEffect::Stop(WorkerId { node: node.clone(), incarnation: known.incarnation, number }));
         self.due.insert((again, node.clone(), number));
     }

@@ -26,6 +26,8 @@ fn planted_bugs_are_found() {
         Planted { retry_drops_events: true, ..none },
         Planted { late_watermark: true, ..none },
         Planted { retry_applies_twice: true, ..none },
+        Planted { failed_recorded_as_done: true, ..none },
+        Planted { loss_runs_all_again: true, ..none },
     ];
     // The panics are wanted; their texts are not.
     std::panic::set_hook(Box::new(|_| {}));

@@ -41,13 +41,25 @@ pub struct Config {
     pub backoff_max: Duration,
     /// Only dials out: whoever dials this node is refused. For nodes that others cannot reach, or must not.
     pub dial_only: bool,
+    /// Bugs put in on purpose, to test the tests. All off.
+    #[doc(hidden)]
+    pub planted: Planted,
+}
+
+/// Bugs put in on purpose, each honoured in exactly one cold place, so that the simulator can be shown to find them.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    /// Certificates of peers are judged by the time at which one's own was issued: those that have ended since are good.
+    pub stale_certificate: bool,
 }
 
 impl Config {
     /// With the defaults of [`crate::limits`].
     pub fn new(listen: SocketAddr, identity: Identity, incarnation: Incarnation) -> Config {
         let (idle_timeout, backoff_min, backoff_max) = (IDLE_TIMEOUT, BACKOFF_MIN, BACKOFF_MAX);
-        Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max, dial_only: false }
+        let planted = Planted::default();
+        Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max, dial_only: false, planted }
     }
 }
 
@@ -120,11 +132,11 @@ impl Endpoint {
     /// # Errors
     /// When the address is not free or the configuration is at fault.
     pub fn bind(host: &Host, config: Config, receiver: Arc<dyn Receiver>) -> Result<Endpoint, BindError> {
-        let Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max, dial_only } = config;
+        let Config { listen, identity, incarnation, idle_timeout, backoff_min, backoff_max, dial_only, planted } = config;
         if backoff_min.is_zero() || backoff_min > backoff_max {
             return Err(BindError::Config(format!("a wait before dialling from {backoff_min:?} to {backoff_max:?}")));
         }
-        let (credentials, server) = Credentials::new(host, identity.clone(), idle_timeout)?;
+        let (credentials, server) = Credentials::new(host, identity.clone(), idle_timeout, planted)?;
         let counters = Arc::new(Counters::default());
         let at = |error| BindError::Address { address: listen, error };
         let (quinn, plug) = adapter::open(host, listen, server, counters.clone()).map_err(at)?;

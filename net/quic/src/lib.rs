@@ -42,6 +42,8 @@ mod utc;
 pub use certificate::Certificate;
 pub use certs::{Authority, CertError};
 pub use datagram::DatagramError;
+#[doc(hidden)]
+pub use endpoint::Planted;
 pub use endpoint::{BindError, Config, Endpoint};
 pub use files::{FileError, FileWarning, Loaded};
 pub use health::Health;

@@ -9,7 +9,7 @@ use quinn::{ClientConfig, ServerConfig};
 use rustls::pki_types::CertificateDer;
 
 use crate::certificate::Certificate;
-use crate::endpoint::BindError;
+use crate::endpoint::{BindError, Planted};
 use crate::identity::{Identity, soon};
 use crate::signal::lock;
 use crate::tls;
@@ -61,6 +61,7 @@ impl std::fmt::Debug for RenewError {
 /// What an endpoint proves itself with now.
 pub(crate) struct Credentials {
     idle: Duration,
+    planted: Planted,
     now: Mutex<Now>,
 }
 
@@ -74,14 +75,19 @@ struct Now {
 
 impl Credentials {
     /// Gives the settings of the answering side too.
-    pub(crate) fn new(host: &Host, identity: Identity, idle: Duration) -> Result<(Credentials, ServerConfig), BindError> {
+    pub(crate) fn new(
+        host: &Host,
+        identity: Identity,
+        idle: Duration,
+        planted: Planted,
+    ) -> Result<(Credentials, ServerConfig), BindError> {
         if let Some(since) = expired(host, &identity) {
             return Err(BindError::Expired { node: identity.node().clone(), since });
         }
-        let (server, client) = tls::configs(host, &identity, idle).map_err(BindError::Config)?;
+        let (server, client) = tls::configs(host, &identity, idle, planted).map_err(BindError::Config)?;
         let said = warn_of_own(host, &identity);
         let now = Mutex::new(Now { identity, client, server: server.clone(), said });
-        Ok((Credentials { idle, now }, server))
+        Ok((Credentials { idle, planted, now }, server))
     }
 
     /// Gives the new settings of the answering side.
@@ -98,7 +104,7 @@ impl Credentials {
         if let Some(since) = expired(host, &identity) {
             return Err(RenewError::Expired { node: identity.node().clone(), since });
         }
-        let (server, client) = tls::configs(host, &identity, self.idle).map_err(RenewError::Unusable)?;
+        let (server, client) = tls::configs(host, &identity, self.idle, self.planted).map_err(RenewError::Unusable)?;
         // All but the certificates stays, above all the secret in address tokens: a dialler that was asked to prove its address
         // before this comes back after it.
         now.server.crypto = server.crypto;
@@ -231,7 +237,7 @@ mod tests {
             let (peer, old_peer) = (issue("b", now, now + DAY * 365), issue("b", now - DAY * 300, now + DAY * 10));
             let b = peer.node().clone();
 
-            let (credentials, _) = Credentials::new(&host, fresh.clone(), IDLE_TIMEOUT).unwrap();
+            let (credentials, _) = Credentials::new(&host, fresh.clone(), IDLE_TIMEOUT, Planted::default()).unwrap();
             credentials.look(&host, &b, &peer.chain().unwrap()[0]);
             assert_eq!(warnings.take(), [""; 0]);
 
@@ -247,7 +253,7 @@ mod tests {
 
             credentials.renew(&host, fresh).unwrap();
             assert_eq!(warnings.take(), [""; 0]);
-            drop(Credentials::new(&host, old, IDLE_TIMEOUT).unwrap());
+            drop(Credentials::new(&host, old, IDLE_TIMEOUT, Planted::default()).unwrap());
             assert_eq!(warnings.take().len(), 1);
         });
     }

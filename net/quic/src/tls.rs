@@ -12,12 +12,12 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 
-use crate::endpoint::Shared;
+use crate::endpoint::{Planted, Shared};
 use crate::identity::{Identity, node_of, provider};
 use crate::keylog::keylog;
 use crate::limits::{
-    CONNECTION_WINDOW, DATAGRAM_BUFFER, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN, INITIAL_RTT,
-    KEEP_ALIVES, LANES, MTU_INITIAL, SEND_WINDOW, STREAM_WINDOW,
+    CLOCK_SKEW_MAX, CONNECTION_WINDOW, DATAGRAM_BUFFER, HANDSHAKE_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT_MAX, IDLE_TIMEOUT_MIN,
+    INITIAL_RTT, KEEP_ALIVES, LANES, MTU_INITIAL, SEND_WINDOW, STREAM_WINDOW,
 };
 use crate::refusal::Refusal;
 
@@ -26,25 +26,35 @@ const ALPN: &[u8] = b"playhouse/1";
 
 /// The host's wall clock, by which certificates and address tokens are judged.
 #[derive(Debug)]
-struct Clock(Host);
+struct Clock {
+    host: Host,
+    /// By what time certificates are judged instead; see [`Planted::stale_certificate`].
+    stopped: Option<Duration>,
+}
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(self.0.wall_clock()))
+        Some(UnixTime::since_unix_epoch(self.stopped.unwrap_or_else(|| self.host.wall_clock())))
     }
 }
 
 impl TimeSource for Clock {
     fn now(&self) -> SystemTime {
-        self.0.system_time()
+        self.host.system_time()
     }
 }
 
 /// The settings of the answering and of the dialling side, by the clock of `host`.
 ///
 /// Text of the error: what is wrong with the configuration.
-pub(crate) fn configs(host: &Host, identity: &Identity, idle: Duration) -> Result<(ServerConfig, ClientConfig), String> {
-    let clock = Arc::new(Clock(host.clone()));
+pub(crate) fn configs(
+    host: &Host,
+    identity: &Identity,
+    idle: Duration,
+    planted: Planted,
+) -> Result<(ServerConfig, ClientConfig), String> {
+    let stopped = planted.stale_certificate.then(|| identity.certificate().valid_from() + CLOCK_SKEW_MAX);
+    let clock = Arc::new(Clock { host: host.clone(), stopped });
     let transport = Arc::new(transport(idle)?);
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let chain = identity.chain().map_err(|e| text(&e))?;

@@ -94,11 +94,11 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     }
 }
 
-/// Holds up the calling thread for `duration`: for work within [`Blocking`] that is to take time. In a simulation it takes none, since
-/// there the work's time is drawn from the seed.
+/// Holds up the calling thread for `duration`: for work within [`Blocking`] that is to take time. In a simulation the work takes so much
+/// longer than the time that is drawn from the seed, after its last line has run.
 pub fn pause(duration: Duration) {
     #[cfg(not(madsim))]
     std::thread::sleep(duration);
     #[cfg(madsim)]
-    let _ = duration;
+    sim::owe(duration);
 }

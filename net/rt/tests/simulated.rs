@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use playhouse_rt::sim::{self, Deliveries, Delivery, Flight, Life, Links, Network, Storage, ledger};
-use playhouse_rt::{Datagrams, Disk, Host, Random};
+use playhouse_rt::{Blocking, Datagrams, Disk, Host, Locals, Random};
 
 #[test]
 fn entropy_is_closed() {
@@ -238,4 +238,30 @@ fn a_power_loss_takes_only_what_was_not_made_durable() {
         });
     }
     assert!(outcomes.len() >= 6, "all fates occur: {outcomes:?}");
+}
+
+#[test]
+fn work_that_pauses_takes_so_much_longer() {
+    sim::run(1, async {
+        let pool = Blocking::new(1);
+        let took = async |pause| {
+            let began = playhouse_rt::now();
+            pool.run(move || playhouse_rt::pause(pause)).await.unwrap();
+            playhouse_rt::now() - began
+        };
+        let (long, none) = (took(Duration::from_secs(5)).await, took(Duration::ZERO).await);
+        assert!(long >= Duration::from_secs(5) && long < Duration::from_secs(6), "{long:?}");
+        assert!(none < Duration::from_secs(1), "{none:?}");
+    });
+}
+
+#[test]
+fn futures_are_counted_by_the_thread_that_they_were_given_to() {
+    sim::run(1, async {
+        let locals = Locals::new(2).unwrap();
+        for index in [0, 1, 2, 4] {
+            locals.spawn(index, || async {});
+        }
+        assert_eq!(sim::given_to_threads(), [[3, 1]]);
+    });
 }

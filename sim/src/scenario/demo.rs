@@ -29,18 +29,18 @@ const HEALS: &str = "the cluster heals";
 pub(super) const PROMISES: &[&str] = &[RESULT, ONCE, WINDOWS, ACCEPTED, HEALS];
 
 /// Within so much virtual time the job must be done, whatever befell it...
-const DONE_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const DONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// ...and then every node be back with its workers.
 const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
-const WORKERS: u32 = 4;
+pub(super) const WORKERS: u32 = 4;
 const INPUT: &str = "/input";
 const CHECKPOINTS: &str = "/checkpoints";
 pub(super) const PORT: u16 = 4433;
 
 /// The worker nodes.
-const NODES: [&str; 2] = ["a", "b"];
+pub(super) const NODES: [&str; 2] = ["a", "b"];
 
 /// All whose clocks and pauses the cluster outlives.
 const ALL: [&str; 3] = ["head", "a", "b"];
@@ -276,7 +276,7 @@ async fn client(
 }
 
 /// A node's process: it starts the node, and starts it anew when the cluster has given it up.
-async fn live(host: Host, config: NodeConfig, planted: playhouse_actors::Planted) {
+pub(super) async fn live(host: Host, config: NodeConfig, planted: playhouse_actors::Planted) {
     loop {
         let node = start(&host, &config).await;
         node.system().plant(planted);
@@ -331,7 +331,7 @@ pub(super) fn worker_config(authority: &Authority, name: &str, world: &World, he
     Ok(config)
 }
 
-fn client_config(authority: &Authority, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+pub(super) fn client_config(authority: &Authority, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
     let mut config = base(authority, "client", SocketAddr::new(world.ip("client"), PORT))?;
     config.peers = vec![(head_name(), head)];
     Ok(config)

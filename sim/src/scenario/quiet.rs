@@ -1,16 +1,20 @@
 //! A cluster that nothing befalls but the weather: its nodes keep their connections, beat, and have nothing to do. Nobody may be given up
 //! who lives; and since next to nothing happens, it shows how fast virtual time passes.
 
+mod asked;
+mod spread;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use playhouse::rt::{self, Host};
-use playhouse::{Authority, Node, NodeConfig, Planted};
+use playhouse::{Authority, Node, NodeConfig};
 
-use super::Outcome;
+use self::asked::Slowest;
 use super::demo::{PORT, head_config, worker_config};
+use super::{Bugs, Outcome};
 use crate::plan::{Draw, Plan};
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -19,7 +23,7 @@ const TRUSTED: &str = "nobody is given up who lives";
 const KNOWN: &str = "at the end everybody knows everybody";
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[TRUSTED, KNOWN];
+pub(super) const PROMISES: &[&str] = &[TRUSTED, KNOWN, asked::PROMISE, spread::PROMISE];
 
 /// The nodes; the first one coordinates.
 pub(super) const PLACES: &[&str] = &["head", "a", "b", "c", "d", "e", "f"];
@@ -44,34 +48,39 @@ fn sized(seed: u64, nodes: u64, seconds: u64) -> Plan {
     draw.finish()
 }
 
-pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
+pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     let world = World::of(&plan);
-    let verdict = match rehearse(&world, &plan, planted).await {
+    let verdict = match rehearse(&world, &plan, bugs).await {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
     Outcome { verdict, faults: world.faults() }
 }
 
-async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {
+async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
     let head = SocketAddr::new(world.ip("head"), PORT);
     let workers = &PLACES[1..plan.count("nodes").clamp(2, PLACES.len())];
     let given_up: Arc<AtomicU64> = Arc::default();
-    let config = head_config(&authority, head, planted)?;
+    let config = head_config(&authority, head, bugs.plane)?;
     let (tell, told) = rt::sync::oneshot::channel();
     let quiet = Duration::from_secs(plan.dial("seconds"));
+    let slowest = Slowest::default();
+    let asked = slowest.clone();
     world.start("head", move |host| async move {
-        let node = begin(host, config).await;
+        let node = begin(host, config, bugs).await;
+        asked::begin(&node, quiet, asked);
         rt::sleep(quiet).await;
         let _ = tell.send(node.client().status().await);
         std::future::pending::<()>().await;
     });
     for name in workers {
         let config = worker_config(&authority, name, world, head)?;
-        let given_up = given_up.clone();
-        world.start(name, |host| async move {
-            let why = begin(host, config).await.failed().await;
+        let (given_up, asked) = (given_up.clone(), slowest.clone());
+        world.start(name, move |host| async move {
+            let node = begin(host, config, bugs).await;
+            asked::begin(&node, quiet, asked);
+            let why = node.failed().await;
             rt::ledger::record("failed", || why);
             given_up.fetch_add(1, Ordering::Relaxed);
         });
@@ -81,10 +90,15 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
     let status = status.map_err(|error| Verdict::Broken { promise: KNOWN, seen: error.to_string() })?;
     let lost = given_up.load(Ordering::Relaxed);
     Verdict::check(TRUSTED, lost == 0, || format!("{lost} nodes were given up"))?;
-    let alive = status.nodes.values().filter(|node| format!("{:?}", node.state) == "Alive").count();
-    Verdict::check(KNOWN, alive == workers.len(), || format!("{:?}", status.nodes))
+    // One whose last beats were lost, or skipped on purpose, may be suspect for a moment.
+    let known = status.nodes.values().filter(|node| format!("{:?}", node.state) != "Lost").count();
+    Verdict::check(KNOWN, known == workers.len(), || format!("{:?}", status.nodes))?;
+    asked::judge(&slowest)?;
+    spread::judge()
 }
 
-async fn begin(host: Host, config: NodeConfig) -> Node {
-    Node::start(host, config).await.unwrap_or_else(|error| panic!("a node does not start: {error}"))
+async fn begin(host: Host, config: NodeConfig, bugs: Bugs) -> Node {
+    let node = Node::start(host, config).await.unwrap_or_else(|error| panic!("a node does not start: {error}"));
+    node.system().plant(bugs.actors);
+    node
 }

@@ -127,6 +127,27 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "brief",
+        about: "100 simulated histories of a cluster that has nothing to do",
+        simulated: true,
+        command: &["sim", "run", "brief", "--seeds", "0..100", "--json"],
+        judge: seeds,
+    },
+    Step {
+        name: "work",
+        about: "100 simulated histories of a job whose tasks take a while and whose nodes go",
+        simulated: true,
+        command: &["sim", "run", "work", "--seeds", "0..100", "--json"],
+        judge: seeds,
+    },
+    Step {
+        name: "certificates",
+        about: "40 simulated histories of a certificate that ends while its node runs",
+        simulated: true,
+        command: &["sim", "run", "certificates", "--seeds", "0..40", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "twice",
         about: "the same seed is the same history, in two processes",
         simulated: true,

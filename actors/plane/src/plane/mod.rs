@@ -5,6 +5,7 @@ mod results;
 mod status;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use playhouse_wire::{Incarnation, NodeName, Time};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ pub use status::{Counters, JobStatus, Slowest, WorkerStatus};
 
 use crate::config::PlaneConfig;
 use crate::ids::{Fence, JobId, JobKey, RequestId, WorkerId};
+use crate::limits::MISSES_MAX;
 use crate::machine::Machine;
 use crate::monitor::{Monitor, MonitorEffect, MonitorEvent, NodeState};
 use crate::scheduler::Scheduler;
@@ -52,11 +54,15 @@ pub struct Plane {
 impl Plane {
     /// A plane that knows no node and no job.
     pub fn new(config: PlaneConfig) -> Self {
+        let mut monitor = config.monitor;
+        if config.planted.late_timeout {
+            monitor.lost_after = Duration::from_secs(15);
+        }
         Self {
             now: Time::ZERO,
-            monitor: Monitor::new(config.monitor),
+            monitor: Monitor::new(monitor),
             workers: Workers::new(config.workers, config.start_timeout),
-            scheduler: Scheduler::new(Tenants::new(&config.tenants), config.first_job),
+            scheduler: Scheduler::new(Tenants::new(&config.tenants), config.first_job, config.planted),
             streams: Streams::new(config.planted),
             nodes_lost: 0,
             config,
@@ -107,6 +113,9 @@ impl Plane {
         for (worker, busy) in self.scheduler.slots.remove_node(&node) {
             tasks += u32::from(self.scheduler.lose(self.now, &worker, &busy, "its node was lost"));
         }
+        if self.config.planted.loss_runs_all_again {
+            self.scheduler.run_all_again();
+        }
         let shards = self.streams.node_lost(&node, incarnation);
         effects.push(PlaneEffect::NodeLost { node: node.clone(), incarnation });
         effects.push(PlaneEffect::Replanned { node, tasks, shards });
@@ -126,12 +135,16 @@ impl Plane {
             return;
         }
         let mut wanted = Vec::new();
-        let (up, gone) = self.workers.reconcile(&node, workers, &mut wanted);
+        let grace = self.config.monitor.beat_every * 2;
+        let (up, gone) = self.workers.reconcile(self.now, grace, &node, workers, &mut wanted);
         up.iter().for_each(|worker| self.scheduler.slots.add(worker));
         gone.iter().for_each(|worker| self.lose_worker(worker, "its worker vanished"));
         self.want_workers(wanted, effects);
-        let grace = self.config.monitor.beat_every * 2;
-        for (worker, fence) in self.scheduler.slots.reconcile(self.now, &node, running, grace) {
+        let mut patience = (grace, MISSES_MAX);
+        if self.config.planted.heartbeats_erase_allocations {
+            patience = (Duration::ZERO, 1);
+        }
+        for (worker, fence) in self.scheduler.slots.reconcile(self.now, &node, running, patience) {
             self.take_back(&worker, fence, "its worker does not know it");
         }
     }
@@ -236,7 +249,7 @@ impl Machine for Plane {
             PlaneEvent::TookOver => self.monitor.forgive(self.now),
             PlaneEvent::Submit { request, key, spec } => self.submit(request, key, spec, effects),
             PlaneEvent::WorkerUp { id } => {
-                if self.workers.up(&id) {
+                if self.workers.up(self.now, &id) {
                     self.scheduler.slots.add(&id);
                 }
             }

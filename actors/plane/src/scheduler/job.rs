@@ -215,6 +215,20 @@ impl Job {
         }
     }
 
+    /// What is done is to be done again; see [`crate::Planted::loss_runs_all_again`].
+    pub(crate) fn undo(&mut self) {
+        for task in 0..self.tasks.len() as u32 {
+            let entry = &self.tasks[task as usize];
+            if entry.state == TaskState::Done {
+                if let Some(floor) = entry.floor {
+                    *self.floors.entry(floor).or_insert(0) += 1;
+                }
+                self.counts.done -= 1;
+                self.make_ready(task);
+            }
+        }
+    }
+
     /// Ends everything: the task that failed, those that wait for it, and the rest, which nobody needs any more.
     pub(crate) fn fail(&mut self, failed: Option<u32>, reason: String) {
         for task in 0..self.tasks.len() as u32 {

@@ -7,6 +7,7 @@ pub(crate) mod slots;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -16,9 +17,10 @@ use serde::{Deserialize, Serialize};
 pub use backoff::backoff;
 
 use crate::Payload;
+use crate::config::Planted;
 use crate::ids::{Fence, JobId, JobKey, WorkerId};
 use crate::limits::{DISPATCH_MAX, FINISHED_MAX, JOBS_MAX, KEYS_MAX, LOST_MAX, REASON_MAX, VALUES_MAX};
-use crate::spec::{JobSpec, SubmitError, validate, validate_name};
+use crate::spec::{Input, JobSpec, SubmitError, validate, validate_name};
 use crate::tenant::Tenants;
 use job::{Job, JobState, Task, TaskState};
 use slots::{Busy, Slots};
@@ -59,10 +61,11 @@ pub(crate) struct Scheduler {
     backing_off: BTreeSet<(Time, JobId, u32)>,
     /// Jobs that may have come to their end since it was last asked.
     touched: BTreeSet<JobId>,
+    planted: Planted,
 }
 
 impl Scheduler {
-    pub(crate) fn new(tenants: Tenants, first_job: u64) -> Self {
+    pub(crate) fn new(tenants: Tenants, first_job: u64, planted: Planted) -> Self {
         Self {
             jobs: BTreeMap::new(),
             slots: Slots::default(),
@@ -75,6 +78,7 @@ impl Scheduler {
             ready: BTreeSet::new(),
             backing_off: BTreeSet::new(),
             touched: BTreeSet::new(),
+            planted,
         }
     }
 
@@ -164,8 +168,13 @@ impl Scheduler {
     /// Accepts the result of the current attempt.
     pub(crate) fn complete(&mut self, now: Time, since: Time, fence: Fence, values: Vec<Payload>) {
         self.tally.completed += 1;
+        let keeps = self.planted.loss_runs_all_again;
         let job = self.job_mut(fence.job);
+        let inputs = keeps.then(|| job.inputs(fence.task));
         job.complete(fence.task, values);
+        if let Some(inputs) = inputs {
+            job.tasks[fence.task as usize].inputs = inputs.into_iter().map(Input::Literal).collect();
+        }
         let nanos = now.since(since).as_nanos() as u64;
         if job.slowest.is_none_or(|(longest, _)| nanos > longest) {
             job.slowest = Some((nanos, fence.task));
@@ -209,6 +218,10 @@ impl Scheduler {
 
     /// The current attempt is made again, after a wait or at once.
     pub(crate) fn put_back(&mut self, now: Time, fence: Fence, wait: Option<Duration>) {
+        if self.planted.failed_recorded_as_done {
+            let outputs = self.task_mut(fence).outputs.len();
+            return self.complete(now, now, fence, vec![Payload::default(); outputs]);
+        }
         self.tally.retried += 1;
         let job = self.job_mut(fence.job);
         job.counts.retries += 1;
@@ -231,6 +244,17 @@ impl Scheduler {
             self.lose_attempt(now, busy.fence, reason);
         }
         is_current
+    }
+
+    /// See [`Planted::loss_runs_all_again`].
+    #[cold]
+    pub(crate) fn run_all_again(&mut self) {
+        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| job.is_running()) {
+            if job.counts.done > 0 && self.tenants.admit(&job.tenant, job.counts.done).is_ok() {
+                job.undo();
+                self.ready.insert(*id);
+            }
+        }
     }
 
     /// Ends a job that cannot succeed.

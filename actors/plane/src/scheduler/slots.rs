@@ -11,7 +11,6 @@ use playhouse_wire::{Incarnation, NodeName, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Fence, TenantId, WorkerId};
-use crate::limits::MISSES_MAX;
 
 /// What a busy worker does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,8 +104,14 @@ impl Slots {
 
     /// What the node says it runs. Gives the workers that do not run what they were given.
     ///
-    /// A task counts as missing when it was dispatched longer than `grace` ago and two successive heartbeats do not name it.
-    pub(crate) fn reconcile(&mut self, now: Time, node: &NodeName, running: &[Fence], grace: Duration) -> Vec<(WorkerId, Fence)> {
+    /// A task counts as missing when it was dispatched longer than `grace` ago and so many successive heartbeats do not name it.
+    pub(crate) fn reconcile(
+        &mut self,
+        now: Time,
+        node: &NodeName,
+        running: &[Fence],
+        (grace, misses): (Duration, u8),
+    ) -> Vec<(WorkerId, Fence)> {
         let Some(slots) = self.nodes.get_mut(node) else { return Vec::new() };
         let running: BTreeSet<Fence> = running.iter().copied().collect();
         let mut missing = Vec::new();
@@ -115,7 +120,7 @@ impl Slots {
                 busy.misses = 0;
             } else if now.since(busy.since) > grace {
                 busy.misses += 1;
-                if busy.misses >= MISSES_MAX {
+                if busy.misses >= misses {
                     let id = WorkerId { node: node.clone(), incarnation: slots.incarnation, number: *number };
                     missing.push((id, busy.fence));
                 }

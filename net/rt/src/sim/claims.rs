@@ -107,6 +107,11 @@ pub fn close() -> Claims {
     }
 }
 
+/// How often this `sometimes!` or `reachable!` was true so far.
+pub fn reached(what: &str) -> u64 {
+    with(|register| register.sometimes.get(what).copied()).flatten().unwrap_or(0)
+}
+
 /// From now on, until the register ends, the sites of `buggify!` may fire: which are on, and when they do, comes from `seed`.
 pub fn buggify_on(seed: u64) {
     with(|register| register.dice = Some(seed));

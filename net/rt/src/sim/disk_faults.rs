@@ -221,7 +221,7 @@ pub(super) mod owed {
         static OWED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     }
 
-    pub(in crate::sim) fn add(time: Duration) {
+    pub(crate) fn add(time: Duration) {
         OWED.set(OWED.get() + time);
     }
 

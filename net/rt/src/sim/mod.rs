@@ -24,13 +24,14 @@ mod watchdog;
 
 pub use claims::buggify_on;
 pub use clock::WallClock;
+pub(crate) use disk_faults::owed::add as owe;
 pub use disk_faults::{DiskFault, DiskFaults};
 pub use life::Life;
 pub use links::{COPIES_MAX, Deliveries, Delivery, Flight, Links};
 pub use net::{Network, NetworkStats};
 pub use schedule::{STARVES_AFTER, Schedule, schedule};
 pub use storage::{Flip, SECTOR, Storage};
-pub use task::most_at_work;
+pub use task::{given_to_threads, most_at_work};
 pub use track::{Waiting, slow_polls, slowed_polls, waiting};
 pub use turn::{TURNS_MAX, turns};
 pub use watchdog::{Spinning, watch};

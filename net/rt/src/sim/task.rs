@@ -58,6 +58,16 @@ pub fn on_local_thread() -> bool {
     false
 }
 
+thread_local! {
+    /// How many futures each thread of the [`Locals`] of each host was given.
+    static GIVEN: RefCell<BTreeMap<NodeId, Vec<u64>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// How many futures each thread of [`Locals`] would have been given, for each host that has some.
+pub fn given_to_threads() -> Vec<Vec<u64>> {
+    GIVEN.with_borrow(|given| given.values().cloned().collect())
+}
+
 /// Threads, each running futures that never leave it. Here they are all the simulation's one thread.
 #[derive(Clone, Debug)]
 pub struct Locals(usize);
@@ -87,11 +97,16 @@ impl Locals {
     }
 
     /// As [`Locals::spawn`], on behalf of who is at `place`.
-    pub fn spawn_from<S, F>(&self, place: Place, _index: usize, start: S)
+    pub fn spawn_from<S, F>(&self, place: Place, index: usize, start: S)
     where
         S: FnOnce() -> F + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
+        GIVEN.with_borrow_mut(|given| {
+            let given = given.entry(madsim::plugin::node()).or_default();
+            given.resize(given.len().max(self.0), 0);
+            given[index % self.0] += 1;
+        });
         // Started by the executor, not here: as in production, the caller does not run a line of it.
         drop(madsim::task::spawn_local(tracked(None, place, async move { start().await })));
     }
