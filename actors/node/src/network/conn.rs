@@ -211,8 +211,13 @@ impl Conn {
     /// Nobody waits for this answer any more.
     pub(crate) fn cancel(&self, call: CallId) {
         if let Some(lane) = self.calls.forget(call) {
-            // Behind the question, on the same lane: it must not come before it.
-            self.post(lane, &Packet::Cancel { call });
+            let cancel = Packet::Cancel { call };
+            if lane != Lane::System {
+                // A stop waits behind no data. If it comes before the question, it is for a call that nobody knows, and does nothing...
+                self.post(Lane::System, &cancel);
+            }
+            // ...but this one comes behind it, on the same lane.
+            self.post(lane, &cancel);
         }
     }
 }

@@ -8,17 +8,13 @@ use crate::scenario::trio::{Phase, State, cut_between, held_up, phase, place_of,
 
 pub(in crate::scenario::streams) const PROMISE: &str = "a source ends soon after its reader";
 
-/// Behind what fills the link for a minute.
-const LATER: Duration = Duration::from_secs(60);
-
-/// From the moment when it began, if its reader had gone before. On its own node at once; to another one the word waits behind what is under
-/// way on its lane, where a rough climate lets little more than a hundred kilobytes pass in a second.
-const SOON: Duration = Duration::from_secs(10);
+/// From the moment when it began, if its reader had gone before. On its own node at once; to another one the word overtakes all data, but it
+/// may be lost, and again.
+const SOON: Duration = Duration::from_secs(2);
 
 pub(in crate::scenario::streams) fn breach(book: &Book) -> Option<String> {
-    let soon = if book.minute { LATER } else { SOON };
     book.streams.iter().enumerate().find_map(|(number, stream)| {
-        let late = is_late(stream, soon);
+        let late = is_late(stream);
         late.then(|| {
             let title = stream.title();
             format!("stream {number} {title}: {:?}, and its source goes on after {} items", stream.end, stream.produced)
@@ -26,7 +22,7 @@ pub(in crate::scenario::streams) fn breach(book: &Book) -> Option<String> {
     })
 }
 
-fn is_late(stream: &Stream, soon: Duration) -> bool {
+fn is_late(stream: &Stream) -> bool {
     if stream.over.is_some() || stream.source.is_none_or(|source| state(source) != State::Up) {
         return false;
     }
@@ -36,7 +32,7 @@ fn is_late(stream: &Stream, soon: Duration) -> bool {
     }
     let End::Left(at) = stream.end else { return false };
     let reader = place_of(stream.reader);
-    let under_way = if stream.is_local() { Duration::ZERO } else { soon + cut_between(reader, stream.place) + held_up(reader) };
+    let under_way = if stream.is_local() { Duration::ZERO } else { SOON + cut_between(reader, stream.place) + held_up(reader) };
     let within = under_way + held_up(stream.place);
     let begun = stream.begun.unwrap_or(at);
     stream.lives() && stream.is_spared() && playhouse::rt::now() > at.max(begun) + within
