@@ -51,7 +51,7 @@ const LOADS: [Load; 3] = [
         figure: speedup,
         peer: "real time",
         theirs: 1.0,
-        note: "five nodes, the demo's job with its faults, a few virtual seconds a run",
+        note: "four nodes, the demo's job with its faults, a few virtual seconds a run",
     },
     Load {
         metric: "runs_per_s",
