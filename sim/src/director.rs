@@ -1,6 +1,6 @@
 //! Carries a plan out, fault by fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub struct Director {
     /// The next one last.
     turns: Vec<Turn>,
     faults: Vec<Fault>,
+    /// Those of them with which a swizzle begins.
+    swizzles: BTreeSet<usize>,
     /// How many faults hold a node down or still, or its clock wrong: it ends with the last of them.
     holds: BTreeMap<String, u32>,
 }
@@ -57,10 +59,15 @@ struct Turn {
 impl Director {
     /// The load begins now.
     pub fn new(plan: &Plan) -> Director {
-        let faults: Vec<Fault> = plan.faults.iter().map(|timed| timed.fault.clone()).collect();
-        let mut turns = Vec::new();
+        let mut faults: Vec<Fault> = plan.faults.iter().map(|timed| timed.fault.clone()).collect();
+        let (mut turns, mut swizzles) = (Vec::new(), BTreeSet::new());
         for (fault, timed) in plan.faults.iter().enumerate() {
             let at = Duration::from_millis(timed.at_ms);
+            if let Fault::Swizzle { nodes, back, ms } = &timed.fault {
+                swizzles.insert(faults.len());
+                swizzle(at, nodes, back, Duration::from_millis(*ms), &mut faults, &mut turns);
+                continue;
+            }
             turns.push(Turn { at, begins: true, fault });
             if let Some(ms) = timed.fault.lasts_ms() {
                 turns.push(Turn { at: at + Duration::from_millis(ms), begins: false, fault });
@@ -68,7 +75,7 @@ impl Director {
         }
         turns.sort();
         turns.reverse();
-        Director { began: rt::now(), turns, faults, holds: BTreeMap::new() }
+        Director { began: rt::now(), turns, faults, swizzles, holds: BTreeMap::new() }
     }
 
     /// The next thing that the scenario has to do; `None` when the plan is done. Cancel-safe: what was carried out is not lost, and what
@@ -85,6 +92,9 @@ impl Director {
                 if matches!(fault, Fault::Stop { .. } | Fault::Own { .. }) {
                     // The world counts all others when they take effect.
                     world.count(fault.kind());
+                }
+                if self.swizzles.contains(&turn.fault) {
+                    world.count("swizzle");
                 }
             } else {
                 rt::ledger::record("fault", || format!("end {number}"));
@@ -126,13 +136,19 @@ impl Director {
             Fault::Cut { from, to, one_way: true, .. } => world.mend_one_way(from, to),
             Fault::Cut { from, to, .. } if begins => world.cut(from, to),
             Fault::Cut { from, to, .. } => world.mend(from, to),
+            // Was divided into its parts before.
+            Fault::Swizzle { .. } => {}
             Fault::Isolate { node, .. } if begins => world.isolate(node),
             Fault::Isolate { node, .. } => world.rejoin(node),
-            Fault::Link { from, to, latency_ms, loss_ppm, corruption_ppm, mtu, bandwidth, .. } => {
+            Fault::Link {
+                from, to, latency_ms, loss_ppm, duplication_ppm, jitter_ms, corruption_ppm, mtu, bandwidth, ..
+            } => {
                 let slower = world.weather().climate().latency_us.saturating_add(latency_ms.saturating_mul(1_000));
                 let parts = [
                     (*latency_ms > 0, LinkFault::Latency(slower)),
+                    (*jitter_ms > 0, LinkFault::Jitter(u64::from(*jitter_ms) * 1_000)),
                     (*loss_ppm > 0, LinkFault::Loss(*loss_ppm)),
+                    (*duplication_ppm > 0, LinkFault::Duplication(*duplication_ppm)),
                     (*corruption_ppm > 0, LinkFault::Corruption(*corruption_ppm)),
                     (*mtu > 0, LinkFault::Mtu(*mtu)),
                     (*bandwidth > 0, LinkFault::Bandwidth(*bandwidth)),
@@ -186,6 +202,22 @@ impl Director {
             *held -= 1;
             *held == 0
         }
+    }
+}
+
+/// Divides a swizzle into isolations: with `n` nodes, each of the `2 n` steps takes as long.
+fn swizzle(at: Duration, nodes: &[String], back: &[String], lasts: Duration, faults: &mut Vec<Fault>, turns: &mut Vec<Turn>) {
+    let steps = (2 * nodes.len() as u32).max(2);
+    let at_step = |step: usize| at + lasts * u32::try_from(step).unwrap_or(steps).min(steps) / (steps - 1);
+    for (goes, node) in nodes.iter().enumerate() {
+        // A plan of somebody's hand may forget to name it again: it comes back last.
+        let comes = back.iter().position(|other| other == node).unwrap_or(nodes.len() - 1);
+        let (begin, end) = (at_step(goes), at_step(nodes.len() + comes));
+        let ms = u64::try_from((end - begin).as_millis()).unwrap_or(u64::MAX);
+        for (at, begins) in [(begin, true), (end, false)] {
+            turns.push(Turn { at, begins, fault: faults.len() });
+        }
+        faults.push(Fault::Isolate { node: node.clone(), ms });
     }
 }
 

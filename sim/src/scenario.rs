@@ -138,6 +138,7 @@ const DEMO_FAULTS: &[&str] = &[
     "cut",
     "one-way-cut",
     "isolation",
+    "swizzle",
     "pause",
     "readdress",
     "wrong-clock",

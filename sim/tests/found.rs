@@ -98,3 +98,24 @@ fn a_plan_for_nodes_that_do_not_exist_does_not_hold() {
     let text = text.replace("\"bug\": \"accept-stale-results\"", "\"bug\": null").replace("\"head\"", "\"haed\"");
     playhouse_sim::pinned(&text);
 }
+
+#[test]
+fn a_swizzle_goes_and_comes_in_its_orders() {
+    let names = |names: [&str; 3]| names.map(str::to_string).to_vec();
+    let fault = Fault::Swizzle { nodes: names(["a", "b", "c"]), back: names(["b", "c", "a"]), ms: 50 };
+    let (sender, lines) = std::sync::mpsc::channel();
+    sim::ledger::open(move |line| {
+        if line.kind == "fault" {
+            // Where it is at work, or again: `begin 1 a is cut off …`, `end 1`.
+            sender.send(line.detail.split(' ').take(3).collect::<Vec<_>>().join(" ")).unwrap();
+        }
+    });
+    let took = sim::run(1, async move {
+        let (world, began) = (World::new(1), rt::now());
+        world.play(&plan(&[(10, fault)])).await;
+        rt::now() - began
+    });
+    sim::ledger::close();
+    assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["begin 1 a", "begin 2 b", "begin 3 c", "end 2", "end 3", "end 1"]);
+    assert_eq!(took.as_millis(), 60);
+}

@@ -49,6 +49,16 @@ pub enum Fault {
         /// For so long.
         ms: u64,
     },
+    /// Nodes are cut off from everybody one after the other, and reach everybody again one after the other in another order: so a part of the
+    /// cluster sees another part with ever other members missing. In the first half of the time they go, in the second they come back.
+    Swizzle {
+        /// Which, in the order in which they go.
+        nodes: Vec<String>,
+        /// The same ones, in the order in which they come back.
+        back: Vec<String>,
+        /// For so long.
+        ms: u64,
+    },
     /// The way from one node to another is worse than the climate, in one direction.
     Link {
         /// From here...
@@ -59,6 +69,12 @@ pub enum Fault {
         latency_ms: u64,
         /// Datagrams lost, parts per million.
         loss_ppm: u32,
+        /// Datagrams that arrive twice, parts per million.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        duplication_ppm: u32,
+        /// What may come on top of the latency of each datagram, in milliseconds, so that later ones overtake it.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        jitter_ms: u32,
         /// Copies with a flipped bit, parts per million.
         corruption_ppm: u32,
         /// Longer datagrams are lost; 0: none is too long.
@@ -148,6 +164,7 @@ impl Fault {
             Fault::Cut { one_way: true, .. } => "one-way",
             Fault::Cut { .. } => "cut",
             Fault::Isolate { .. } => "isolate",
+            Fault::Swizzle { .. } => "swizzle",
             Fault::Link { .. } => "link",
             Fault::Move { .. } => "move",
             Fault::Clock { .. } => "clock",
@@ -165,6 +182,7 @@ impl Fault {
             Fault::Pause { ms, .. }
             | Fault::Cut { ms, .. }
             | Fault::Isolate { ms, .. }
+            | Fault::Swizzle { ms, .. }
             | Fault::Link { ms, .. }
             | Fault::Clock { ms, .. }
             | Fault::Disk { ms, .. }
@@ -185,6 +203,10 @@ impl Fault {
             | Fault::Clock { node, .. }
             | Fault::Disk { node, .. }
             | Fault::SlowPolls { node, .. } => vec![node],
+            // Those who come back and never went would be a mistake, too.
+            Fault::Swizzle { nodes, back, .. } => {
+                nodes.iter().chain(back.iter().filter(|node| !nodes.contains(node))).map(String::as_str).collect()
+            }
             Fault::Own { .. } => Vec::new(),
         }
     }
@@ -217,15 +239,37 @@ impl Fault {
                     *one_way = true;
                 }
             }),
-            Fault::Link { .. } => {
-                for part in 0..5 {
+            Fault::Swizzle { nodes, .. } => {
+                for gone in nodes {
                     push(&|form| {
-                        if let Fault::Link { latency_ms, loss_ppm, corruption_ppm, mtu, bandwidth, .. } = form {
+                        if let Fault::Swizzle { nodes, back, .. } = form {
+                            nodes.retain(|node| node != gone);
+                            back.retain(|node| node != gone);
+                        }
+                    });
+                }
+            }
+            Fault::Link { .. } => {
+                for part in 0..7 {
+                    push(&|form| {
+                        if let Fault::Link {
+                            latency_ms,
+                            loss_ppm,
+                            duplication_ppm,
+                            jitter_ms,
+                            corruption_ppm,
+                            mtu,
+                            bandwidth,
+                            ..
+                        } = form
+                        {
                             match part {
                                 0 => *latency_ms = 0,
                                 1 => *loss_ppm = 0,
                                 2 => *corruption_ppm = 0,
                                 3 => *mtu = 0,
+                                4 => *duplication_ppm = 0,
+                                5 => *jitter_ms = 0,
                                 _ => *bandwidth = 0,
                             }
                         }
@@ -256,6 +300,7 @@ impl Fault {
             Fault::Pause { ms, .. }
             | Fault::Cut { ms, .. }
             | Fault::Isolate { ms, .. }
+            | Fault::Swizzle { ms, .. }
             | Fault::Link { ms, .. }
             | Fault::Clock { ms, .. }
             | Fault::Disk { ms, .. }
@@ -263,6 +308,10 @@ impl Fault {
             | Fault::Own { ms, .. } => Some(ms),
         }
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A number that people read easily, not above `ms`: two leading digits.
@@ -296,11 +345,16 @@ impl std::fmt::Display for Fault {
             Fault::Cut { from, to, one_way: true, ms } => write!(f, "nothing passes from {from} to {to} for {ms} ms"),
             Fault::Cut { from, to, one_way: false, ms } => write!(f, "{from} and {to} are cut off from each other for {ms} ms"),
             Fault::Isolate { node, ms } => write!(f, "{node} is cut off from everybody for {ms} ms"),
-            Fault::Link { from, to, latency_ms, loss_ppm, corruption_ppm, mtu, bandwidth, ms } => {
+            Fault::Swizzle { nodes, back, ms } => {
+                write!(f, "{} go one after the other and come back as {}, within {ms} ms", nodes.join(", "), back.join(", "))
+            }
+            Fault::Link { from, to, latency_ms, loss_ppm, duplication_ppm, jitter_ms, corruption_ppm, mtu, bandwidth, ms } => {
                 write!(f, "from {from} to {to} for {ms} ms:")?;
                 let parts = [
                     (*latency_ms, format!(" {latency_ms} ms more")),
+                    (u64::from(*jitter_ms), format!(" up to {jitter_ms} ms more")),
                     (u64::from(*loss_ppm), format!(" {} lost", percent(*loss_ppm))),
+                    (u64::from(*duplication_ppm), format!(" {} doubled", percent(*duplication_ppm))),
                     (u64::from(*corruption_ppm), format!(" {} corrupted", percent(*corruption_ppm))),
                     (*mtu, format!(" at most {mtu} bytes a datagram")),
                     (*bandwidth, format!(" {bandwidth} bytes a second")),

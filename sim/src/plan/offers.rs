@@ -51,6 +51,7 @@ pub fn links<'a>(percent: u64, most: u64, nodes: &'a [&'a str], longest_ms: u64)
         let mut part = |from: u64, to: u64| if random.chance(0.5) { random.between(from, to) } else { 0 };
         let (loss, corruption) = (part(10_000, 200_000) as u32, part(500, 5_000) as u32);
         let (mtu, bandwidth) = (part(LEAST_MTU, COMMON_MTU), part(100_000, 1_000_000));
+        let (duplication, jitter) = (part(20_000, 300_000) as u32, part(5, 80) as u32);
         // Latency always: else there could be nothing of it.
         let latency_ms = random.between(1, 60);
         Fault::Link {
@@ -58,12 +59,33 @@ pub fn links<'a>(percent: u64, most: u64, nodes: &'a [&'a str], longest_ms: u64)
             to,
             latency_ms,
             loss_ppm: loss,
+            duplication_ppm: duplication,
+            jitter_ms: jitter,
             corruption_ppm: corruption,
             mtu,
             bandwidth,
             ms: random.between(20, longest_ms),
         }
     })
+}
+
+/// Nodes, two at least if there are as many, go one after the other and come back in another order.
+pub fn swizzles<'a>(percent: u64, most: u64, nodes: &'a [&'a str], longest_ms: u64) -> Offer<'a> {
+    Offer::new(percent, most, move |random| {
+        let mut shuffled: Vec<String> = nodes.iter().map(|node| (*node).to_string()).collect();
+        shuffle(&mut shuffled, random);
+        shuffled.truncate(random.between(2, nodes.len() as u64 + 1) as usize);
+        let mut back = shuffled.clone();
+        shuffle(&mut back, random);
+        Fault::Swizzle { nodes: shuffled, back, ms: random.between(40, longest_ms) }
+    })
+}
+
+/// Fisher and Yates.
+fn shuffle(nodes: &mut [String], random: &mut Random) {
+    for last in (1..nodes.len()).rev() {
+        nodes.swap(last, random.below(last as u64 + 1) as usize);
+    }
 }
 
 /// A node's address changes. Connections that it dialled go on; those that others dialled end, and it must dial.

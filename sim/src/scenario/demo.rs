@@ -99,6 +99,7 @@ pub(super) fn draw(seed: u64, amnesia: bool) -> Plan {
             offers::read_errors(50, 4, &NODES, CHECKPOINTS),
             offers::full_disks(30, 2, &NODES, CHECKPOINTS),
             offers::slow_polls(20, 2, &ALL, 4_000, 1_500),
+            offers::swizzles(20, 1, &NODES, 6_000),
         ],
     );
     draw.finish()
