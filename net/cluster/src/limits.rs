@@ -8,6 +8,12 @@ pub const TAIL_BYTES: usize = 16 * 1024 * 1024;
 /// Entries that go to a member in one call.
 pub const ENTRIES_PER_CALL: u64 = 256;
 
+/// The longest command, in bytes. A longer one is refused before it is in any log.
+pub const COMMAND_MAX: usize = 1024 * 1024;
+
+/// Bytes of entries that go to a member in one call, unless a single one is longer.
+pub const CALL_BYTES: usize = 2 * 1024 * 1024;
+
 /// Commands after which a snapshot is made.
 pub const SNAPSHOT_EVERY: u64 = 10_000;
 
@@ -15,7 +21,15 @@ pub const SNAPSHOT_EVERY: u64 = 10_000;
 pub const KEEP_BEHIND: u64 = 1_000;
 
 /// Bytes of a snapshot in one call.
-pub const SNAPSHOT_CHUNK: u64 = 1024 * 1024;
+pub const SNAPSHOT_CHUNK: u64 = 256 * 1024;
+
+/// How long a member may take over a part of a snapshot; with the last one it makes the whole durable.
+pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(10);
+
+const _: () = assert!(
+    COMMAND_MAX + CALL_BYTES + 4_096 < playhouse_wire::limits::PAYLOAD_MAX,
+    "what goes to a member in one call is one message"
+);
 
 /// The wait before a member that could not be reached is called again.
 pub const RETRY_UNREACHABLE: Duration = Duration::from_millis(100);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use playhouse_cluster::limits::COMMAND_MAX;
 use playhouse_cluster::{Called, Group, Member, Profile, ProposeError, Replicated, Transport};
 use playhouse_rt::sim::Storage;
 use playhouse_rt::{Blocking, Disk, Random, sleep, timeout};
@@ -22,7 +23,7 @@ struct Book(Vec<(u64, u64)>);
 impl Replicated for Book {
     fn apply(&mut self, number: u64, command: &[u8]) {
         assert!(self.0.last().is_none_or(|(last, _)| *last < number), "numbers rise");
-        self.0.push((number, u64::from_le_bytes(command.try_into().unwrap())));
+        self.0.push((number, u64::from_le_bytes(command[..8].try_into().unwrap())));
     }
     fn save(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(number, command)| [number.to_le_bytes(), command.to_le_bytes()].concat()).collect()
@@ -140,6 +141,7 @@ async fn story(seed: u64) -> usize {
     for command in 0..60_u64 {
         let leader = timeout(30 * SECOND, three.leader()).await.unwrap_or_else(|_| panic!("seed {seed}: nobody leads"));
         let name = leader.name().to_string();
+        let mut bytes = command.to_le_bytes().to_vec();
         match random.below(12) {
             0 => {
                 three.crash(&name, &mut random).await;
@@ -151,14 +153,23 @@ async fn story(seed: u64) -> usize {
                 sleep(SECOND * 2).await;
                 three.world.lock().unwrap().cut = None;
             }
+            2 => {
+                let fallen = NAMES[random.below(3) as usize];
+                three.crash(fallen, &mut random).await;
+                sleep(Duration::from_millis(random.below(1_500))).await;
+                three.start(fallen).await;
+            }
+            3 => bytes.resize(COMMAND_MAX, 0),
             _ => {}
         }
-        match timeout(2 * SECOND, leader.propose(command.to_le_bytes().to_vec())).await {
+        match timeout(2 * SECOND, leader.propose(bytes)).await {
             Ok(Ok(number)) => acknowledged.push((number, command)),
             Ok(Err(ProposeError::NotLeader(_) | ProposeError::Unknown(_))) | Err(_) => {}
+            Ok(Err(error)) => panic!("{error}"),
         }
     }
     let leader = three.leader().await;
+    assert_eq!(leader.propose(vec![0; COMMAND_MAX + 1]).await, Err(ProposeError::Long(COMMAND_MAX + 1)));
     let book = leader.read(|book| book.0.clone());
     for entry in &acknowledged {
         assert!(book.contains(entry), "seed {seed}: {entry:?} was acknowledged and is lost");

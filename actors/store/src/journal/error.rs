@@ -21,8 +21,8 @@ pub enum JournalError {
     },
     /// The file is not what was written.
     #[error(
-        "the journal {} is damaged: {what}. If the others of the cluster are well, remove the file and let this node join anew; \
-         else restore it from a backup",
+        "the journal {} is damaged: {what}. Do not start this member with an empty one in its place: it would have forgotten what it voted \
+         for and what it holds for the others. Remove it from its group first, then the file, then add it anew",
         .file.display()
     )]
     Damaged {

@@ -14,14 +14,15 @@ use super::log::Log;
 use super::network::{self, Transport, Ways};
 use super::state::{Copy, Replicated};
 use super::types::{Command, Member, Number, Types};
-use crate::limits::{ENTRIES_PER_CALL, KEEP_BEHIND, SNAPSHOT_CHUNK, SNAPSHOT_EVERY};
+use crate::limits::{COMMAND_MAX, ENTRIES_PER_CALL, KEEP_BEHIND, SNAPSHOT_CHUNK, SNAPSHOT_DEADLINE, SNAPSHOT_EVERY};
 
 /// How fast the group notices that its leader is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// How often the leader says that it lives.
     pub beat: Duration,
-    /// After so long without it, and up to as long again (the members draw), somebody wants to be elected.
+    /// Between three and four times this without it (the members draw), somebody wants to be elected: the leader's lease is twice as long,
+    /// and only then does the wait begin.
     pub silence: Duration,
 }
 
@@ -72,6 +73,9 @@ pub enum GroupError {
 /// A command was not applied, or nobody knows.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
+    /// The command is longer than [`COMMAND_MAX`]. It was not applied and will not be.
+    #[error("the command takes {0} bytes, more than {COMMAND_MAX}; nothing was done. Divide it")]
+    Long(usize),
     /// Another one leads, or nobody known here. The command was not applied and will not be.
     #[error("this node does not lead{}; nothing was done", .0.as_ref().map_or(String::new(), |leader| format!(", {leader} does")))]
     NotLeader(Option<String>),
@@ -122,8 +126,14 @@ impl<S: Replicated> Group<S> {
     /// When a group with others was begun here before, or the member has stopped.
     pub async fn found(&self, members: &[Member]) -> Result<(), GroupError> {
         let members = numbered(members)?;
-        match self.raft.initialize(members).await {
-            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+        match self.raft.initialize(members.clone()).await {
+            Ok(()) => Ok(()),
+            Err(RaftError::APIError(InitializeError::NotAllowed(error))) => {
+                let metrics = self.raft.metrics();
+                let known: BTreeMap<Number, Member> =
+                    metrics.borrow().membership_config.nodes().map(|(number, member)| (*number, member.clone())).collect();
+                if known == members { Ok(()) } else { Err(GroupError::Refused(error.to_string())) }
+            }
             Err(RaftError::APIError(error)) => Err(GroupError::Refused(error.to_string())),
             Err(RaftError::Fatal(fatal)) => Err(GroupError::Stopped(fatal.to_string())),
         }
@@ -137,10 +147,19 @@ impl<S: Replicated> Group<S> {
     /// # Errors
     /// See [`ProposeError`].
     pub async fn propose(&self, command: impl Into<bytes::Bytes>) -> Result<u64, ProposeError> {
-        match self.raft.client_write(Command(command.into())).await {
+        let command: bytes::Bytes = command.into();
+        if command.len() > COMMAND_MAX {
+            return Err(ProposeError::Long(command.len()));
+        }
+        let before = self.standing();
+        if !before.leads {
+            return Err(ProposeError::NotLeader(before.leader));
+        }
+        match self.raft.client_write(Command(command)).await {
             Ok(written) => Ok(written.log_id.index),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
-                Err(ProposeError::NotLeader(to.leader_node.map(|member| member.name)))
+            // It may be in the log of this member or of others, and a leader to come may find it there.
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
+                Err(ProposeError::Unknown("this node has lost the leadership meanwhile".into()))
             }
             Err(RaftError::APIError(error)) => Err(ProposeError::Unknown(error.to_string())),
             Err(RaftError::Fatal(fatal)) => Err(ProposeError::Unknown(fatal.to_string())),
@@ -194,14 +213,15 @@ impl<S: Replicated> Group<S> {
         standing(&self.raft.metrics().borrow())
     }
 
-    /// Waits until what this member is has changed from `seen`.
-    pub async fn changed(&self, seen: &Standing) -> Standing {
+    /// Waits until what this member is has changed from `seen`; `None` when it has stopped.
+    pub async fn changed(&self, seen: &Standing) -> Option<Standing> {
         let mut metrics = self.raft.metrics();
         loop {
             let now = standing(&metrics.borrow_and_update());
-            if now != *seen || metrics.changed().await.is_err() {
-                return now;
+            if now != *seen {
+                return Some(now);
             }
+            metrics.changed().await.ok()?;
         }
     }
 
@@ -262,6 +282,7 @@ fn config(profile: Profile) -> Result<Config, GroupError> {
         heartbeat_interval: millis(profile.beat),
         election_timeout_min: millis(profile.silence),
         election_timeout_max: millis(profile.silence * 2),
+        install_snapshot_timeout: millis(SNAPSHOT_DEADLINE),
         max_payload_entries: ENTRIES_PER_CALL,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
         max_in_snapshot_log_to_keep: KEEP_BEHIND,

@@ -12,7 +12,7 @@ use playhouse_store::{Batch, Journal, JournalError};
 use playhouse_wire::{decode, encode};
 
 use super::types::{Entry, Failure, LogId, Number, Types, Vote};
-use crate::limits::TAIL_BYTES;
+use crate::limits::{CALL_BYTES, TAIL_BYTES};
 
 const VOTE: &str = "vote";
 const COMMITTED: &str = "committed";
@@ -76,6 +76,31 @@ impl Log {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The entries with these numbers, without a gap: one at least if there is any, and no more than about `most` bytes.
+    async fn read(&self, from: u64, through: u64, most: usize) -> Result<Vec<Entry>, Failure> {
+        let (tail_from, tail): (u64, Vec<(Entry, usize)>) = {
+            let tail = self.tail();
+            let first = tail.entries.keys().next().map_or(u64::MAX, |first| (*first).max(from));
+            (first, tail.entries.range(from..=through).map(|(_, entry)| entry.clone()).collect())
+        };
+        let mut entries = Vec::new();
+        if tail_from > from {
+            let older = self.journal.entries(from..=through.min(tail_from - 1), most).await;
+            for (_, bytes) in older.map_err(|error| failure(ErrorVerb::Read, error))? {
+                entries.push((read(&bytes)?, bytes.len()));
+            }
+        }
+        entries.extend(tail);
+        // What was purged or truncated between the two looks leaves a gap; and there may be more than was asked for.
+        let (mut bytes, mut last) = (0, None);
+        let fits = |(entry, length): &(Entry, usize)| {
+            bytes += length;
+            let follows = last.is_none_or(|last| entry.log_id.index == last + 1);
+            follows && (last.replace(entry.log_id.index).is_none() || bytes <= most)
+        };
+        Ok(entries.into_iter().take_while(fits).map(|(entry, _)| entry).collect())
+    }
+
     async fn set(&self, name: &'static str, value: &impl serde::Serialize) -> Result<(), Failure> {
         let set = vec![(name, written(value)?)];
         self.commit(Batch { set, ..Batch::default() }).await
@@ -105,19 +130,14 @@ impl RaftLogReader<Types> for Log {
         if from > through {
             return Ok(Vec::new());
         }
-        let (tail_from, tail): (u64, Vec<Entry>) = {
-            let tail = self.tail();
-            let tail_from = tail.entries.keys().next().map_or(u64::MAX, |first| (*first).max(from));
-            (tail_from, tail.entries.range(from..=through).map(|(_, (entry, _))| entry.clone()).collect())
-        };
-        if tail_from <= from {
-            return Ok(tail);
+        self.read(from, through, usize::MAX).await
+    }
+
+    async fn limited_get_log_entries(&mut self, from: u64, behind: u64) -> Result<Vec<Entry>, Failure> {
+        match behind.checked_sub(1).filter(|through| from <= *through) {
+            Some(through) => self.read(from, through, CALL_BYTES).await,
+            None => Ok(Vec::new()),
         }
-        let older = self.journal.entries(from..=through.min(tail_from - 1), usize::MAX).await;
-        let older = older.map_err(|error| failure(ErrorVerb::Read, error))?;
-        let mut entries = older.iter().map(|(_, bytes)| read(bytes)).collect::<Result<Vec<Entry>, _>>()?;
-        entries.extend(tail);
-        Ok(entries)
     }
 }
 

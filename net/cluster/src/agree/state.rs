@@ -163,8 +163,9 @@ impl<S: Replicated> RaftStateMachine<Types> for Copy<S> {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Box<Cursor<Vec<u8>>>) -> Result<(), Failure> {
         let saved = Saved { meta: meta.clone(), state: snapshot.into_inner() };
-        self.keep(&saved).await?;
-        self.become_saved(&saved)
+        // First this: what cannot be read must not take the place of what can.
+        self.become_saved(&saved)?;
+        self.keep(&saved).await
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, Failure> {

@@ -155,7 +155,7 @@ impl Disk {
     /// When the disk fails.
     pub fn sync_dir(&self, folder: &Path) -> io::Result<()> {
         self.before(Call::Sync, folder)?;
-        let mut state = self.storage_of(folder).state();
+        let mut state = self.storage_of(folder).state_for(self.writer)?;
         if !self.loses_sync(folder) {
             for (_, name) in state.names.iter_mut().filter(|(path, _)| path.parent() == Some(folder)) {
                 name.durable = name.file;
@@ -188,7 +188,7 @@ impl Disk {
     /// When the disk fails.
     pub fn create_dir_all(&self, folder: &Path) -> io::Result<()> {
         self.before(Call::Write, folder)?;
-        self.storage_of(folder).state().add_folders(folder);
+        self.storage_of(folder).state_for(self.writer)?.add_folders(folder);
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl Disk {
     /// When there is no such folder, or it cannot be read.
     pub fn list(&self, folder: &Path) -> io::Result<Vec<DirEntry>> {
         self.before(Call::Read, folder)?;
-        self.storage_of(folder).state().entries(folder)
+        self.storage_of(folder).state_for(self.writer)?.entries(folder)
     }
 
     /// Opens a file to read and write anywhere in it; makes an empty one when there is none.
