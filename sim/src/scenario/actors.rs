@@ -4,10 +4,10 @@
 
 mod book;
 mod judge;
+mod oracles;
 mod plan;
 mod player;
 mod stage;
-mod urgency;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use playhouse::{Authority, Identity, NodeConfig, NodeName};
 use playhouse_actors::Planted;
 
 use self::book::{NodeState, enter};
+use self::oracles::{account, answered, bounded, heals, intensity, linked, notice, once, one_life, order, orderly, urgent};
 pub(super) use self::plan::draw;
 use self::plan::{Cast, OUTAGE, PLACES, Troubles};
 use self::stage::{Script, live};
@@ -28,31 +29,24 @@ use crate::plan::Plan;
 use crate::verdict::Verdict;
 use crate::world::World;
 
-const ORDER: &str = "what one sender tells through one reference is handled in the order of sending";
-const URGENT: &str = "what waits in a mailbox is handled the more urgent first";
-const ONCE: &str = "no message is handled twice";
-const NOTICE: &str = "each watch is noticed once, and not before the end or the loss";
-const LINKED: &str = "linked actors end together when one fails or its node is lost";
-const BOUNDED: &str = "no mailbox holds more than its bound";
-const ORDERLY: &str = "who was started last stops first, and after the stop nothing runs";
-const ACCOUNT: &str = "each message is handled, given back, a dead letter, or lost with its connection";
-const ONE_LIFE: &str = "an actor has one life at a time";
-const INTENSITY: &str = "restarts keep to their intensity";
-const HEALS: &str = "what is to be up is up again";
-const ANSWERED: &str = "each ask ends within its deadline, and what its error says is so";
-
 /// What must hold.
-pub(super) const PROMISES: &[&str] =
-    &[ORDER, URGENT, ONCE, NOTICE, LINKED, BOUNDED, ORDERLY, ACCOUNT, ONE_LIFE, INTENSITY, HEALS, ANSWERED];
+pub(super) const PROMISES: &[&str] = &[
+    order::PROMISE,
+    urgent::PROMISE,
+    once::PROMISE,
+    notice::PROMISE,
+    linked::PROMISE,
+    bounded::PROMISE,
+    orderly::PROMISE,
+    account::PROMISE,
+    one_life::PROMISE,
+    intensity::PROMISE,
+    heals::PROMISE,
+    answered::PROMISE,
+];
 
-/// An ask may end so much after its deadline: a turn of whoever polls it.
-const ANSWER_SLACK: Duration = Duration::from_millis(10);
-
-/// Within so much virtual time all nodes must be ready...
+/// Within so much virtual time all nodes must be ready.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-
-/// ...and be well again after the last trouble.
-const HEALED_WITHIN: Duration = Duration::from_secs(30);
 
 /// All dials have succeeded or failed then, so that no connection is replaced by another one any more.
 const DIALLED_AFTER: Duration = Duration::from_secs(6);
@@ -123,15 +117,10 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
     }
 
     enter(|book| book.healing = true);
-    let well = |open: &Option<String>| open.as_ref().is_some_and(String::is_empty);
-    let healed = || {
-        enter(|book| book.breach.is_some() || book.nodes.iter().all(|node| node.state != NodeState::Up || well(&node.open)))
-            == Some(true)
-    };
-    if until(HEALED_WITHIN, healed).await.is_err() {
-        let open = enter(|book| book.nodes.iter().filter_map(|node| node.open.clone()).collect::<Vec<_>>());
-        let seen = format!("{HEALED_WITHIN:?} after the last trouble: {}", open.unwrap_or_default().join("; "));
-        return Err(Verdict::Broken { promise: HEALS, seen });
+    let healed = || enter(|book| heals::is_well(book)) == Some(true);
+    if until(heals::HEALED_WITHIN, healed).await.is_err() {
+        let seen = enter(|book| heals::open(book)).unwrap_or_default();
+        return Err(Verdict::Broken { promise: heals::PROMISE, seen });
     }
     rt::sleep(SETTLED_AFTER).await;
     judged(|book| judge::quiet(book, &troubles))?;
@@ -139,10 +128,7 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
     stopped().await?;
     // What runs after the stop would show now.
     rt::sleep(Duration::from_secs(1)).await;
-    judged(|book| {
-        judge::births(book, &cast);
-        judge::stopped(book, &troubles);
-    })
+    judged(|book| judge::stopped(book, &troubles, &cast))
 }
 
 fn begin(world: &World, script: &Script) {

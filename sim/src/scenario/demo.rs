@@ -2,6 +2,8 @@
 //! (`amnesia`) with a coordinator that loses its power, and with it all that it knew: the client learns that its job is forgotten and submits
 //! another one.
 
+mod oracles;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,26 +15,18 @@ use playhouse::{
     WindowResult, demo,
 };
 
+use self::oracles::{accepted, heals, once, result, windows};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::{Draw, Fault, Offer, Plan, offers};
 use crate::verdict::Verdict;
 use crate::world::World;
 
-const RESULT: &str = "the result is what a plain count gives";
-const ONCE: &str = "each task's effect is applied once";
-const WINDOWS: &str = "every window is right";
-const ACCEPTED: &str = "a job that can be done is done";
-const HEALS: &str = "the cluster heals";
-
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[RESULT, ONCE, WINDOWS, ACCEPTED, HEALS];
+pub(super) const PROMISES: &[&str] = &[result::PROMISE, once::PROMISE, windows::PROMISE, accepted::PROMISE, heals::PROMISE];
 
-/// Within so much virtual time the job must be done, whatever befell it...
+/// Within so much virtual time the job must be done, whatever befell it.
 pub(super) const DONE_WITHIN: Duration = Duration::from_secs(60);
-
-/// ...and then every node be back with its workers.
-const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) const WORKERS: u32 = 4;
 const INPUT: &str = "/input";
@@ -173,35 +167,12 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     let seen = rt::timeout(DONE_WITHIN, on_answer).await;
     let seen = seen.map_err(|_| Verdict::Stuck(format!("the job was not done within {DONE_WITHIN:?} of virtual time")))?;
     let seen = seen.map_err(|_| Verdict::Crashed("the client is gone".into()))?;
-    let seen = seen.map_err(|error| Verdict::Broken { promise: ACCEPTED, seen: error.to_string() })?;
+    let seen = seen.map_err(|error| accepted::broken(&error))?;
     let (index, windows) = &expected[seen.job_number];
-    judge(&seen, index, windows)?;
+    result::check(&seen, index)?;
+    once::check(&seen, windows)?;
+    windows::check(&seen, windows)?;
     heal(world, &authority, head).await
-}
-
-fn judge(seen: &Seen, index: &demo::Index, windows: &[WindowResult]) -> Result<(), Verdict> {
-    let found = &seen.found;
-    Verdict::check(RESULT, found.index == *index, || difference(&found.index, index))?;
-    let top = index.top(index.words.len().min(10));
-    Verdict::check(RESULT, found.top == top, || format!("{:?} for {top:?}", found.top))?;
-    Verdict::check(ONCE, seen.job.done == seen.job.tasks, || format!("{:?}", seen.job))?;
-    let completed = seen.cluster.counters.completed;
-    Verdict::check(ONCE, completed == u64::from(seen.job.tasks), || {
-        format!("{completed} results accepted for {} tasks", seen.job.tasks)
-    })?;
-    let events: u64 = seen.windows.iter().map(|window| window.count).sum();
-    let expected: u64 = windows.iter().map(|window| window.count).sum();
-    Verdict::check(ONCE, events == expected, || format!("{events} events in windows, for {expected} files"))?;
-    Verdict::check(WINDOWS, seen.windows == windows, || {
-        let wrong = windows.iter().find(|window| !seen.windows.contains(window));
-        format!("{} windows for {}; missing: {wrong:?}", seen.windows.len(), windows.len())
-    })
-}
-
-fn difference(found: &demo::Index, index: &demo::Index) -> String {
-    let wrong = index.words.iter().find(|(word, count)| found.words.get(*word) != Some(count));
-    let extra = found.words.keys().find(|word| !index.words.contains_key(*word));
-    format!("wrong: {wrong:?}, extra: {extra:?}, files: {} for {}", found.files, index.files)
 }
 
 /// After the last fault everything must come back: all nodes alive, all workers up.
@@ -221,23 +192,17 @@ async fn heal(world: &World, authority: &Authority, head: SocketAddr) -> Result<
             loop {
                 ticks.tick().await;
                 match node.client().status().await {
-                    Ok(status) if is_healed(&status) => return,
+                    Ok(status) if heals::is_healed(&status) => return,
                     Ok(status) => last = format!("{:?} {:?}", status.nodes, status.workers),
                     Err(error) => last = error.to_string(),
                 }
             }
         };
-        let healed = rt::timeout(HEALED_WITHIN, healed).await;
+        let healed = rt::timeout(heals::HEALED_WITHIN, healed).await;
         let _ = answer.send(if healed.is_ok() { String::new() } else { last });
     });
     let open = on_answer.await.map_err(|_| Verdict::Crashed("the observer is gone".into()))?;
-    Verdict::check(HEALS, open.is_empty(), || format!("{HEALED_WITHIN:?} after the last fault: {open}"))
-}
-
-fn is_healed(status: &ClusterStatus) -> bool {
-    let alive = status.nodes.values().filter(|node| format!("{:?}", node.state) == "Alive").count();
-    let up = status.workers.iter().filter(|worker| worker.up).count();
-    alive == 2 && status.workers.len() == up && up == WORKERS as usize
+    heals::check(&open)
 }
 
 async fn client(

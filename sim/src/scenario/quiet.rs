@@ -2,7 +2,9 @@
 //! who lives; and since next to nothing happens, it shows how fast virtual time passes.
 
 mod asked;
+mod known;
 mod spread;
+mod trusted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +21,8 @@ use crate::plan::{Draw, Plan};
 use crate::verdict::Verdict;
 use crate::world::World;
 
-const TRUSTED: &str = "nobody is given up who lives";
-const KNOWN: &str = "at the end everybody knows everybody";
-
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[TRUSTED, KNOWN, asked::PROMISE, spread::PROMISE];
+pub(super) const PROMISES: &[&str] = &[trusted::PROMISE, known::PROMISE, asked::PROMISE, spread::PROMISE];
 
 /// The nodes; the first one coordinates.
 pub(super) const PLACES: &[&str] = &["head", "a", "b", "c", "d", "e", "f"];
@@ -87,12 +86,8 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     }
     let status = rt::timeout(quiet + ANSWERS_WITHIN, told).await.map_err(|_| Verdict::Stuck("there is no answer".into()))?;
     let status = status.map_err(|_| Verdict::Crashed("the coordinator is gone".into()))?;
-    let status = status.map_err(|error| Verdict::Broken { promise: KNOWN, seen: error.to_string() })?;
-    let lost = given_up.load(Ordering::Relaxed);
-    Verdict::check(TRUSTED, lost == 0, || format!("{lost} nodes were given up"))?;
-    // One whose last beats were lost, or skipped on purpose, may be suspect for a moment.
-    let known = status.nodes.values().filter(|node| format!("{:?}", node.state) != "Lost").count();
-    Verdict::check(KNOWN, known == workers.len(), || format!("{:?}", status.nodes))?;
+    trusted::judge(given_up.load(Ordering::Relaxed))?;
+    known::judge(status, workers.len())?;
     asked::judge(&slowest)?;
     spread::judge()
 }

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 use playhouse::rt;
 use playhouse_actors::prelude::*;
 
+use super::oracles::urgent::Urgent;
 use super::plan::{NAMES, PLACES};
 use super::player::Player;
-use super::urgency::Urgent;
-use super::{ACCOUNT, ANSWERED, BOUNDED, NOTICE, ONCE, ONE_LIFE, ORDER, ORDERLY};
 
 /// A supervisor that has given up has stopped its children after this.
-const DISTURBANCE: Duration = Duration::from_secs(2);
+pub(super) const DISTURBANCE: Duration = Duration::from_secs(2);
 
 thread_local! {
     static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
@@ -41,9 +40,9 @@ pub(super) type Index = usize;
 
 #[derive(Default)]
 pub(super) struct Book {
-    bounds: [usize; NAMES.len()],
+    pub(super) bounds: [usize; NAMES.len()],
     /// For how long the actors of each place may be held up.
-    held: [Duration; PLACES.len()],
+    pub(super) held: [Duration; PLACES.len()],
     /// Actors make work.
     pub(super) load: bool,
     pub(super) breach: Option<(&'static str, String)>,
@@ -95,8 +94,8 @@ pub(super) struct NodeLife {
     pub(super) counted: Option<(u64, u64)>,
     pub(super) began_top: u32,
     /// When something last happened that makes supervisors stop children by themselves.
-    disturbed: Option<Instant>,
-    stops_at: Option<Instant>,
+    pub(super) disturbed: Option<Instant>,
+    pub(super) stops_at: Option<Instant>,
     /// The last ends of lives since the stop began that nobody but the stop can have caused: where they stood, in order.
     pub(super) ends: Vec<[u32; 3]>,
 }
@@ -158,9 +157,9 @@ pub(super) struct AskEntry {
     pub(super) until: Instant,
     /// The stream that it is part of, and its number there.
     way: Option<(Index, u64)>,
-    handled: u32,
+    pub(super) handled: u32,
     /// It was said not to have been handled.
-    refused: bool,
+    pub(super) refused: bool,
     pub(super) done: bool,
 }
 
@@ -198,7 +197,7 @@ impl Book {
         }
     }
 
-    fn check(&mut self, promise: &'static str, holds: bool, seen: impl FnOnce(&Book) -> String) {
+    pub(super) fn check(&mut self, promise: &'static str, holds: bool, seen: impl FnOnce(&Book) -> String) {
         if !holds {
             self.breach(promise, seen);
         }
@@ -208,7 +207,7 @@ impl Book {
         self.nodes[node].state == state
     }
 
-    fn gone(&self, node: Index) -> bool {
+    pub(super) fn gone(&self, node: Index) -> bool {
         matches!(self.nodes[node].state, NodeState::Stopped | NodeState::Crashed)
     }
 
@@ -265,22 +264,8 @@ impl Book {
     pub(super) fn node_ends(&mut self, node: Index, state: NodeState) {
         self.nodes[node].state = state;
         self.nodes[node].over_at = Some(rt::now());
-        if state != NodeState::Stopped {
-            return;
-        }
-        if let Some(name) = self.lives.iter().find(|life| life.node == node && !life.over).map(|life| life.name) {
-            self.breach(ORDERLY, |book| format!("{} lives after its system has stopped", book.title(node, name)));
-        }
-        let ends = std::mem::take(&mut self.nodes[node].ends);
-        let NodeLife { disturbed, stops_at, .. } = self.nodes[node];
-        // A supervisor that gives up at the same time stops its children before it is their turn: then only siblings have an order.
-        let calm = disturbed.zip(stops_at).is_none_or(|(disturbed, stops)| disturbed + DISTURBANCE < stops);
-        let parent = |rank: &[u32; 3]| (rank[0], if rank[2] == 0 { 0 } else { rank[1] });
-        for (at, first) in ends.iter().enumerate() {
-            let later = ends[at..].iter().filter(|later| calm || parent(first) == parent(later));
-            if let Some(later) = later.into_iter().find(|later| first < *later) {
-                self.breach(ORDERLY, |_| format!("{first:?} stopped before {later:?}, which was started later: {ends:?}"));
-            }
+        if state == NodeState::Stopped {
+            self.check_ends(node);
         }
     }
 
@@ -288,10 +273,7 @@ impl Book {
 
     /// A value of an actor is made.
     pub(super) fn born(&mut self, node: Index, name: usize, rank: [u32; 3], supervisor: Option<Index>) -> Index {
-        let other = self.lives.iter().any(|life| life.node == node && life.name == name && !life.over);
-        self.check(ONE_LIFE, !other, |book| {
-            format!("{} was built while an earlier life of it had not ended", book.title(node, name))
-        });
+        self.check_alone(node, name);
         self.check_running(node, |book| format!("{} was built", book.title(node, name)));
         if let Some(supervisor) = supervisor {
             self.births.entry(supervisor).or_default().push((rt::now(), name));
@@ -320,13 +302,7 @@ impl Book {
         let cell = self.cell(self.lives[life].node, self.lives[life].name, me);
         self.lives[life].cell = Some(cell);
         self.cells[cell].living = Some(life);
-        let broken = self.watches.iter().any(|watch| watch.downs > 0 && matches!(watch.whom, Whom::Here(c) if c == cell));
-        self.check(NOTICE, !broken, |book| {
-            format!(
-                "{} begins another life after its end was announced",
-                book.title(book.cells[cell].node, book.cells[cell].name)
-            )
-        });
+        self.check_unannounced(cell);
     }
 
     /// The actor behind a reference of its own node.
@@ -356,22 +332,9 @@ impl Book {
         }
     }
 
-    fn check_running(&mut self, node: Index, what: impl FnOnce(&Book) -> String) {
-        let gone = self.gone(node);
-        self.check(ORDERLY, !gone, |book| format!("after the end of its system: {}", what(book)));
-    }
-
     pub(super) fn ticks(&mut self, life: Index) {
         let LifeEntry { node, name, .. } = self.lives[life];
         self.check_running(node, |book| format!("a timer of {} fires", book.title(node, name)));
-    }
-
-    /// How many messages wait, as somebody saw it.
-    pub(super) fn depth(&mut self, node: Index, name: usize, depth: usize) {
-        let bound = self.bounds[name];
-        self.check(BOUNDED, depth <= bound, |book| {
-            format!("{depth} messages in the mailbox of {}, which holds {bound}", book.title(node, name))
-        });
     }
 
     // Notes: messages that are told.
@@ -418,9 +381,7 @@ impl Book {
         let note = &mut self.notes[id as usize];
         note.told = told;
         let (touched, waits) = (note.arrived + note.handled + note.dropped > 0, note.handled + note.dropped == 0);
-        if told == Told::Refused && touched {
-            self.breach(ACCOUNT, |book| format!("{} came back to its sender, and was delivered", book.describe(id)));
-        }
+        self.check_kept(id, told == Told::Refused && touched, "was delivered");
         if told == Told::Ok && waits {
             self.step_inside(id, 1);
         }
@@ -438,9 +399,9 @@ impl Book {
     pub(super) fn arrived(&mut self, id: u64) {
         self.notes[id as usize].arrived += 1;
         let note = &self.notes[id as usize];
-        let (twice, refused) = (note.arrived > 1, note.told == Told::Refused);
-        self.check(ONCE, !twice, |book| format!("{} arrives for the second time", book.describe(id)));
-        self.check(ACCOUNT, !refused, |book| format!("{} came back to its sender, and arrives", book.describe(id)));
+        let (times, refused) = (note.arrived, note.told == Told::Refused);
+        self.check_once(times, |book| format!("{} arrives", book.describe(id)));
+        self.check_kept(id, refused, "arrives");
     }
 
     pub(super) fn dropped(&mut self, id: u64) {
@@ -453,17 +414,13 @@ impl Book {
     pub(super) fn handled(&mut self, id: u64, seq: u64, life: Index) {
         let note = &mut self.notes[id as usize];
         note.handled += 1;
-        let (twice, told, stream) = (note.handled > 1, note.told, note.stream);
+        let (times, told, stream) = (note.handled, note.told, note.stream);
         let last = self.comes(stream, seq);
         let LifeEntry { node, over, .. } = self.lives[life];
-        self.check(ONCE, !twice, |book| format!("{} is handled for the second time", book.describe(id)));
-        self.check(ORDER, last.is_none_or(|last| last < seq), |book| {
-            format!("{}, number {seq}, comes after number {last:?}", book.describe(id))
-        });
-        self.check(ACCOUNT, told != Told::Refused, |book| {
-            format!("{} came back to its sender, and is handled", book.describe(id))
-        });
-        self.check(ONE_LIFE, !over, |book| format!("{} is handled by a life that has ended", book.describe(id)));
+        self.check_once(times, |book| format!("{} is handled", book.describe(id)));
+        self.check_order(seq, last, |book| book.describe(id));
+        self.check_kept(id, told == Told::Refused, "is handled");
+        self.check_living(over, |book| format!("{} is handled", book.describe(id)));
         self.check_running(node, |book| format!("{} is handled", book.describe(id)));
         self.check_urgency(id);
         if told == Told::Ok {
@@ -483,29 +440,23 @@ impl Book {
     pub(super) fn asked(&mut self, id: u64, life: Index) {
         let ask = &mut self.asks[id as usize];
         ask.handled += 1;
-        let (twice, refused, way) = (ask.handled > 1, ask.refused, ask.way);
-        let last = way.and_then(|(stream, seq)| self.comes(stream, seq));
-        let in_order = way.is_none_or(|(_, seq)| last.is_none_or(|last| last < seq));
-        self.check(ORDER, in_order, |_| format!("ask {id}, {way:?}, comes after number {last:?} of the same stream"));
-        self.check(ONCE, !twice, |_| format!("ask {id} is handled for the second time"));
-        self.check(ANSWERED, !refused, |_| format!("ask {id} is handled, after its asker was told that it was not"));
+        let (times, refused, way) = (ask.handled, ask.refused, ask.way);
+        if let Some((stream, seq)) = way {
+            let last = self.comes(stream, seq);
+            self.check_order(seq, last, |_| format!("ask {id} of stream {stream}"));
+        }
+        self.check_once(times, |_| format!("ask {id} is handled"));
+        self.check_unrefused(id, refused);
         let node = self.lives[life].node;
         self.check_running(node, |_| format!("ask {id} is handled"));
     }
 
     pub(super) fn answered(&mut self, id: u64, answer: &Result<u64, AskError>) {
-        use AskError::{Full, NoActor, NotInProtocol, NotUnderstood, Undecodable, Unreachable, Unsendable};
+        use AskError::{Full, NoActor, Unreachable};
         let ask = &mut self.asks[id as usize];
         ask.done = true;
         ask.refused = matches!(answer, Err(Full | NoActor(_) | Unreachable(_)));
-        let slack = super::ANSWER_SLACK + self.held[self.nodes[ask.node].place];
-        let (late, handled, refused) = (rt::now() > ask.until + slack, ask.handled > 0, ask.refused);
-        let wrong = matches!(answer, Err(NotUnderstood(_) | NotInProtocol(_) | Undecodable(_) | Unsendable(_)));
-        self.check(ANSWERED, !late, |_| format!("ask {id} ends after its deadline"));
-        self.check(ANSWERED, !(refused && handled), |_| format!("ask {id} was handled, and its asker is told: {answer:?}"));
-        self.check(ANSWERED, answer.as_ref().map_or(!wrong, |n| *n == id && handled), |_| {
-            format!("ask {id} is answered {answer:?}")
-        });
+        self.check_answer(id, answer);
     }
 
     // Watches.
@@ -540,54 +491,5 @@ impl Book {
         };
         self.watches.push(WatchEntry { owner, whom, node, cancelled: false, downs: 0 });
         self.watches.len() - 1
-    }
-
-    pub(super) fn down(&mut self, watch: Index, exit: &Exit) {
-        self.watches[watch].downs += 1;
-        let WatchEntry { owner, whom, cancelled, downs, .. } = self.watches[watch];
-        let LifeEntry { node, name, over, .. } = self.lives[owner];
-        self.check(NOTICE, downs == 1, |book| format!("watch {watch} of {} is noticed {downs} times", book.title(node, name)));
-        self.check(NOTICE, !cancelled, |book| {
-            format!("watch {watch} of {} is noticed after it was cancelled", book.title(node, name))
-        });
-        self.check(NOTICE, !over, |book| {
-            format!("watch {watch} of {} is noticed after the watcher's end", book.title(node, name))
-        });
-        self.check_running(node, |book| format!("{} hears of an end", book.title(node, name)));
-        match whom {
-            Whom::Here(cell) => {
-                let lives = self.cells[cell].living.is_some();
-                self.check(NOTICE, !lives, |book| {
-                    format!(
-                        "{} hears that {} has ended ({exit}), and it lives",
-                        book.title(node, name),
-                        book.title(node, book.cells[cell].name)
-                    )
-                });
-            }
-            Whom::There { place, name } => self.down_there(watch, place, name, exit),
-        }
-    }
-
-    fn down_there(&mut self, watch: Index, place: usize, name: usize, exit: &Exit) {
-        if matches!(exit, Exit::NodeLost(_)) {
-            // Held against the troubles at the end, when it is known what they were.
-            let from = self.nodes[self.lives[self.watches[watch].owner].node].place;
-            self.losses.push((from, place, rt::now(), exit.to_string()));
-            return;
-        }
-        let over = |book: &Book, node: Index| book.nodes[node].state != NodeState::Up;
-        let present = self.cells.iter().rev().find(|cell| self.nodes[cell.node].place == place && cell.name == name);
-        let one_has_ended = match present {
-            None => true,
-            Some(last) => {
-                let node = last.node;
-                let others = self.cells.iter().filter(|cell| cell.node == node && cell.name == name).count();
-                over(self, node) || last.living.is_none() || others > 1
-            }
-        };
-        self.check(NOTICE, one_has_ended, |_| {
-            format!("watch {watch} hears that {}@{} has ended ({exit}), and it never did", NAMES[name], PLACES[place])
-        });
     }
 }

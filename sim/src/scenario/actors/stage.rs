@@ -67,7 +67,11 @@ pub(super) async fn live(host: Host, script: Script) {
     let shutdown = node.stop(STOP_WITHIN).await;
     rt::ledger::record("stopped", || format!("{}: {shutdown:?}", PLACES[place]));
     if !shutdown.late.is_empty() {
-        enter(|book| book.breach(super::ORDERLY, |_| format!("late at the stop of {}: {:?}", PLACES[place], shutdown.late)));
+        enter(|book| {
+            book.breach(super::oracles::orderly::PROMISE, |_| {
+                format!("late at the stop of {}: {:?}", PLACES[place], shutdown.late)
+            })
+        });
     }
     let counters = node.counters();
     enter(|book| {
