@@ -31,12 +31,6 @@ pub enum JournalError {
         /// What is wrong with it.
         what: String,
     },
-    /// Another process has the file open.
-    #[error("the journal {} is open in another process: a second node with one folder? Stop one of them", .file.display())]
-    Taken {
-        /// The journal.
-        file: PathBuf,
-    },
     /// Nothing is done after an earlier failure.
     #[error("the journal {} does nothing more: {reason}", .file.display())]
     Broken {
@@ -83,7 +77,6 @@ impl Trouble {
                 JournalError::Damaged { file, what: error.to_string() }
             }
             Trouble::Redb(redb::Error::Io(error)) => JournalError::Disk { file, error },
-            Trouble::Redb(redb::Error::DatabaseAlreadyOpen) => JournalError::Taken { file },
             Trouble::Redb(redb::Error::PreviousIo) => {
                 JournalError::Broken { file, reason: "the disk refused something before".into() }
             }

@@ -45,12 +45,12 @@ impl Batch {
 /// A log and its values. Clones are the same journal.
 ///
 /// # Order
-/// Commits are applied in the order in which [`Journal::commit`] was first polled. What a read gives is at least as new as what was
+/// Commits are applied in the order in which [`Journal::submit`] was done: as they came, as long as there is room. What a read gives is at least as new as what was
 /// acknowledged before it was asked for.
 ///
 /// # After a failure
-/// When the disk refuses a commit, the journal does nothing more: what was acknowledged is safe, but what is on the disk beside it is not
-/// known until the file is opened again.
+/// When the disk refuses a commit, the journal commits nothing more: what was acknowledged is safe, but what is on the disk beside it is not
+/// known until the file is opened again. Look at the disk first: after a sync that failed, a system may give back what it never wrote.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Inner>);
 
@@ -90,7 +90,8 @@ impl Journal {
     /// After a crash, what a commit had not finished is undone.
     ///
     /// # Errors
-    /// When the disk refuses, when the file is damaged or of a later version, or when another process has it open.
+    /// When the disk refuses, or when the file is damaged or of a later version. Nothing keeps two from opening one file, which destroys it:
+    /// whoever opens a journal must be the only one.
     pub async fn open(disk: Disk, file: PathBuf, blocking: Blocking) -> Result<Journal, JournalError> {
         let path = file.clone();
         let opened = blocking.run(move || open(&disk, &path)).await.map_err(JournalError::Panicked)?;
