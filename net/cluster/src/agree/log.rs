@@ -35,6 +35,8 @@ struct Tail {
     durable: u64,
     last: Option<LogId>,
     purged: Option<LogId>,
+    /// What is known to be committed, and not written down yet.
+    committed: Option<Option<LogId>>,
 }
 
 impl Tail {
@@ -165,14 +167,17 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), Failure> {
-        // Only a hint, which spares a restarted member a wait for its leader: nobody waits for the disk.
-        let set = vec![(COMMITTED, written(&committed)?)];
-        drop(self.journal.submit(Batch { set, ..Batch::default() }).await.map_err(|error| failure(ErrorVerb::Write, error))?);
+        // Only a hint, which spares a restarted member a wait for its leader: it goes with the next entries, for it is not worth a sync.
+        self.tail().committed = Some(committed);
         Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, Failure> {
-        Ok(value::<Option<LogId>>(&self.journal, COMMITTED).await?.flatten())
+        let known = self.tail().committed;
+        match known {
+            Some(committed) => Ok(committed),
+            None => Ok(value::<Option<LogId>>(&self.journal, COMMITTED).await?.flatten()),
+        }
     }
 
     async fn append<I>(&mut self, entries: I, callback: LogFlushed<Types>) -> Result<(), Failure>
@@ -181,9 +186,12 @@ impl RaftLogStorage<Types> for Log {
         I::IntoIter: OptionalSend,
     {
         let mut append = Vec::new();
-        let mut through = 0;
+        let (mut through, mut set) = (0, Vec::new());
         {
             let mut tail = self.tail();
+            if let Some(committed) = tail.committed.take() {
+                set.push((COMMITTED, written(&committed)?));
+            }
             for entry in entries {
                 let bytes = written(&entry)?;
                 through = entry.log_id.index;
@@ -191,7 +199,7 @@ impl RaftLogStorage<Types> for Log {
                 tail.add(entry, append.last().map_or(0, |(_, bytes)| bytes.len()));
             }
         }
-        let commit = self.journal.submit(Batch { append, ..Batch::default() }).await;
+        let commit = self.journal.submit(Batch { append, set, ..Batch::default() }).await;
         let commit = commit.map_err(|error| failure(ErrorVerb::Write, error))?;
         let log = self.clone();
         playhouse_rt::spawn(async move {
