@@ -14,11 +14,8 @@ pub const COMMAND_MAX: usize = 1024 * 1024;
 /// Bytes of entries that go to a member in one call, unless a single one is longer.
 pub const CALL_BYTES: usize = 2 * 1024 * 1024;
 
-/// Commands after which a snapshot is made.
+/// Commands after which a snapshot is made, unless a profile says otherwise.
 pub const SNAPSHOT_EVERY: u64 = 10_000;
-
-/// Entries before a snapshot that are kept, for members that are a little behind.
-pub const KEEP_BEHIND: u64 = 1_000;
 
 /// Bytes of a snapshot in one call.
 pub const SNAPSHOT_CHUNK: u64 = 256 * 1024;

@@ -10,13 +10,14 @@ use playhouse_rt::{Blocking, Disk};
 use playhouse_store::{Journal, JournalError};
 use playhouse_wire::NodeName;
 
+use super::kept::Kept;
 use super::log::Log;
 use super::network::{self, Transport, Ways};
 use super::state::{Copy, Replicated};
 use super::types::{Command, Member, Number, Types};
-use crate::limits::{COMMAND_MAX, ENTRIES_PER_CALL, KEEP_BEHIND, SNAPSHOT_CHUNK, SNAPSHOT_DEADLINE, SNAPSHOT_EVERY};
+use crate::limits::{COMMAND_MAX, ENTRIES_PER_CALL, SNAPSHOT_CHUNK, SNAPSHOT_DEADLINE, SNAPSHOT_EVERY};
 
-/// How fast the group notices that its leader is gone.
+/// How fast the group notices that its leader is gone, and how long its log becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// How often the leader says that it lives.
@@ -24,13 +25,17 @@ pub struct Profile {
     /// Between three and four times this without it (the members draw), somebody wants to be elected: the leader's lease is twice as long,
     /// and only then does the wait begin.
     pub silence: Duration,
+    /// After so many commands a snapshot is made. A tenth as many before it are kept, for members that are a little behind.
+    pub snapshot_every: u64,
 }
 
 impl Profile {
     /// For members that are a millisecond or a few apart.
-    pub const FAST: Profile = Profile { beat: Duration::from_millis(100), silence: Duration::from_millis(400) };
+    pub const FAST: Profile =
+        Profile { beat: Duration::from_millis(100), silence: Duration::from_millis(400), snapshot_every: SNAPSHOT_EVERY };
     /// For members that are far apart, or on machines that stand still at times.
-    pub const SLOW: Profile = Profile { beat: Duration::from_millis(1_000), silence: Duration::from_millis(5_000) };
+    pub const SLOW: Profile =
+        Profile { beat: Duration::from_millis(1_000), silence: Duration::from_millis(5_000), snapshot_every: SNAPSHOT_EVERY };
 }
 
 /// What a member is in its group at the moment, and whom it follows.
@@ -112,8 +117,10 @@ impl<S: Replicated> Group<S> {
     ) -> Result<Group<S>, GroupError> {
         let journal = Journal::open(disk, file, blocking).await?;
         let unusable = |reason: String| GroupError::Unusable { file: journal.file().display().to_string(), reason };
-        let log = Log::open(journal.clone(), Member::number(&name)).await.map_err(|error| unusable(error.to_string()))?;
-        let copy = Copy::open(journal.clone(), state).await.map_err(|error| unusable(error.to_string()))?;
+        let kept = Arc::new(Kept::default());
+        let log =
+            Log::open(journal.clone(), Member::number(&name), kept.clone()).await.map_err(|error| unusable(error.to_string()))?;
+        let copy = Copy::open(journal.clone(), state, kept).await.map_err(|error| unusable(error.to_string()))?;
         let config = config(profile)?;
         let raft = Raft::new(Member::number(&name), Arc::new(config), Ways(transport), log, copy.clone()).await;
         let raft = raft.map_err(|fatal| GroupError::Stopped(fatal.to_string()))?;
@@ -284,8 +291,8 @@ fn config(profile: Profile) -> Result<Config, GroupError> {
         election_timeout_max: millis(profile.silence * 2),
         install_snapshot_timeout: millis(SNAPSHOT_DEADLINE),
         max_payload_entries: ENTRIES_PER_CALL,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
-        max_in_snapshot_log_to_keep: KEEP_BEHIND,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(profile.snapshot_every.max(1)),
+        max_in_snapshot_log_to_keep: profile.snapshot_every / 10,
         snapshot_max_chunk_size: SNAPSHOT_CHUNK,
         ..Config::default()
     }

@@ -11,6 +11,7 @@ use openraft::{AnyError, ErrorSubject, ErrorVerb, LogState, OptionalSend, Storag
 use playhouse_store::{Batch, Journal, JournalError};
 use playhouse_wire::{decode, encode};
 
+use super::kept::Kept;
 use super::types::{Entry, Failure, LogId, Number, Types, Vote};
 use crate::limits::{CALL_BYTES, TAIL_BYTES};
 
@@ -23,6 +24,8 @@ const PURGED: &str = "purged";
 pub(crate) struct Log {
     journal: Journal,
     me: Number,
+    /// Up to here a durable snapshot holds all.
+    kept: Arc<Kept>,
     tail: Arc<Mutex<Tail>>,
 }
 
@@ -60,8 +63,8 @@ impl Tail {
 }
 
 impl Log {
-    /// The log of the member with the number `me`.
-    pub(crate) async fn open(journal: Journal, me: Number) -> Result<Log, Failure> {
+    /// The log of the member with the number `me`; `kept` says up to which entry a durable snapshot holds all.
+    pub(crate) async fn open(journal: Journal, me: Number, kept: Arc<Kept>) -> Result<Log, Failure> {
         let purged: Option<LogId> = value(&journal, PURGED).await?;
         let last = match journal.span().await.map_err(|error| failure(ErrorVerb::Read, error))? {
             None => purged,
@@ -71,7 +74,7 @@ impl Log {
             }
         };
         let durable = last.map_or(0, |last| last.index);
-        Ok(Log { journal, me, tail: Arc::new(Mutex::new(Tail { durable, last, purged, ..Tail::default() })) })
+        Ok(Log { journal, me, kept, tail: Arc::new(Mutex::new(Tail { durable, last, purged, ..Tail::default() })) })
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {
@@ -80,6 +83,10 @@ impl Log {
 
     /// The entries with these numbers, without a gap: one at least if there is any, and no more than about `most` bytes.
     async fn read(&self, from: u64, through: u64, most: usize) -> Result<Vec<Entry>, Failure> {
+        let from = self.tail().purged.map_or(from, |purged| from.max(purged.index + 1));
+        if from > through {
+            return Ok(Vec::new());
+        }
         let (tail_from, tail): (u64, Vec<(Entry, usize)>) = {
             let tail = self.tail();
             let first = tail.entries.keys().next().map_or(u64::MAX, |first| (*first).max(from));
@@ -229,6 +236,9 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), Failure> {
+        // openraft purges, and then appends, while a snapshot that came from another member is still being written. A member that lost its
+        // power in between would have neither the snapshot nor what it stands for, so all that waits for it.
+        self.kept.reached(log_id.index).await;
         let set = vec![(PURGED, written(&log_id)?)];
         self.commit(Batch { purge: Some(log_id.index), set, ..Batch::default() }).await?;
         let mut tail = self.tail();

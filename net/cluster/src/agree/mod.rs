@@ -5,6 +5,7 @@
 #![expect(clippy::result_large_err, reason = "openraft's error, in openraft's traits")]
 
 mod group;
+mod kept;
 mod log;
 mod network;
 mod runtime;

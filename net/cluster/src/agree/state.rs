@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::storage::{RaftStateMachine, Snapshot};
 use openraft::{AnyError, EntryPayload, ErrorSubject, ErrorVerb, OptionalSend, RaftSnapshotBuilder, StorageIOError};
+use playhouse_rt::sync::Semaphore;
 use playhouse_store::{Batch, Journal};
 
+use super::kept::Kept;
 use super::log::{failure, read, written};
 use super::types::{Entry, Failure, LogId, Membership, SnapshotMeta, Types};
 
@@ -30,12 +32,16 @@ pub trait Replicated: Send + 'static {
 /// A copy. Clones are the same copy.
 pub(crate) struct Copy<S> {
     journal: Journal,
+    /// Up to here a durable snapshot holds all.
+    kept: Arc<Kept>,
+    /// One snapshot is written at a time.
+    writing: Arc<Semaphore>,
     held: Arc<Mutex<Held<S>>>,
 }
 
 impl<S> Clone for Copy<S> {
     fn clone(&self) -> Copy<S> {
-        Copy { journal: self.journal.clone(), held: self.held.clone() }
+        Copy { journal: self.journal.clone(), kept: self.kept.clone(), writing: self.writing.clone(), held: self.held.clone() }
     }
 }
 
@@ -73,6 +79,10 @@ impl Saved {
         bytes.map(|bytes| Saved::from_bytes(&bytes)).transpose()
     }
 
+    fn index(&self) -> u64 {
+        self.meta.last_log_id.map_or(0, |at| at.index)
+    }
+
     fn into_snapshot(self) -> Snapshot<Types> {
         Snapshot { meta: self.meta, snapshot: Box::new(Cursor::new(self.state)) }
     }
@@ -85,12 +95,13 @@ fn unreadable(why: &str) -> Failure {
 
 impl<S: Replicated> Copy<S> {
     /// As the journal's snapshot says, or as it is given.
-    pub(crate) async fn open(journal: Journal, state: S) -> Result<Copy<S>, Failure> {
+    pub(crate) async fn open(journal: Journal, state: S, kept: Arc<Kept>) -> Result<Copy<S>, Failure> {
         let saved = Saved::of(&journal).await?;
         let held = Held { state, applied: None, membership: Membership::default() };
-        let copy = Copy { journal, held: Arc::new(Mutex::new(held)) };
+        let copy = Copy { journal, kept, writing: Arc::new(Semaphore::new(1)), held: Arc::new(Mutex::new(held)) };
         if let Some(saved) = saved {
             copy.become_saved(&saved)?;
+            copy.kept.reaches(saved.index());
         }
         Ok(copy)
     }
@@ -108,8 +119,19 @@ impl<S: Replicated> Copy<S> {
     }
 
     async fn keep(&self, saved: &Saved) -> Result<(), Failure> {
+        let _writing = self.writing.acquire().await.unwrap_or_else(|_| unreachable!("nobody closes it"));
+        // One that was built here takes its time; meanwhile a newer one may have come from another member.
+        if saved.index() < self.kept.through() {
+            return Ok(());
+        }
         let set = vec![(SNAPSHOT, saved.to_bytes()?)];
-        self.journal.commit(Batch { set, ..Batch::default() }).await.map_err(|error| failure(ErrorVerb::Write, error))
+        let done = self.journal.commit(Batch { set, ..Batch::default() }).await;
+        if done.is_ok() {
+            self.kept.reaches(saved.index())
+        } else {
+            self.kept.fails()
+        }
+        done.map_err(|error| failure(ErrorVerb::Write, error))
     }
 }
 
@@ -164,7 +186,7 @@ impl<S: Replicated> RaftStateMachine<Types> for Copy<S> {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Box<Cursor<Vec<u8>>>) -> Result<(), Failure> {
         let saved = Saved { meta: meta.clone(), state: snapshot.into_inner() };
         // First this: what cannot be read must not take the place of what can.
-        self.become_saved(&saved)?;
+        self.become_saved(&saved).inspect_err(|_| self.kept.fails())?;
         self.keep(&saved).await
     }
 

@@ -1,11 +1,13 @@
 //! openraft's own suite for storage, on ours.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::testing::{StoreBuilder, Suite};
 use playhouse_rt::{Blocking, Host};
 use playhouse_store::Journal;
 
+use super::kept::Kept;
 use super::log::Log;
 use super::state::{Copy, Replicated};
 use super::types::{Failure, Types};
@@ -45,7 +47,11 @@ impl StoreBuilder<Types, Log, Copy<Numbers>, Folder> for Builder {
         let folder = std::env::temp_dir().join(format!("playhouse-suite-{}-{serial}", std::process::id()));
         let file = folder.join("journal");
         let journal = Journal::open(Host::os().disk().clone(), file, Blocking::new(1)).await.unwrap();
-        Ok((Folder(folder), Log::open(journal.clone(), u64::MAX).await?, Copy::open(journal, Numbers::default()).await?))
+        // It purges without a snapshot.
+        let kept = Arc::new(Kept::default());
+        kept.reaches(u64::MAX);
+        let log = Log::open(journal.clone(), u64::MAX, kept).await?;
+        Ok((Folder(folder), log, Copy::open(journal, Numbers::default(), Arc::default()).await?))
     }
 }
 
