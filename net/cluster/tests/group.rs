@@ -133,7 +133,7 @@ async fn story(seed: u64) -> usize {
     let mut random = Random::new(seed, "story");
     let disks = NAMES.map(|name| (name.to_string(), Storage::default())).into();
     // In every second story members that were away come back to a log that was cut, and are sent a snapshot.
-    let profile = if seed % 2 == 0 { Profile::FAST } else { Profile { snapshot_every: 5, ..Profile::FAST } };
+    let profile = if seed.is_multiple_of(2) { Profile::FAST } else { Profile { snapshot_every: 5, ..Profile::FAST } };
     let mut three = Three { world: Arc::default(), disks, lives: 0, profile, leaders: BTreeMap::new() };
     for name in NAMES {
         three.start(name).await;
