@@ -60,13 +60,16 @@ impl Cluster {
         let head_address = nobody;
         let mut cluster = Cluster { folder, authority, nodes: Vec::new(), head: head.clone(), head_address, ended, endings };
         let workers = workers.to_string();
-        cluster.head_address = cluster.process("head", &["--workers".as_ref(), workers.as_ref()]).await?;
-        let peer = format!("{head}={}", cluster.head_address);
+        let data = cluster.folder.join("data");
+        let extra: [&OsStr; 6] =
+            ["--coordinator".as_ref(), "head".as_ref(), "--workers".as_ref(), workers.as_ref(), "--data".as_ref(), data.as_ref()];
+        cluster.head_address = cluster.process("head", &extra).await?;
+        let coordinator = format!("{head}={}", cluster.head_address);
         let checkpoints = cluster.folder.join("checkpoints");
         for number in 1..=nodes {
             let extra: [&OsStr; 6] = [
-                "--peer".as_ref(),
-                peer.as_ref(),
+                "--coordinator".as_ref(),
+                coordinator.as_ref(),
                 "--capacity".as_ref(),
                 workers.as_ref(),
                 "--checkpoints".as_ref(),
@@ -83,9 +86,9 @@ impl Cluster {
         self.authority.issue(&name, Host::os().wall_clock(), VALID).map_err(Trouble::new)
     }
 
-    /// The coordinator's name.
-    pub(crate) fn head(&self) -> &NodeName {
-        &self.head
+    /// The coordinators, and where they listen.
+    pub(crate) fn coordinators(&self) -> Vec<(NodeName, SocketAddr)> {
+        vec![(self.head.clone(), self.head_address)]
     }
 
     /// How many processes there are.
@@ -109,7 +112,6 @@ impl Cluster {
             .arg("node")
             .arg("--identity")
             .arg(&folder)
-            .args(["--coordinator", self.head.as_str()])
             .args(extra)
             .arg("--until-stdin-ends")
             .arg(&self.folder)

@@ -122,8 +122,7 @@ async fn main(args: Args) -> Result<u8, Trouble> {
 }
 
 async fn with_cluster(args: &Args, manifest: &Manifest, cluster: &mut Cluster, bars: &Bars) -> Result<Outcome, Trouble> {
-    let mut config = NodeConfig::new(cluster.identity("client")?, ([127, 0, 0, 1], 0).into(), cluster.head().clone());
-    config.peers = vec![(cluster.head().clone(), cluster.head_address)];
+    let mut config = NodeConfig::new(cluster.identity("client")?, ([127, 0, 0, 1], 0).into(), cluster.coordinators());
     config.threads = 1;
     let node = Node::start(Host::os(), config).await.map_err(Trouble::new)?;
     let result = with_client(args, manifest, cluster, &node.client(), bars).await;
@@ -167,10 +166,11 @@ async fn stranger_is_refused(cluster: &Cluster, client: &Client) -> Result<bool,
     let name = NodeName::new("client").map_err(Trouble::new)?;
     let identity = elsewhere.issue(&name, Host::os().wall_clock(), UP_WITHIN).map_err(Trouble::new)?;
     let identity = identity.trusting(&cluster.identity("client")?);
-    let mut config = NodeConfig::new(identity, ([127, 0, 0, 1], 0).into(), cluster.head().clone());
+    let mut config = NodeConfig::new(identity, ([127, 0, 0, 1], 0).into(), cluster.coordinators());
     config.threads = 1;
     let node = Node::start(Host::os(), config).await.map_err(Trouble::new)?;
-    let refused = rt::timeout(UP_WITHIN, node.dial(cluster.head().clone(), cluster.head_address)).await;
+    let (head, address) = cluster.coordinators().remove(0);
+    let refused = rt::timeout(UP_WITHIN, node.dial(head, address)).await;
     node.stop(Duration::from_secs(1)).await;
     let after = client.status().await.map_err(Trouble::new)?.traffic.refused;
     Ok(matches!(refused, Ok(Err(_))) && after > before)

@@ -20,16 +20,19 @@ use crate::text::{err, sentence};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   playhouse ca issue --ca certs/ca --node head --out certs/head
-  playhouse node --identity certs/head --coordinator head --listen 127.0.0.1:4433
-  playhouse node --identity certs/w1 --coordinator head --peer head=127.0.0.1:4433 \\
+  playhouse node --identity certs/head --coordinator head --listen 127.0.0.1:4433 --data /var/lib/head
+  playhouse node --identity certs/w1 --coordinator head=127.0.0.1:4433 \\
                  --capacity 4 --checkpoints /shared/checkpoints")]
 pub(crate) struct Args {
     /// Folder with the node's cert.pem, key.pem and ca.pem; its name is in the certificate
     #[arg(long, value_name = "DIR")]
     identity: PathBuf,
-    /// Name of the node that coordinates; this one, if it is its own name
-    #[arg(long, value_name = "NAME")]
-    coordinator: NodeName,
+    /// A coordinator of the cluster; may be given more than once. This node is one if its name is among them: then without an address
+    #[arg(long, value_name = "NAME=ADDRESS", required = true, value_parser = coordinator)]
+    coordinator: Vec<(NodeName, Option<SocketAddr>)>,
+    /// Folder of this coordinator's journal: its own, and kept from one start to the next
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Where to listen; port 0 chooses a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -51,6 +54,13 @@ pub(crate) struct Args {
     /// Also stop when standard input ends, and then remove this folder
     #[arg(long, value_name = "DIR", hide = true)]
     until_stdin_ends: Option<PathBuf>,
+}
+
+fn coordinator(text: &str) -> Result<(NodeName, Option<SocketAddr>), String> {
+    match text.contains('=') {
+        true => peer(text).map(|(name, address)| (name, Some(address))),
+        false => Ok((text.parse().map_err(|e| format!("{e}"))?, None)),
+    }
 }
 
 pub(crate) fn peer(text: &str) -> Result<(NodeName, SocketAddr), String> {
@@ -93,10 +103,24 @@ pub(crate) fn run(args: Args) -> Result<u8, Trouble> {
 }
 
 async fn main(args: Args) -> Result<u8, Trouble> {
-    let mut config = NodeConfig::new(read_identity(&args.identity)?, args.listen, args.coordinator);
-    if config.coordinator.as_ref() == Some(config.identity.node()) {
-        config.coordinate = Some(Coordinate { plane: PlaneConfig { workers: args.workers, ..PlaneConfig::default() } });
-    }
+    let identity = read_identity(&args.identity)?;
+    let coordinators = args.coordinator.iter().map(|(name, address)| match address {
+        Some(address) => Ok((name.clone(), *address)),
+        None if name == identity.node() => Ok((name.clone(), args.listen)),
+        None => Err(Trouble::usage(format!("where is {name}? Say --coordinator {name}=ADDRESS"))),
+    });
+    let coordinators = coordinators.collect::<Result<_, _>>()?;
+    let mut config = NodeConfig::new(identity, args.listen, coordinators);
+    let coordinates = config.coordinators.iter().any(|(name, _)| name == config.identity.node());
+    config.coordinate = match (coordinates, args.data) {
+        (true, Some(data)) => {
+            let plane = PlaneConfig { workers: args.workers, ..PlaneConfig::default() };
+            Some(Coordinate { plane, ..Coordinate::new(data) })
+        }
+        (true, None) => return Err(Trouble::usage("a coordinator keeps a journal; say where: --data DIR")),
+        (false, None) => None,
+        (false, Some(_)) => return Err(Trouble::usage("--data is for coordinators, and no --coordinator names this node")),
+    };
     config.capacity = args.capacity;
     config.checkpoints = args.checkpoints;
     config.tasks = demo::tasks();

@@ -10,7 +10,7 @@ use playhouse_wire::MessageId;
 use crate::ground::Ground;
 use crate::limits::BEATS;
 use crate::messages::{
-    Beat, CloseShard, Join, OldBeat, OldJoin, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+    Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::report::report;
 use crate::shard::{self, ShardActor};
@@ -23,14 +23,10 @@ pub(crate) struct Agent {
     ground: Ground,
     capacity: u32,
     beat_every: Duration,
-    /// The coordinator has answered our join since the last connection to it came up.
+    /// The coordinator that leads has answered our join, since it leads and since the last connection to it came up.
     joined: bool,
-    /// It takes beats with numbers, which may be lost.
-    numbered: bool,
     /// Of the last beat.
     number: u64,
-    /// Of the moment to beat.
-    tick: u32,
     joining: bool,
     workers: BTreeMap<u32, Ref<Worker>>,
     shards: BTreeMap<ShardId, (u32, Ref<ShardActor>)>,
@@ -41,59 +37,46 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new(ground: Ground, capacity: u32, beat_every: Duration) -> Agent {
         let (workers, shards, opening) = Default::default();
-        let (joined, numbered, joining) = (false, false, false);
-        Agent { ground, capacity, beat_every, joined, numbered, number: 0, tick: 0, joining, workers, shards, opening }
-    }
-
-    /// Beats that may be lost come more often.
-    fn tick(&mut self, ctx: &mut Ctx<Self>) {
-        self.tick = (self.tick + 1) % BEATS;
-        if self.tick == 0 || (self.joined && self.numbered) {
-            self.beat(ctx);
-        }
+        let (joined, joining) = (false, false);
+        Agent { ground, capacity, beat_every, joined, number: 0, joining, workers, shards, opening }
     }
 
     fn beat(&mut self, ctx: &mut Ctx<Self>) {
-        let Ground { node, incarnation, coordinator, roster, .. } = &self.ground;
         if !self.joined {
             return self.join(ctx);
         }
         if playhouse_rt::buggify!("skipped-beat", 0.3) {
             return;
         }
+        let Ground { node, incarnation, coordinators, roster, .. } = &self.ground;
         let (node, incarnation) = (node.clone(), *incarnation);
         let running = roster.lock().iter().copied().collect();
         let workers = self.workers.keys().copied().collect();
+        self.number += 1;
         // A beat that cannot be sent is not repeated: the next one says the same.
-        if self.numbered {
-            self.number += 1;
+        if let Some(coordinator) = coordinators.leader() {
             let _ = coordinator.tell(Beat { node, incarnation, number: self.number, running, workers });
-        } else {
-            let _ = coordinator.tell(OldBeat { node, incarnation, running, workers });
         }
     }
 
+    /// Offers its workers to the coordinator that leads.
     fn join(&mut self, ctx: &mut Ctx<Self>) {
         if std::mem::replace(&mut self.joining, true) {
             return;
         }
-        let Ground { node, incarnation, coordinator, .. } = self.ground.clone();
+        let Ground { node, incarnation, coordinators, .. } = self.ground.clone();
         let (capacity, within) = (self.capacity, self.beat_every.max(Duration::from_secs(1)));
         let answer = async move {
-            let join = Join { node: node.clone(), incarnation, capacity };
-            match coordinator.ask_within(join, within).await {
-                // A coordinator of before: its beats have no numbers, and take their lane.
-                Err(AskError::NotUnderstood(_)) => {
-                    (coordinator.ask_within(OldJoin { node, incarnation, capacity }, within).await, false)
-                }
-                answer => (answer, true),
-            }
+            let answer = coordinators.ask(Join { node, incarnation, capacity }, within, None).await;
+            (answer, coordinators.guess())
         };
-        ctx.spawn(answer.into_actor(self).map(|(answer, numbered), agent: &mut Agent, ctx| {
+        ctx.spawn(answer.into_actor(self).map(|(answer, leader), agent: &mut Agent, ctx| {
             agent.joining = false;
             match answer {
+                // Another one leads by now: it is to hear of the workers, too.
+                Ok(Ok(())) if agent.ground.coordinators.guess() != leader => agent.join(ctx),
                 Ok(Ok(())) => {
-                    (agent.joined, agent.numbered) = (true, numbered);
+                    agent.joined = true;
                     agent.beat(ctx);
                 }
                 Ok(Err(reason)) => agent.give_up(&reason, ctx),
@@ -114,12 +97,26 @@ impl Agent {
         ctx.stop();
     }
 
+    /// Joins each coordinator that comes to lead.
+    fn follow(&self, ctx: &mut Ctx<Self>) {
+        let coordinators = self.ground.coordinators.clone();
+        let changed = async move {
+            let seen = coordinators.guess();
+            coordinators.changed(&seen).await
+        };
+        ctx.spawn(changed.into_actor(self).map(|_, agent: &mut Agent, ctx| {
+            agent.joined = false;
+            agent.join(ctx);
+            agent.follow(ctx);
+        }));
+    }
+
     fn report_up(&self, id: WorkerId, ctx: &mut Ctx<Self>) {
-        let coordinator = self.ground.coordinator.clone();
+        let coordinators = self.ground.coordinators.clone();
         ctx.spawn(
             async move {
                 // A report that can never succeed is a bug of this crate, and the plane will start the worker again.
-                drop(report(&coordinator, WorkerIsUp { id }).await);
+                drop(report(&coordinators, WorkerIsUp { id }).await);
             }
             .into_actor(self),
         );
@@ -131,13 +128,14 @@ impl Actor for Agent {
 
     fn started(&mut self, ctx: &mut Ctx<Self>) {
         self.join(ctx);
-        ctx.run_interval(self.beat_every / BEATS, |agent, ctx| agent.tick(ctx));
+        self.follow(ctx);
+        ctx.run_interval(self.beat_every / BEATS, |agent, ctx| agent.beat(ctx));
     }
 }
 
 impl Remote for Agent {
     fn protocol(protocol: &mut Protocol<Self>) {
-        let version = 1;
+        let version = 2;
         protocol
             .message_on::<StartWorker>(MessageId { id: 1, version }, Lane::Control)
             .message_on::<StopWorker>(MessageId { id: 2, version }, Lane::Control)
@@ -148,22 +146,25 @@ impl Remote for Agent {
     }
 }
 
-/// The connection to the coordinator came up or went down.
-pub(crate) struct CoordinatorLink {
+/// A connection to a node came up or went down.
+pub(crate) struct PeerLink {
+    pub(crate) node: NodeName,
     pub(crate) up: bool,
 }
 
-impl Message for CoordinatorLink {
+impl Message for PeerLink {
     type Result = ();
 }
 
-impl Handler<CoordinatorLink> for Agent {
+impl Handler<PeerLink> for Agent {
     type Result = ();
 
-    fn handle(&mut self, link: CoordinatorLink, ctx: &mut Ctx<Self>) {
-        self.joined = false;
-        if link.up {
-            self.join(ctx);
+    fn handle(&mut self, PeerLink { node, up }: PeerLink, ctx: &mut Ctx<Self>) {
+        if node == self.ground.coordinators.guess() {
+            self.joined = false;
+            if up {
+                self.join(ctx);
+            }
         }
     }
 }
@@ -171,8 +172,8 @@ impl Handler<CoordinatorLink> for Agent {
 impl Handler<StartWorker> for Agent {
     type Result = MessageResult<StartWorker>;
 
-    fn handle(&mut self, StartWorker { id }: StartWorker, ctx: &mut Ctx<Self>) -> MessageResult<StartWorker> {
-        if let Err(reason) = self.ground.is_order(ctx) {
+    fn handle(&mut self, StartWorker { term, id }: StartWorker, ctx: &mut Ctx<Self>) -> MessageResult<StartWorker> {
+        if let Err(reason) = self.ground.is_order(ctx, term) {
             return MessageResult(Err(reason));
         }
         if id.incarnation != self.ground.incarnation {
@@ -190,15 +191,15 @@ impl Handler<StartWorker> for Agent {
                 Err(taken) => return MessageResult(Err(taken.to_string())),
             };
             self.workers.insert(id.number, worker.clone());
-            let (coordinator, gone) = (self.ground.coordinator.clone(), id.clone());
+            let (coordinators, gone) = (self.ground.coordinators.clone(), id.clone());
             let end = async move {
                 let exit = worker.ended().await;
-                (exit, gone, coordinator)
+                (exit, gone, coordinators)
             };
-            ctx.spawn(end.into_actor(self).map(|(exit, id, coordinator), agent: &mut Agent, ctx: &mut Ctx<Agent>| {
+            ctx.spawn(end.into_actor(self).map(|(exit, id, coordinators), agent: &mut Agent, ctx: &mut Ctx<Agent>| {
                 agent.workers.remove(&id.number);
                 let down = WorkerIsDown { id, reason: exit.to_string() };
-                ctx.spawn(async move { drop(report(&coordinator, down).await) }.into_actor(agent));
+                ctx.spawn(async move { drop(report(&coordinators, down).await) }.into_actor(agent));
             }));
         }
         self.report_up(id, ctx);
@@ -209,17 +210,17 @@ impl Handler<StartWorker> for Agent {
 impl Handler<StopWorker> for Agent {
     type Result = MessageResult<StopWorker>;
 
-    fn handle(&mut self, StopWorker { id }: StopWorker, ctx: &mut Ctx<Self>) -> MessageResult<StopWorker> {
-        if let Err(reason) = self.ground.is_order(ctx) {
+    fn handle(&mut self, StopWorker { term, id }: StopWorker, ctx: &mut Ctx<Self>) -> MessageResult<StopWorker> {
+        if let Err(reason) = self.ground.is_order(ctx, term) {
             return MessageResult(Err(reason));
         }
         match self.workers.get(&id.number).filter(|_| id.incarnation == self.ground.incarnation) {
             // Its end is reported when it has ended.
             Some(worker) => worker.stop(),
             None => {
-                let coordinator = self.ground.coordinator.clone();
+                let coordinators = self.ground.coordinators.clone();
                 let down = WorkerIsDown { id, reason: "it was not there".into() };
-                ctx.spawn(async move { drop(report(&coordinator, down).await) }.into_actor(self));
+                ctx.spawn(async move { drop(report(&coordinators, down).await) }.into_actor(self));
             }
         }
         MessageResult(Ok(()))
@@ -231,7 +232,7 @@ impl Handler<OpenShard> for Agent {
 
     fn handle(&mut self, open: OpenShard, ctx: &mut Ctx<Self>) -> Self::Result {
         let (ground, epoch, shard) = (self.ground.clone(), open.epoch, open.shard);
-        if let Err(reason) = ground.is_order(ctx) {
+        if let Err(reason) = ground.is_order(ctx, open.term) {
             return Box::pin(async { Err(reason) }.into_actor(self));
         }
         if open.incarnation != ground.incarnation {
@@ -269,8 +270,8 @@ impl Handler<OpenShard> for Agent {
 impl Handler<CloseShard> for Agent {
     type Result = ();
 
-    fn handle(&mut self, CloseShard { shard, epoch }: CloseShard, ctx: &mut Ctx<Self>) {
-        if self.ground.is_order(ctx).is_err() {
+    fn handle(&mut self, CloseShard { term, shard, epoch }: CloseShard, ctx: &mut Ctx<Self>) {
+        if self.ground.is_order(ctx, term).is_err() {
             return;
         }
         if self.opening.get(&shard).is_some_and(|opening| *opening <= epoch) {
@@ -288,7 +289,7 @@ impl Handler<WhoAreYou> for Agent {
     type Result = ();
 
     fn handle(&mut self, ask: WhoAreYou, ctx: &mut Ctx<Self>) {
-        if ask.incarnation == self.ground.incarnation && self.ground.is_order(ctx).is_ok() {
+        if ask.incarnation == self.ground.incarnation && self.ground.is_order(ctx, ask.term).is_ok() {
             self.joined = false;
             self.join(ctx);
         }
@@ -299,7 +300,7 @@ impl Handler<YouAreLost> for Agent {
     type Result = ();
 
     fn handle(&mut self, lost: YouAreLost, ctx: &mut Ctx<Self>) {
-        if lost.incarnation == self.ground.incarnation && self.ground.is_order(ctx).is_ok() {
+        if lost.incarnation == self.ground.incarnation && self.ground.is_order(ctx, lost.term).is_ok() {
             self.give_up("the coordinator counts it as lost", ctx);
         }
     }

@@ -5,23 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use playhouse_actors::{AskError, Ref};
+use playhouse_actors::AskError;
+use playhouse_actors::prelude::{Handler, Message};
 use playhouse_plane::{Input, JobId, JobKey, JobOutcome, JobStatus, SubmitError, WindowResult};
-use playhouse_wire::{DecodeError, decode};
+use playhouse_wire::{DecodeError, NodeName, decode};
 use serde::de::DeserializeOwned;
 
 use crate::coordinator::Coordinator;
+use crate::coordinators::Coordinators;
 use crate::job::{Job, Value};
-use crate::limits::{REPORT_BACKOFF, WATCH_DEADLINE};
-use crate::messages::{ClusterStatus, FetchResult, FetchStatus, FetchWindows, Submit, Watch};
+use crate::limits::{ANSWER_DEADLINE, WATCH_DEADLINE};
+use crate::messages::{ClusterStatus, FetchResult, FetchStale, FetchStatus, FetchWindows, Led, Submit, Watch};
 
-/// Submits jobs to the cluster's coordinator; see [`crate::Node::client`]. Cheap to clone.
+/// Submits jobs to the cluster; see [`crate::Node::client`]. Cheap to clone.
 ///
-/// Every call is tried again, with a back-off, while the coordinator cannot be reached, until the client's patience ends. A submission
-/// carries a key, so that trying again never submits twice.
-#[derive(Clone, Debug)]
+/// It finds the coordinator that leads, and the next one when that is gone. Every call is tried again, with a back-off, until there is an
+/// answer or the client's patience ends. A submission carries a key, so that trying again never submits twice. What is answered was on the
+/// disks of a majority of the coordinators, and is not stale.
+#[derive(Clone)]
 pub struct Client {
-    coordinator: Ref<Coordinator>,
+    coordinators: Coordinators,
     name: String,
     next: Arc<AtomicU64>,
     patience: Duration,
@@ -33,8 +36,9 @@ pub enum ClientError {
     /// The job was not accepted.
     #[error("the job was refused: {0}")]
     Refused(#[from] SubmitError),
-    /// The coordinator could not be reached for as long as the client's patience lasts; the last try's error.
-    #[error("the coordinator did not answer for {} s, at last: {last}", patience.as_secs())]
+    /// No coordinator that leads answered for as long as the client's patience lasts; the last try's error. A submission may have been taken
+    /// all the same.
+    #[error("no coordinator answered for {} s, at last: {last}", patience.as_secs())]
     Coordinator {
         /// How long it was tried.
         patience: Duration,
@@ -44,8 +48,8 @@ pub enum ClientError {
     /// The job failed.
     #[error("the job failed: {0}")]
     Failed(String),
-    /// The coordinator knows nothing of the job: it was restarted, or the job ended long ago.
-    #[error("the coordinator knows no job {0} any more")]
+    /// The cluster knows nothing of the job: it ended long ago, or all coordinators have lost their disks.
+    #[error("the cluster knows no job {0} any more")]
     Forgotten(JobId),
     /// The result is not what the job's types say: the programs differ.
     #[error("the result has another type: {0}")]
@@ -59,12 +63,12 @@ impl std::fmt::Debug for ClientError {
     }
 }
 
-/// How long a client tries to reach the coordinator.
+/// How long a client tries to get an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Client {
-    pub(crate) fn new(coordinator: Ref<Coordinator>, name: String) -> Client {
-        Client { coordinator, name, next: Arc::new(AtomicU64::new(1)), patience: PATIENCE }
+    pub(crate) fn new(coordinators: Coordinators, name: String) -> Client {
+        Client { coordinators, name, next: Arc::new(AtomicU64::new(1)), patience: PATIENCE }
     }
 
     /// The same client with another patience.
@@ -77,7 +81,7 @@ impl Client {
     /// Submits a job whose result is `output`.
     ///
     /// # Errors
-    /// When the job is refused or the coordinator cannot be reached.
+    /// When the job is refused, or no coordinator that leads can be reached.
     ///
     /// # Panics
     /// When `output` is a value of another job.
@@ -88,23 +92,34 @@ impl Client {
             Input::Literal(bytes) => (vec![], Some(bytes)),
         };
         let spec = job.into_spec(refs);
-        let within = self.patience;
-        let id = self.tried(|| self.coordinator.ask_within(Submit { key: key.clone(), spec: spec.clone() }, within)).await??;
+        let id = self.ask(Submit { key, spec }).await??;
         Ok(JobHandle { client: self.clone(), id, given, result: PhantomData })
     }
 
-    /// What the coordinator knows of the cluster.
+    /// How the cluster is.
     ///
     /// # Errors
-    /// When the coordinator cannot be reached.
+    /// When no coordinator that leads can be reached.
     pub async fn status(&self) -> Result<ClusterStatus, ClientError> {
-        self.tried(|| self.coordinator.ask(FetchStatus {})).await
+        self.ask(FetchStatus {}).await
+    }
+
+    /// How the cluster was, as this coordinator knows, whether or not it leads: it may be behind. `None` when it knows nothing yet. It is
+    /// asked once.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn stale_status(&self, coordinator: &NodeName) -> Result<Option<ClusterStatus>, ClientError> {
+        let gone = || AskError::Gone("the coordinator of this node has ended".into());
+        let failed = |last| ClientError::Coordinator { patience: ANSWER_DEADLINE, last };
+        let coordinator = self.coordinators.find(coordinator).ok_or_else(gone).map_err(failed)?;
+        coordinator.ask_within(FetchStale {}, ANSWER_DEADLINE).await.map_err(failed)
     }
 
     /// Waits until the cluster has so many workers up.
     ///
     /// # Errors
-    /// When the coordinator cannot be reached.
+    /// When no coordinator that leads can be reached.
     pub async fn workers_up(&self, workers: usize) -> Result<ClusterStatus, ClientError> {
         // Workers come up within moments of a cluster's start; nobody waits for this in the middle of its life.
         let mut ticks = playhouse_rt::interval(Duration::from_millis(10));
@@ -118,24 +133,21 @@ impl Client {
     }
 
     /// Asks until there is an answer. All that a client asks may be asked twice.
-    async fn tried<R>(&self, mut ask: impl FnMut() -> playhouse_actors::Ask<R>) -> Result<R, ClientError> {
-        let began = playhouse_rt::now();
-        let (mut wait, longest) = REPORT_BACKOFF;
-        loop {
-            let last = match ask().await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let hopeless = matches!(
-                last,
-                AskError::Unsendable(_) | AskError::NotInProtocol(_) | AskError::NotUnderstood(_) | AskError::Undecodable(_)
-            );
-            if hopeless || playhouse_rt::now() - began >= self.patience {
-                return Err(ClientError::Coordinator { patience: self.patience, last });
-            }
-            playhouse_rt::sleep(wait).await;
-            wait = (wait * 2).min(longest);
-        }
+    async fn ask<M, R>(&self, message: M) -> Result<R, ClientError>
+    where
+        Coordinator: Handler<M>,
+        M: Message<Result = Led<R>> + Clone + Send + 'static,
+        R: Send + 'static,
+    {
+        let until = playhouse_rt::now() + self.patience;
+        let answer = self.coordinators.ask(message, ANSWER_DEADLINE, Some(until)).await;
+        answer.map_err(|last| ClientError::Coordinator { patience: self.patience, last })
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.name)
     }
 }
 
@@ -157,29 +169,21 @@ impl<R: DeserializeOwned> JobHandle<R> {
     /// Waits until more than `seen` tasks are done or the job has ended, and says how far it is. May say it earlier, unchanged.
     ///
     /// # Errors
-    /// When the coordinator cannot be reached or has forgotten the job.
+    /// When no coordinator that leads can be reached or has forgotten the job.
     pub async fn progress(&self, seen: u32) -> Result<JobStatus, ClientError> {
-        let mut seen = seen;
-        loop {
-            let watch = Watch { job: self.id, seen };
-            match self.client.coordinator.ask_within(watch, WATCH_DEADLINE).await {
-                Ok(Some(status)) => return Ok(status),
-                Ok(None) => return Err(ClientError::Forgotten(self.id)),
-                Err(AskError::Timeout) => {}
-                // Ask what is known now, with patience.
-                Err(_) => seen = 0,
-            }
-            let now = || self.client.coordinator.ask_within(Watch { job: self.id, seen: 0 }, WATCH_DEADLINE);
-            if seen == 0 {
-                return self.client.tried(now).await?.ok_or(ClientError::Forgotten(self.id));
-            }
+        let watch = Watch { job: self.id, seen };
+        let waited = playhouse_rt::now() + WATCH_DEADLINE;
+        match self.client.coordinators.ask(watch, WATCH_DEADLINE, Some(waited)).await {
+            Ok(status) => status.ok_or(ClientError::Forgotten(self.id)),
+            // Nothing new for a long while, or no coordinator leads: ask what is known now, with patience.
+            Err(_) => self.client.ask(Watch { job: self.id, seen: 0 }).await?.ok_or(ClientError::Forgotten(self.id)),
         }
     }
 
     /// Waits until the job has ended, and gives its result. Cancel-safe; may be called again.
     ///
     /// # Errors
-    /// When the job fails, or the coordinator cannot be reached or has forgotten it.
+    /// When the job fails, or the cluster cannot be reached or has forgotten it.
     pub async fn wait(&self) -> Result<R, ClientError> {
         let mut seen = 0;
         loop {
@@ -193,8 +197,7 @@ impl<R: DeserializeOwned> JobHandle<R> {
         if let Some(given) = &self.given {
             return Ok(decode(given)?);
         }
-        let within = self.client.patience;
-        let values = self.client.tried(|| self.client.coordinator.ask_within(FetchResult { job: self.id }, within)).await?;
+        let values = self.client.ask(FetchResult { job: self.id }).await?;
         let values = values.ok_or(ClientError::Forgotten(self.id))?;
         let [value] = values.as_slice() else {
             return Err(ClientError::Failed(format!("it gave {} values, not one", values.len())));
@@ -205,10 +208,9 @@ impl<R: DeserializeOwned> JobHandle<R> {
     /// The closed windows of the job's stream, by key and start. All of them, once the job is done.
     ///
     /// # Errors
-    /// When the coordinator cannot be reached or has forgotten the job.
+    /// When no coordinator that leads can be reached or has forgotten the job.
     pub async fn windows(&self) -> Result<Vec<WindowResult>, ClientError> {
-        let within = self.client.patience;
-        let windows = self.client.tried(|| self.client.coordinator.ask_within(FetchWindows { job: self.id }, within)).await?;
+        let windows = self.client.ask(FetchWindows { job: self.id }).await?;
         windows.ok_or(ClientError::Forgotten(self.id))
     }
 }

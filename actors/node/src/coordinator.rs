@@ -1,29 +1,30 @@
-//! The coordinator: the plane in its shell, with hands that reach the nodes.
+//! A coordinator: the plane in its shell, with hands that reach the nodes. Several have the plane; the one that leads has the hands.
 
 use std::collections::BTreeMap;
 
 use playhouse_actors::prelude::*;
-use playhouse_cluster::Solo;
 use playhouse_plane::limits::WORKERS_PER_NODE_MAX;
 use playhouse_plane::{
-    JobId, JobStatus, NodeState, Payload, Plane, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult,
+    JobId, JobStatus, NodeState, Payload, Plane, PlaneConfig, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult,
 };
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::{Incarnation, MessageId};
 
 use crate::agent::{AGENT, Agent};
+use crate::coordinators::{Coordinators, FOLLOWER, Follower};
 use crate::finder::Finder;
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
-    Beat, CloseShard, ClusterStatus, Eat, FetchResult, FetchStatus, FetchWindows, Join, OldBeat, OldJoin, OpenShard, Replan, Run,
-    StartWorker, StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+    Beat, CloseShard, ClusterStatus, CoordinatorStatus, Eat, FetchResult, FetchStale, FetchStatus, FetchWindows, Join, Leads,
+    Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp,
+    YouAreLost,
 };
 use crate::shard::{ShardActor, shard_name};
 use crate::shell::{Hands, Happened, Shell};
 use crate::worker::{Worker, worker_name};
 
 /// The coordinator's actor.
-pub type Coordinator = Shell<Solo<Plane>, PlaneHands>;
+pub type Coordinator = Shell<Plane, PlaneHands>;
 
 /// Its name on its node.
 pub(crate) const COORDINATOR: &str = "coordinator";
@@ -31,7 +32,13 @@ pub(crate) const COORDINATOR: &str = "coordinator";
 /// Carries out what the plane wants done: every order is an ask with a deadline, and what came of it goes back as an event.
 pub struct PlaneHands {
     finder: Finder,
-    incarnation: Incarnation,
+    coordinators: Coordinators,
+    /// What a new cluster begins with.
+    config: PlaneConfig,
+    /// The term in which it leads.
+    term: u64,
+    /// Tells the lives of a cluster apart, where its jobs have the same numbers.
+    origin: u64,
     next_request: u64,
     /// Submissions that wait for the plane's answer.
     submissions: Vec<(RequestId, oneshot::Sender<Result<JobId, SubmitError>>)>,
@@ -45,23 +52,33 @@ pub struct PlaneHands {
 
 struct Watcher {
     watch: Watch,
-    reply: oneshot::Sender<Option<JobStatus>>,
+    reply: oneshot::Sender<Led<Option<JobStatus>>>,
 }
 
 /// Replans that are remembered; the oldest are forgotten.
 const REPLANS_KEPT: usize = 64;
 
 impl PlaneHands {
-    pub(crate) fn new(finder: Finder, incarnation: Incarnation) -> PlaneHands {
+    pub(crate) fn new(finder: Finder, coordinators: Coordinators, config: PlaneConfig) -> PlaneHands {
         PlaneHands {
             finder,
-            incarnation,
+            coordinators,
+            config,
+            term: 0,
+            origin: 0,
             next_request: 0,
             submissions: Vec::new(),
             watchers: Vec::new(),
             replans: Vec::new(),
             stale_results: 0,
             beats: BTreeMap::new(),
+        }
+    }
+
+    /// Tells a node that this coordinator leads. If that is lost, the node finds out when it asks another one.
+    fn announce(&self, node: &NodeName) {
+        if let Some(follower) = self.finder.find::<Follower>(node, FOLLOWER) {
+            let _ = follower.tell(Leads { term: self.term, coordinators: self.coordinators.list() });
         }
     }
 }
@@ -98,8 +115,8 @@ fn give<A, M, R>(
     });
 }
 
-impl Hands<Solo<Plane>> for PlaneHands {
-    fn carry_out(&mut self, effect: PlaneEffect, plane: &Ref<Coordinator>) {
+impl Hands<Plane> for PlaneHands {
+    fn carry_out(&mut self, effect: PlaneEffect, term: u64, plane: &Ref<Coordinator>) {
         playhouse_rt::ledger::record("effect", || summary(&effect));
         match effect {
             PlaneEffect::Submitted { request, result } => {
@@ -111,18 +128,18 @@ impl Hands<Solo<Plane>> for PlaneHands {
             PlaneEffect::StartWorker { id } => {
                 let agent = self.finder.find::<Agent>(&id.node, AGENT);
                 // The node reports the worker up; an order that got lost is given again by the plane.
-                give(agent, StartWorker { id: id.clone() }, ORDER_DEADLINE, plane, |result| match result {
+                give(agent, StartWorker { term, id: id.clone() }, ORDER_DEADLINE, plane, |result| match result {
                     Ok(Err(reason)) => Some(PlaneEvent::WorkerDown { id, reason }),
                     _ => None,
                 });
             }
             PlaneEffect::StopWorker { id } => {
                 let agent = self.finder.find::<Agent>(&id.node, AGENT);
-                give(agent, StopWorker { id }, ORDER_DEADLINE, plane, |_| None);
+                give(agent, StopWorker { term, id }, ORDER_DEADLINE, plane, |_| None);
             }
             PlaneEffect::Dispatch { worker, fence, function, inputs } => {
                 let actor = self.finder.find::<Worker>(&worker.node, worker_name(&worker).as_str());
-                let run = Run { worker: worker.clone(), fence, function, inputs };
+                let run = Run { term, worker: worker.clone(), fence, function, inputs };
                 give(actor, run, ORDER_DEADLINE, plane, move |result| match result {
                     Ok(Ok(())) => None,
                     Ok(Err(reason)) | Err((reason, true)) => Some(PlaneEvent::DispatchFailed { fence, worker, reason }),
@@ -132,7 +149,7 @@ impl Hands<Solo<Plane>> for PlaneHands {
             }
             PlaneEffect::OpenShard { shard, epoch, node, incarnation, window } => {
                 let agent = self.finder.find::<Agent>(&node, AGENT);
-                let order = OpenShard { shard, epoch, window, coordinator: self.incarnation, incarnation };
+                let order = OpenShard { term, shard, epoch, window, origin: self.origin, incarnation };
                 give(agent, order, ORDER_DEADLINE, plane, move |result| {
                     Some(match result {
                         Ok(Ok(seq)) => PlaneEvent::ShardOpened { shard, epoch, seq },
@@ -142,11 +159,11 @@ impl Hands<Solo<Plane>> for PlaneHands {
             }
             PlaneEffect::CloseShard { shard, epoch, node, .. } => {
                 let agent = self.finder.find::<Agent>(&node, AGENT);
-                give(agent, CloseShard { shard, epoch }, ORDER_DEADLINE, plane, |_| None);
+                give(agent, CloseShard { term, shard, epoch }, ORDER_DEADLINE, plane, |_| None);
             }
             PlaneEffect::Feed { shard, epoch, node, feed, .. } => {
                 let actor = self.finder.find::<ShardActor>(&node, shard_name(shard, epoch).as_str());
-                give(actor, Eat { feed }, FEED_DEADLINE, plane, move |result| {
+                give(actor, Eat { term, feed }, FEED_DEADLINE, plane, move |result| {
                     Some(match result {
                         Ok(Ok(reply)) => PlaneEvent::ShardFed { shard, epoch, reply },
                         Ok(Err(reason)) | Err((reason, _)) => PlaneEvent::ShardFailed { shard, epoch, reason },
@@ -171,15 +188,36 @@ impl Hands<Solo<Plane>> for PlaneHands {
         }
     }
 
-    fn changed(&mut self, plane: &Solo<Plane>) {
-        let stale = plane.machine().counters().stale_results;
+    fn begin(&self) -> Plane {
+        Plane::new(self.config.clone())
+    }
+
+    fn takes_over(&mut self, term: u64, plane: &Plane) -> PlaneEvent {
+        (self.term, self.origin) = (term, plane.origin());
+        self.beats.clear();
+        self.stale_results = plane.counters().stale_results;
+        // Those that it has no connection to hear it when they have one.
+        let own = self.finder.system.node().clone();
+        let peers = self.finder.roads.endpoint.peers();
+        peers.iter().map(|peer| peer.node()).chain([&own]).for_each(|node| self.announce(node));
+        PlaneEvent::TookOver
+    }
+
+    fn steps_down(&mut self) {
+        // Whoever waits for these hears that this is not the leader, and asks another one.
+        self.submissions.clear();
+        self.watchers.clear();
+    }
+
+    fn changed(&mut self, plane: &Plane) {
+        let stale = plane.counters().stale_results;
         if stale != std::mem::replace(&mut self.stale_results, stale) {
             playhouse_rt::reachable!("stale");
             playhouse_rt::ledger::record("stale", || format!("{stale} results came too late to count"));
         }
         for watcher in std::mem::take(&mut self.watchers) {
-            match answer_now(plane.machine(), &watcher.watch) {
-                Some(answer) => drop(watcher.reply.send(answer)),
+            match answer_now(plane, &watcher.watch) {
+                Some(answer) => drop(watcher.reply.send(Ok(answer))),
                 None if watcher.reply.is_closed() => {}
                 None => self.watchers.push(watcher),
             }
@@ -210,12 +248,10 @@ fn summary(effect: &PlaneEffect) -> String {
 
 impl Remote for Coordinator {
     fn protocol(protocol: &mut Protocol<Self>) {
-        let version = 1;
+        let version = 2;
         protocol
-            .message_on::<OldJoin>(MessageId { id: 1, version }, Lane::Control)
-            .message_on::<Join>(MessageId { id: 1, version: 2 }, Lane::Control)
-            .message_on::<OldBeat>(MessageId { id: 2, version }, Lane::System)
-            .unreliable_on::<Beat>(MessageId { id: 2, version: 2 }, Lane::System)
+            .message_on::<Join>(MessageId { id: 1, version }, Lane::Control)
+            .unreliable_on::<Beat>(MessageId { id: 2, version }, Lane::System)
             .message_on::<WorkerIsUp>(MessageId { id: 3, version }, Lane::Control)
             .message_on::<WorkerIsDown>(MessageId { id: 4, version }, Lane::Control)
             .message_on::<TaskIsDone>(MessageId { id: 5, version }, Lane::Bulk)
@@ -223,7 +259,8 @@ impl Remote for Coordinator {
             .message_on::<Watch>(MessageId { id: 7, version }, Lane::Control)
             .message_on::<FetchResult>(MessageId { id: 8, version }, Lane::Bulk)
             .message_on::<FetchWindows>(MessageId { id: 9, version }, Lane::Bulk)
-            .message_on::<FetchStatus>(MessageId { id: 10, version }, Lane::Control);
+            .message_on::<FetchStatus>(MessageId { id: 10, version }, Lane::Control)
+            .message_on::<FetchStale>(MessageId { id: 11, version: 1 }, Lane::Control);
     }
 }
 
@@ -259,12 +296,13 @@ speaker! {
 macro_rules! becomes_event {
     ($($message:ident { $($field:ident),* } => $event:ident;)*) => {$(
         impl Handler<$message> for Coordinator {
-            type Result = ();
-            fn handle(&mut self, message: $message, ctx: &mut Ctx<Self>) {
-                if speaks_for(ctx, message.speaker()) {
-                    let $message { $($field),* } = message;
-                    self.event(PlaneEvent::$event { $($field),* }, ctx);
+            type Result = Later<Led<()>>;
+            fn handle(&mut self, message: $message, ctx: &mut Ctx<Self>) -> Self::Result {
+                if !speaks_for(ctx, message.speaker()) {
+                    return Later::new(std::future::ready(Ok(())));
                 }
+                let $message { $($field),* } = message;
+                Later::new(self.take(PlaneEvent::$event { $($field),* }, ctx, |_| ()))
             }
         }
     )*};
@@ -277,25 +315,18 @@ becomes_event! {
 }
 
 impl Handler<Join> for Coordinator {
-    type Result = Result<(), String>;
+    type Result = Later<Led<Result<(), String>>>;
 
-    fn handle(&mut self, Join { node, incarnation, capacity }: Join, ctx: &mut Ctx<Self>) -> Result<(), String> {
+    fn handle(&mut self, Join { node, incarnation, capacity }: Join, ctx: &mut Ctx<Self>) -> Self::Result {
         if !speaks_for(ctx, (&node, incarnation)) {
-            return Err(format!("only {node}{incarnation} itself may join as that"));
+            let refused = Err(format!("only {node}{incarnation} itself may join as that"));
+            return Later::new(std::future::ready(Ok(refused)));
         }
-        self.event(PlaneEvent::NodeUp { node: node.clone(), incarnation, capacity }, ctx);
-        match self.machine().machine().judge(&node, incarnation) {
+        let up = PlaneEvent::NodeUp { node: node.clone(), incarnation, capacity };
+        Later::new(self.take(up, ctx, move |plane| match plane.judge(&node, incarnation) {
             Some(NodeState::Lost) => Err(format!("{node}{incarnation} is counted as lost; join again as a later life")),
             _ => Ok(()),
-        }
-    }
-}
-
-impl Handler<OldJoin> for Coordinator {
-    type Result = Result<(), String>;
-
-    fn handle(&mut self, OldJoin { node, incarnation, capacity }: OldJoin, ctx: &mut Ctx<Self>) -> Result<(), String> {
-        self.handle(Join { node, incarnation, capacity }, ctx)
+        }))
     }
 }
 
@@ -303,49 +334,33 @@ impl Handler<Beat> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, Beat { node, incarnation, number, running, workers }: Beat, ctx: &mut Ctx<Self>) {
+        let Some(term) = self.leads() else { return };
         let beat = (incarnation, number);
+        // More than a node can have is no beat of ours; each unknown number would cost an order to stop it.
+        let most = WORKERS_PER_NODE_MAX as usize;
+        if !speaks_for(ctx, (&node, incarnation)) || workers.len() > most || running.len() > 2 * most {
+            return;
+        }
         if self.hands().beats.get(&node).is_some_and(|last| *last >= beat) {
             // A later one came before it: what it says is over, also that the node lived then.
             return;
         }
-        if self.beats(OldBeat { node: node.clone(), incarnation, running, workers }, ctx) {
-            self.hands().beats.insert(node, beat);
+        let judged = self.look(|plane| plane.judge(&node, incarnation)).flatten();
+        if let Some(NodeState::Alive | NodeState::Suspect) = judged {
+            self.hands().beats.insert(node.clone(), beat);
+            return self.event(PlaneEvent::Heartbeat { node, incarnation, running, workers }, ctx);
         }
-    }
-}
-
-impl Handler<OldBeat> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, beat: OldBeat, ctx: &mut Ctx<Self>) {
-        self.beats(beat, ctx);
-    }
-}
-
-impl Coordinator {
-    /// A node lives. True when it does so for the plane too.
-    fn beats(&mut self, OldBeat { node, incarnation, running, workers }: OldBeat, ctx: &mut Ctx<Self>) -> bool {
-        // More than a node can have is no beat of ours; each unknown number would cost an order to stop it.
-        let most = WORKERS_PER_NODE_MAX as usize;
-        if !speaks_for(ctx, (&node, incarnation)) || workers.len() > most || running.len() > 2 * most {
-            return false;
-        }
-        self.event(PlaneEvent::Heartbeat { node: node.clone(), incarnation, running, workers }, ctx);
-        let judged = self.machine().machine().judge(&node, incarnation);
-        let agent = self.hands().finder.find::<Agent>(&node, AGENT);
         // If one of these is lost, the next beat brings another.
-        match (judged, agent) {
-            (Some(NodeState::Lost), Some(agent)) => drop(agent.tell(YouAreLost { incarnation })),
-            (None, Some(agent)) => drop(agent.tell(WhoAreYou { incarnation })),
-            (Some(NodeState::Lost) | None, None) => {}
-            (Some(NodeState::Alive | NodeState::Suspect), _) => return true,
+        match (judged, self.hands().finder.find::<Agent>(&node, AGENT)) {
+            (Some(_), Some(agent)) => drop(agent.tell(YouAreLost { term, incarnation })),
+            (None, Some(agent)) => drop(agent.tell(WhoAreYou { term, incarnation })),
+            (_, None) => {}
         }
-        false
     }
 }
 
 impl Handler<Submit> for Coordinator {
-    type Result = Later<Result<JobId, SubmitError>>;
+    type Result = Later<Led<Result<JobId, SubmitError>>>;
 
     fn handle(&mut self, Submit { key, spec }: Submit, ctx: &mut Ctx<Self>) -> Self::Result {
         let (reply, answer) = oneshot::channel();
@@ -353,57 +368,102 @@ impl Handler<Submit> for Coordinator {
         hands.next_request += 1;
         let request = RequestId(hands.next_request);
         hands.submissions.push((request, reply));
-        self.event(PlaneEvent::Submit { request, key, spec }, ctx);
+        let taken = self.take(PlaneEvent::Submit { request, key, spec }, ctx, |_| ());
+        let instead = self.not_taken();
         // The plane answers every submission in the event that brought it.
-        Later::new(async move { answer.await.expect("the plane answers each submission") })
+        Later::new(async move {
+            taken.await?;
+            answer.await.map_err(|_| instead)
+        })
     }
 }
 
 impl Handler<Watch> for Coordinator {
-    type Result = Later<Option<JobStatus>>;
+    type Result = Later<Led<Option<JobStatus>>>;
 
     fn handle(&mut self, watch: Watch, _: &mut Ctx<Self>) -> Self::Result {
-        let status = self.machine().machine().job_status(watch.job);
-        if self.hands().watchers.len() >= WATCHERS || answer_now(self.machine().machine(), &watch).is_some() {
-            return Later::new(std::future::ready(status));
+        let job = watch.job;
+        let waits = self.leads().is_some() && self.look(|plane| answer_now(plane, &watch).is_none()) == Some(true);
+        if !waits || self.hands().watchers.len() >= WATCHERS {
+            return Later::new(self.fresh(move |plane| plane.job_status(job)));
         }
         let (reply, answer) = oneshot::channel();
         self.hands().watchers.push(Watcher { watch, reply });
-        Later::new(async move { answer.await.unwrap_or(status) })
+        let instead = self.not_taken();
+        Later::new(async move { answer.await.unwrap_or(Err(instead)) })
     }
 }
 
 impl Handler<FetchResult> for Coordinator {
-    type Result = MessageResult<FetchResult>;
+    type Result = Later<Led<Option<Vec<Payload>>>>;
 
-    fn handle(&mut self, fetch: FetchResult, _: &mut Ctx<Self>) -> MessageResult<FetchResult> {
-        let result: Option<Vec<Payload>> = self.machine().machine().result(fetch.job);
-        MessageResult(result)
+    fn handle(&mut self, fetch: FetchResult, _: &mut Ctx<Self>) -> Self::Result {
+        Later::new(self.fresh(move |plane| plane.result(fetch.job)))
     }
 }
 
 impl Handler<FetchWindows> for Coordinator {
-    type Result = MessageResult<FetchWindows>;
+    type Result = Later<Led<Option<Vec<WindowResult>>>>;
 
-    fn handle(&mut self, fetch: FetchWindows, _: &mut Ctx<Self>) -> MessageResult<FetchWindows> {
-        let windows: Option<Vec<WindowResult>> = self.machine().machine().windows(fetch.job);
-        MessageResult(windows)
+    fn handle(&mut self, fetch: FetchWindows, _: &mut Ctx<Self>) -> Self::Result {
+        Later::new(self.fresh(move |plane| plane.windows(fetch.job)))
+    }
+}
+
+impl Coordinator {
+    /// What this coordinator knows, beside the plane.
+    fn status_of(&mut self) -> impl FnOnce(&Plane) -> ClusterStatus + 'static {
+        let standing = self.group().standing();
+        let leader = standing.leader.and_then(|name| NodeName::new(&name).ok());
+        let name = self.group().name().clone();
+        let (term, voters, applied) = (standing.term, standing.voters, standing.applied);
+        let coordinator = CoordinatorStatus { name, leader, term, voters, applied };
+        let (replans, traffic) = (self.hands().replans.clone(), self.hands().finder.traffic());
+        move |plane| {
+            let (nodes, workers, counters) = (plane.nodes().clone(), plane.workers(), plane.counters());
+            ClusterStatus { coordinator, nodes, workers, counters, replans, traffic }
+        }
     }
 }
 
 impl Handler<FetchStatus> for Coordinator {
-    type Result = MessageResult<FetchStatus>;
+    type Result = Later<Led<ClusterStatus>>;
 
-    fn handle(&mut self, _: FetchStatus, _: &mut Ctx<Self>) -> MessageResult<FetchStatus> {
-        let plane = self.machine().machine();
-        let (nodes, workers, counters) = (plane.nodes().clone(), plane.workers(), plane.counters());
-        let (replans, traffic) = (self.hands().replans.clone(), self.hands().finder.traffic());
-        MessageResult(ClusterStatus { nodes, workers, counters, replans, traffic })
+    fn handle(&mut self, _: FetchStatus, _: &mut Ctx<Self>) -> Self::Result {
+        let status = self.status_of();
+        Later::new(self.fresh(status))
     }
 }
 
-/// A connection went down: a hint for the monitor.
-pub(crate) fn link_down(plane: &Ref<Coordinator>, node: NodeName, incarnation: Incarnation) {
-    // Only a hint: if there is no room for it, the silence will be noticed.
-    let _ = plane.tell(Happened(PlaneEvent::LinkDown { node, incarnation }));
+impl Handler<FetchStale> for Coordinator {
+    type Result = MessageResult<FetchStale>;
+
+    fn handle(&mut self, _: FetchStale, _: &mut Ctx<Self>) -> MessageResult<FetchStale> {
+        let status = self.status_of();
+        MessageResult(self.look(status))
+    }
+}
+
+/// A connection came up or went down.
+pub(crate) struct Link {
+    pub(crate) node: NodeName,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) up: bool,
+}
+
+impl Message for Link {
+    type Result = ();
+}
+
+impl Handler<Link> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, Link { node, incarnation, up }: Link, ctx: &mut Ctx<Self>) {
+        match up {
+            true if self.leads().is_some() => self.hands().announce(&node),
+            true => {}
+            // A hint for the monitor.
+            false => self.event(PlaneEvent::LinkDown { node, incarnation }, ctx),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use playhouse_rt::{Blocking, Disk};
 use playhouse_store::Store;
 use playhouse_wire::Incarnation;
 
-use crate::coordinator::Coordinator;
+use crate::coordinators::Coordinators;
 use crate::tasks::Tasks;
 
 /// What all of one node's workers and shards stand on.
@@ -17,9 +17,7 @@ use crate::tasks::Tasks;
 pub(crate) struct Ground {
     pub(crate) node: NodeName,
     pub(crate) incarnation: Incarnation,
-    /// The node that coordinates, and its coordinator.
-    pub(crate) leader: NodeName,
-    pub(crate) coordinator: Ref<Coordinator>,
+    pub(crate) coordinators: Coordinators,
     pub(crate) tasks: Tasks,
     pub(crate) disk: Disk,
     pub(crate) store: Store,
@@ -28,10 +26,10 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Whether the message being handled is an order of the coordinator's node. Nobody else gives any.
-    pub(crate) fn is_order<A: Actor<Context = Ctx<A>>>(&self, ctx: &Ctx<A>) -> Result<(), String> {
+    /// Whether the message being handled is an order of the coordinator that leads in this term. Nobody else gives any.
+    pub(crate) fn is_order<A: Actor<Context = Ctx<A>>>(&self, ctx: &Ctx<A>, term: u64) -> Result<(), String> {
         let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
-        if *from == self.leader { Ok(()) } else { Err(format!("{from} does not coordinate; {} does", self.leader)) }
+        self.coordinators.is_order(from, term)
     }
 }
 

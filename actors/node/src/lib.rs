@@ -6,8 +6,10 @@
 //! [`Node::start`] is the one function that assembles everything below; the command line and the simulator call the same.
 
 mod agent;
+mod agreement;
 mod client;
 mod coordinator;
+mod coordinators;
 pub mod demo;
 mod finder;
 mod ground;
@@ -32,7 +34,7 @@ pub use client::{Client, ClientError, JobHandle};
 pub use coordinator::Coordinator;
 pub use inspect::{Inspect, Inspection, Sort};
 pub use job::{Job, Value};
-pub use messages::{ClusterStatus, Replan, Traffic};
+pub use messages::{ClusterStatus, CoordinatorStatus, Replan, Traffic};
 pub use metrics::{ActorFigures, Histogram, KindFigures, LaneFigures, Metrics, OTHER_KINDS, PeerFigures};
 pub use node::{Coordinate, Node, NodeConfig, StartError};
 pub use status::{DatagramCounts, PeerStatus};
@@ -44,6 +46,7 @@ pub use playhouse_actors::{
     ActorStatus, Ask, AskError, BuildError, Counters, DeadLetter, DeadLetters, Distribution, Exit, Group, GroupFull, Letter,
     Membership, Origin, Shutdown, System, Told, Topic, TreeError,
 };
+pub use playhouse_cluster::{GroupError, Profile};
 pub use playhouse_macros::{actor, sim};
 #[doc(hidden)]
 pub use playhouse_net::Planted as PlantedInNet;

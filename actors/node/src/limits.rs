@@ -50,17 +50,33 @@ pub const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// Events that wait for the plane.
 pub const PLANE_MAILBOX: usize = 8192;
 
+/// Events of nodes and clients that wait to be agreed on; one more is answered with "ask again". Answers to the coordinator's own orders,
+/// of which it waits for one a worker and shard, find room beyond it.
+pub const QUEUE_MAX: usize = 8192;
+
+/// Events that are agreed on in one batch, at most.
+pub const BATCH_MAX: usize = 1024;
+
+/// A leader that could not have something agreed on tries again after so long.
+pub const LEAD_AGAIN: Duration = Duration::from_millis(100);
+
+/// Coordinators that a node knows, at most.
+pub const COORDINATORS_MAX: usize = 64;
+
 /// How long the coordinator waits for a node to accept an order (start a worker, run a task, open a shard).
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a shard may take to apply a batch and make its checkpoint durable.
 pub const FEED_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a client waits for the answer of one coordinator before it asks again, perhaps another one.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How long one try to report something to the coordinator may take.
 pub const REPORT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The wait between two tries to report, doubled from the first to the second. Reports are tried as long as their node lives.
-pub const REPORT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+pub const REPORT_BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
 /// How long one wait for a job's progress or end may take before it is asked for anew.
 pub const WATCH_DEADLINE: Duration = Duration::from_secs(10);

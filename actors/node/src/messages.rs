@@ -2,6 +2,7 @@
 //! protocols; a change here needs a new version there.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use playhouse_actors::prelude::*;
 use playhouse_plane::{
@@ -23,63 +24,81 @@ macro_rules! messages {
 }
 
 messages! {
-    // To the coordinator.
+    // To a coordinator. The one that leads answers; any other one says who does.
 
-    /// A node offers its workers. Refused when this life of it is counted as lost. A coordinator that answers it takes [`Beat`]s.
-    Join { node: NodeName, incarnation: Incarnation, capacity: u32 } -> Result<(), String>;
+    /// A node offers its workers. Refused when this life of it is counted as lost.
+    Join { node: NodeName, incarnation: Incarnation, capacity: u32 } -> Led<Result<(), String>>;
     /// A node lives. Each has a higher number than the one before; one that comes late changes nothing.
     Beat { node: NodeName, incarnation: Incarnation, number: u64, running: Vec<Fence>, workers: Vec<u32> } -> ();
-    /// [`Join`] as nodes of version 0.1.0 say it, and understand it.
-    OldJoin { node: NodeName, incarnation: Incarnation, capacity: u32 } -> Result<(), String>;
-    /// [`Beat`] of those nodes: none is lost or comes late.
-    OldBeat { node: NodeName, incarnation: Incarnation, running: Vec<Fence>, workers: Vec<u32> } -> ();
     /// A worker is up.
-    WorkerIsUp { id: WorkerId } -> ();
+    WorkerIsUp { id: WorkerId } -> Led<()>;
     /// A worker is gone.
-    WorkerIsDown { id: WorkerId, reason: String } -> ();
+    WorkerIsDown { id: WorkerId, reason: String } -> Led<()>;
     /// A task was run.
-    TaskIsDone { fence: Fence, worker: WorkerId, outcome: Result<TaskOutput, String> } -> ();
+    TaskIsDone { fence: Fence, worker: WorkerId, outcome: Result<TaskOutput, String> } -> Led<()>;
     /// A client wants a job done.
-    Submit { key: JobKey, spec: JobSpec } -> Result<JobId, SubmitError>;
+    Submit { key: JobKey, spec: JobSpec } -> Led<Result<JobId, SubmitError>>;
     /// How far is a job? Answered when more than `seen` of its tasks are done, or it has ended.
-    Watch { job: JobId, seen: u32 } -> Option<JobStatus>;
+    Watch { job: JobId, seen: u32 } -> Led<Option<JobStatus>>;
     /// What did a job give?
-    FetchResult { job: JobId } -> Option<Vec<Payload>>;
+    FetchResult { job: JobId } -> Led<Option<Vec<Payload>>>;
     /// What did a job's stream give?
-    FetchWindows { job: JobId } -> Option<Vec<WindowResult>>;
+    FetchWindows { job: JobId } -> Led<Option<Vec<WindowResult>>>;
     /// How is the cluster?
-    FetchStatus {} -> ClusterStatus;
+    FetchStatus {} -> Led<ClusterStatus>;
+    /// How was the cluster, as this coordinator knows? It may be behind.
+    FetchStale {} -> Option<ClusterStatus>;
 
-    // To a node's agent.
+    // To every node.
+
+    /// This coordinator leads, in this term; these are all.
+    Leads { term: u64, coordinators: Vec<(NodeName, SocketAddr)> } -> ();
+
+    // To a node's agent. Orders carry the leader's term: one of an earlier term is refused.
 
     /// Start a worker.
-    StartWorker { id: WorkerId } -> Result<(), String>;
+    StartWorker { term: u64, id: WorkerId } -> Result<(), String>;
     /// Stop a worker.
-    StopWorker { id: WorkerId } -> Result<(), String>;
+    StopWorker { term: u64, id: WorkerId } -> Result<(), String>;
     /// Restore a shard; gives the number of the last event that it knows.
-    OpenShard { shard: ShardId, epoch: u32, window: u64, coordinator: Incarnation, incarnation: Incarnation } -> Result<u64, String>;
+    OpenShard { term: u64, shard: ShardId, epoch: u32, window: u64, origin: u64, incarnation: Incarnation } -> Result<u64, String>;
     /// Drop a shard.
-    CloseShard { shard: ShardId, epoch: u32 } -> ();
+    CloseShard { term: u64, shard: ShardId, epoch: u32 } -> ();
 
     /// This life of the node is counted as lost: whatever it still does counts for nothing.
-    YouAreLost { incarnation: Incarnation } -> ();
-    /// The coordinator does not know this life of the node: it began a life of its own meanwhile.
-    WhoAreYou { incarnation: Incarnation } -> ();
+    YouAreLost { term: u64, incarnation: Incarnation } -> ();
+    /// The coordinator does not know this life of the node.
+    WhoAreYou { term: u64, incarnation: Incarnation } -> ();
 
     // To a worker.
 
     /// Run a task. Answered when it is accepted, not when it is done.
-    Run { worker: WorkerId, fence: Fence, function: String, inputs: Vec<Payload> } -> Result<(), String>;
+    Run { term: u64, worker: WorkerId, fence: Fence, function: String, inputs: Vec<Payload> } -> Result<(), String>;
 
     // To a shard.
 
     /// Take events.
-    Eat { feed: Feed } -> Result<ShardReply, String>;
+    Eat { term: u64, feed: Feed } -> Result<ShardReply, String>;
+}
+
+/// What the coordinator that leads answers; the others say where to ask.
+pub(crate) type Led<T> = Result<T, NotTaken>;
+
+/// This coordinator does not lead, or has no room for more, or leads no more and does not know what became of it. Ask again: every
+/// message to a coordinator may come twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NotTaken {
+    /// Who leads, as far as it knows.
+    pub(crate) leader: Option<NodeName>,
+    /// In which term.
+    pub(crate) term: u64,
 }
 
 /// What the coordinator knows of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterStatus {
+    /// The coordinator that this is from, its term, and whether it leads.
+    pub coordinator: CoordinatorStatus,
     /// The nodes by name, lost ones among them.
     pub nodes: BTreeMap<NodeName, NodeStatus>,
     /// The workers.
@@ -90,6 +109,21 @@ pub struct ClusterStatus {
     pub replans: Vec<Replan>,
     /// What went over the coordinator's connections.
     pub traffic: Traffic,
+}
+
+/// How a coordinator stands among the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoordinatorStatus {
+    /// Its name.
+    pub name: NodeName,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeName>,
+    /// The term: it rises with each election.
+    pub term: u64,
+    /// The coordinators that vote.
+    pub voters: Vec<String>,
+    /// The last entry of the log that it has applied.
+    pub applied: u64,
 }
 
 /// What went over a node's connections since its start, both ways together.

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use playhouse_actors::prelude::*;
 use playhouse_actors::{ActorStatus, Counters, DeadLetters, NameTaken, Shutdown};
-use playhouse_cluster::Solo;
+use playhouse_cluster::{Group, GroupError, Member, Profile, Replica};
 use playhouse_net::{BindError, Config, Endpoint, Identity, RenewError, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
 use playhouse_rt::{Blocking, Host};
 use playhouse_store::{OpenError, Store};
 use playhouse_wire::{ActorName, Incarnation};
 
-use crate::agent::{AGENT, Agent, CoordinatorLink};
+use crate::agent::{AGENT, Agent, PeerLink};
+use crate::agreement::{AGREEMENT, Agreement, Calls};
 use crate::client::Client;
-use crate::coordinator::{COORDINATOR, Coordinator, PlaneHands, link_down};
+use crate::coordinator::{COORDINATOR, Coordinator, Link, PlaneHands};
+use crate::coordinators::Coordinators;
 use crate::finder::Finder;
 use crate::ground::{Ground, Roster};
 use crate::inspect::{INSPECT, Inspect, Inspection, Inspector, Watchtower};
@@ -40,9 +42,10 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// Nodes that it keeps a connection to.
     pub peers: Vec<(NodeName, SocketAddr)>,
-    /// The node that coordinates: this one, or one of the peers. None for nodes that only have actors.
-    pub coordinator: Option<NodeName>,
-    /// What it coordinates with, if it is the coordinator.
+    /// The coordinators of the cluster, this node perhaps among them. It keeps a connection to each, and hears of others from them. None for
+    /// nodes that only have actors.
+    pub coordinators: Vec<(NodeName, SocketAddr)>,
+    /// What it coordinates with, if it is a coordinator.
     pub coordinate: Option<Coordinate>,
     /// How many workers it offers to run; 0: none.
     pub capacity: u32,
@@ -64,14 +67,31 @@ pub struct NodeConfig {
 /// What a coordinator coordinates with.
 #[derive(Clone, Debug)]
 pub struct Coordinate {
-    /// The plane's choices.
+    /// The plane's choices. Those of the coordinator that leads a new cluster first are the cluster's.
     pub plane: PlaneConfig,
+    /// The folder of its journal, which is its own: all that the cluster agreed on. Without it the node is another one.
+    pub data: PathBuf,
+    /// How fast the coordinators notice that the one that leads is gone.
+    pub profile: Profile,
+}
+
+impl Coordinate {
+    /// With a journal in `data`, and the usual choices.
+    pub fn new(data: impl Into<PathBuf>) -> Coordinate {
+        Coordinate { plane: PlaneConfig::default(), data: data.into(), profile: Profile::FAST }
+    }
 }
 
 impl NodeConfig {
-    /// A node of a cluster that `coordinator` coordinates. It offers no workers yet.
-    pub fn new(identity: Identity, listen: SocketAddr, coordinator: NodeName) -> NodeConfig {
-        NodeConfig { coordinator: Some(coordinator), ..NodeConfig::actors(identity, listen) }
+    /// A node of the cluster of these coordinators. It offers no workers yet.
+    pub fn new(identity: Identity, listen: SocketAddr, coordinators: Vec<(NodeName, SocketAddr)>) -> NodeConfig {
+        NodeConfig { coordinators, ..NodeConfig::actors(identity, listen) }
+    }
+
+    /// The only coordinator of a cluster.
+    pub fn coordinator(identity: Identity, listen: SocketAddr, coordinate: Coordinate) -> NodeConfig {
+        let coordinators = vec![(identity.node().clone(), listen)];
+        NodeConfig { coordinate: Some(coordinate), ..NodeConfig::new(identity, listen, coordinators) }
     }
 
     /// A node for actors alone, without workers, tasks or a coordinator.
@@ -80,7 +100,7 @@ impl NodeConfig {
             identity,
             listen,
             peers: Vec::new(),
-            coordinator: None,
+            coordinators: Vec::new(),
             coordinate: None,
             capacity: 0,
             tasks: Tasks::new(),
@@ -105,9 +125,20 @@ pub enum StartError {
     /// The address or the certificate cannot be used.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The folder of the journal cannot be used.
+    #[error("the folder {folder} cannot be used for a journal: {error}")]
+    Data {
+        /// The folder.
+        folder: String,
+        /// What the disk says.
+        error: std::io::Error,
+    },
     /// The folder for checkpoints cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// Its part in the agreement of the coordinators cannot be taken: its journal is at fault.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// Two of its own actors have one name: a bug of this crate.
     #[error(transparent)]
     Name(#[from] NameTaken),
@@ -128,8 +159,8 @@ struct Inner {
     finder: Finder,
     watchtower: Watchtower,
     incarnation: Incarnation,
-    coordinator: Option<NodeName>,
-    coordinates: Option<Ref<Coordinator>>,
+    coordinators: Option<Coordinators>,
+    coordinates: Option<(Ref<Coordinator>, Group<Replica<Plane>>)>,
     agent: Option<Ref<Agent>>,
 }
 
@@ -140,9 +171,10 @@ impl Node {
     /// See [`StartError`].
     pub async fn start(host: Host, config: NodeConfig) -> Result<Node, StartError> {
         let name = config.identity.node().clone();
-        if config.coordinate.is_some() != (config.coordinator.as_ref() == Some(&name)) {
-            let (is, is_not) = if config.coordinate.is_some() { ("has", "another node") } else { ("lacks", "this node") };
-            return Err(StartError::Config(format!("{name} {is} `coordinate`, but `coordinator` names {is_not}")));
+        let listed = config.coordinators.iter().any(|(coordinator, _)| *coordinator == name);
+        if config.coordinate.is_some() != listed {
+            let (is, are) = if listed { ("lacks", "name it") } else { ("has", "do not name it") };
+            return Err(StartError::Config(format!("{name} {is} `coordinate`, but `coordinators` {are}")));
         }
         // Milliseconds of the wall clock rise from one life to the next.
         let incarnation = Incarnation(host.wall_clock().as_millis().try_into().unwrap_or(u64::MAX));
@@ -167,40 +199,36 @@ impl Node {
         let finder = Finder { system: system.clone(), roads, host: host.clone() };
         let watchtower = Watchtower::raise(finder.clone(), incarnation)?;
 
-        let (mut coordinates, mut offers) = (None, None);
-        if let Some(mut coordinate) = config.coordinate {
-            // Above all that an earlier life of this coordinator gave, unless that took more than a thousand jobs a millisecond: a late
-            // report to that life must not be mistaken for one to this.
-            if !coordinate.plane.planted.reuse_job_numbers {
-                let first_job = incarnation.0.saturating_mul(JOBS_PER_MS);
-                coordinate.plane.first_job = coordinate.plane.first_job.max(first_job);
+        let mut listed = config.coordinators;
+        for (coordinator, address) in &mut listed {
+            if *coordinator == name {
+                // It may listen at a port that was chosen for it.
+                *address = endpoint.local_addr();
+            } else {
+                endpoint.connect(coordinator.clone(), *address);
             }
-            let mut hands = Some(PlaneHands::new(finder.clone(), incarnation));
-            let factory = move || {
-                let hands = hands.take().expect("a coordinator is never built anew");
-                Coordinator::new(Solo::new(Plane::new(coordinate.plane.clone())), hands)
-            };
-            // After a panic its state is lost, and with it all jobs: better no coordinator than one that knows nothing.
-            let options =
-                SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
-            let plane = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
-            let hears = plane.clone();
+        }
+        let coordinators = Coordinators::new(finder.clone(), &listed);
+        if let Some(coordinators) = &coordinators {
+            coordinators.follow(&system)?;
+        }
+        let (mut coordinates, mut offers) = (None, None);
+        if let (Some(coordinate), Some(coordinators)) = (config.coordinate, &coordinators) {
+            let started = start_coordinator(&finder, incarnation, coordinate, coordinators.clone(), &listed).await?;
+            let hears = started.0.clone();
             inbox.listen(Box::new(move |node, incarnation, up| {
-                if !up {
-                    link_down(&hears, node.clone(), incarnation);
-                }
+                // If there is no room for it, silence will be noticed, and a node that asks is told who leads.
+                let _ = hears.tell(Link { node: node.clone(), incarnation, up });
             }));
-            coordinates = Some(plane);
+            coordinates = Some(started);
         }
         if let Some(store) = store {
-            let leader = config.coordinator.clone();
-            let leader = leader.ok_or_else(|| StartError::Config("a node that offers workers needs a coordinator".into()))?;
-            let coordinator = finder.find::<Coordinator>(&leader, COORDINATOR);
+            let coordinators = coordinators.clone();
             let ground = Ground {
                 node: name.clone(),
                 incarnation,
-                leader: leader.clone(),
-                coordinator: coordinator.ok_or_else(|| StartError::Config("there is no coordinator".into()))?,
+                coordinators: coordinators
+                    .ok_or_else(|| StartError::Config("a node that offers workers needs to know a coordinator".into()))?,
                 tasks: config.tasks,
                 disk: host.disk().clone(),
                 store,
@@ -214,17 +242,14 @@ impl Node {
             let agent = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;
             offers = Some(agent.clone());
             inbox.listen(Box::new(move |node, _, up| {
-                if *node == leader {
-                    // If there is no room for this, a coordinator that does not know this life asks for it at its next beat.
-                    let _ = agent.tell(CoordinatorLink { up });
-                }
+                // If there is no room for this, a coordinator that does not know this life asks for it at its next beat.
+                let _ = agent.tell(PeerLink { node: node.clone(), up });
             }));
         }
         for (peer, address) in config.peers {
             endpoint.connect(peer, address);
         }
-        let coordinator = config.coordinator;
-        Ok(Node(Arc::new(Inner { finder, watchtower, incarnation, coordinator, coordinates, agent: offers })))
+        Ok(Node(Arc::new(Inner { finder, watchtower, incarnation, coordinators, coordinates, agent: offers })))
     }
 
     /// Its name.
@@ -293,11 +318,10 @@ impl Node {
     /// A client of the cluster, through this node.
     ///
     /// # Panics
-    /// When the node was started without a coordinator, or coordinates itself and its coordinator has ended.
+    /// When the node was started without knowing a coordinator.
     pub fn client(&self) -> Client {
-        let leader = self.0.coordinator.as_ref().expect("the node was started with a coordinator");
-        let coordinator = self.0.finder.find(leader, COORDINATOR).expect("the coordinator lives");
-        Client::new(coordinator, format!("{}{}", self.name(), self.0.incarnation))
+        let coordinators = self.0.coordinators.clone().expect("the node was started with coordinators");
+        Client::new(coordinators, format!("{}{}", self.name(), self.0.incarnation))
     }
 
     /// What went over its connections.
@@ -357,7 +381,7 @@ impl Node {
     pub async fn failed(&self) -> String {
         let coordinator = async {
             match &self.0.coordinates {
-                Some(coordinator) => format!("the coordinator ended: {}", coordinator.ended().await),
+                Some((coordinator, _)) => format!("the coordinator ended: {}", coordinator.ended().await),
                 None => std::future::pending().await,
             }
         };
@@ -379,11 +403,54 @@ impl Node {
     /// Stops it: its actors, the youngest first, then its connections. Gives what could not be done within `within`.
     pub async fn stop(&self, within: Duration) -> Shutdown {
         let shutdown = self.0.finder.system.stop(within).await;
+        if let Some((_, group)) = &self.0.coordinates {
+            group.stop().await;
+        }
         // Those who asked or watched are to hear the last word of an actor, not that of the connection.
         let _ = playhouse_rt::timeout(SETTLE_MAX, self.0.finder.roads.inbox.settled()).await;
         self.0.finder.roads.endpoint.close("the node stops").await;
         shutdown
     }
+}
+
+/// Takes part in the agreement of the coordinators, and starts the one of this node.
+async fn start_coordinator(
+    finder: &Finder,
+    incarnation: Incarnation,
+    coordinate: Coordinate,
+    coordinators: Coordinators,
+    listed: &[(NodeName, SocketAddr)],
+) -> Result<(Ref<Coordinator>, Group<Replica<Plane>>), StartError> {
+    let (name, system) = (finder.system.node(), &finder.system);
+    let Coordinate { mut plane, data, profile } = coordinate;
+    // Above all that an earlier cluster of this name gave, unless that took more than a thousand jobs a millisecond: a late report to that
+    // one must not be mistaken for one to this.
+    if !plane.planted.reuse_job_numbers {
+        plane.first_job = plane.first_job.max(incarnation.0.saturating_mul(JOBS_PER_MS));
+    }
+    let disk = finder.host.disk().clone();
+    disk.create_dir_all(&data).map_err(|error| StartError::Data { folder: data.display().to_string(), error })?;
+    let journal = (disk, data.join("journal.redb"), Blocking::new(2));
+    let calls = Arc::new(Calls { system: system.clone(), roads: Arc::downgrade(&finder.roads) });
+    let group = Group::join(name.clone(), profile, journal, Replica::new(name, incarnation), calls).await?;
+    let agreement = {
+        let (group, coordinators) = (group.clone(), coordinators.clone());
+        move || Agreement { group: group.clone(), coordinators: coordinators.clone() }
+    };
+    let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
+    system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
+    let mut hands = Some(PlaneHands::new(finder.clone(), coordinators, plane));
+    let shared = group.clone();
+    let factory = move || {
+        let hands = hands.take().expect("a coordinator is never built anew");
+        Coordinator::new(shared.clone(), hands)
+    };
+    // After a panic the node starts anew: what was agreed on is in the journal.
+    let options = SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
+    let coordinator = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
+    let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
+    group.found(&listed.iter().map(member).collect::<Vec<_>>()).await?;
+    Ok((coordinator, group))
 }
 
 impl fmt::Debug for Node {

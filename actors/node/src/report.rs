@@ -3,33 +3,20 @@
 use playhouse_actors::prelude::*;
 
 use crate::coordinator::Coordinator;
-use crate::limits::{REPORT_BACKOFF, REPORT_DEADLINE};
+use crate::coordinators::Coordinators;
+use crate::limits::REPORT_DEADLINE;
+use crate::messages::Led;
 
-/// Tells the coordinator `message` until it has answered. Every report may arrive twice; the plane takes it once.
+/// Tells the coordinator that leads `message` until it has answered: then a majority of them has it on its disks. Every report may arrive
+/// twice; the plane takes it once.
 ///
 /// # Errors
 /// When the message itself is at fault, so that no further try can succeed.
-pub(crate) async fn report<M>(coordinator: &Ref<Coordinator>, message: M) -> Result<M::Result, AskError>
+pub(crate) async fn report<M, R>(coordinators: &Coordinators, message: M) -> Result<R, AskError>
 where
     Coordinator: Handler<M>,
-    M: Message + Clone + Send + 'static,
-    M::Result: Send,
+    M: Message<Result = Led<R>> + Clone + Send + 'static,
+    R: Send + 'static,
 {
-    let (mut wait, longest) = REPORT_BACKOFF;
-    loop {
-        match coordinator.ask_within(message.clone(), REPORT_DEADLINE).await {
-            Ok(answer) => return Ok(answer),
-            Err(
-                error @ (AskError::Unsendable(_)
-                | AskError::NotInProtocol(_)
-                | AskError::Undecodable(_)
-                | AskError::NotUnderstood(_)),
-            ) => {
-                return Err(error);
-            }
-            Err(error) => tracing::debug!(%error, "a report did not arrive; it is tried again"),
-        }
-        playhouse_rt::sleep(wait).await;
-        wait = (wait * 2).min(longest);
-    }
+    coordinators.ask(message, REPORT_DEADLINE, None).await
 }

@@ -5,6 +5,7 @@ use playhouse_plane::{Shard, ShardId, ShardReply, ShardState};
 use playhouse_store::{Damage, Key, Reason, Store};
 use playhouse_wire::{ActorName, MessageId};
 
+use crate::coordinators::Coordinators;
 use crate::ground::Ground;
 use crate::messages::{Eat, OpenShard};
 
@@ -14,7 +15,7 @@ pub(crate) fn shard_name(shard: ShardId, epoch: u32) -> ActorName {
 }
 
 pub(crate) struct ShardActor {
-    leader: NodeName,
+    coordinators: Coordinators,
     shard: Shard,
     keep: Keep,
 }
@@ -30,16 +31,16 @@ struct Keep {
 /// A shard as its checkpoint says, ready to start.
 pub(crate) struct Restored {
     name: ActorName,
-    leader: NodeName,
+    coordinators: Coordinators,
     shard: Shard,
     keep: Keep,
 }
 
 /// Reads the latest checkpoint of a shard.
 pub(crate) async fn restore(ground: &Ground, open: &OpenShard) -> Result<Restored, String> {
-    let OpenShard { shard, epoch, window, coordinator, .. } = open;
-    // Job numbers begin anew with each life of the coordinator.
-    let key = Key::new(&format!("stream/{}/{}/{}", coordinator.0, shard.job.0, shard.shard)).map_err(|e| e.to_string())?;
+    let OpenShard { shard, epoch, window, origin, .. } = open;
+    // Another cluster may have used the same folder, and the same numbers for its jobs.
+    let key = Key::new(&format!("stream/{}/{}/{}", origin, shard.job.0, shard.shard)).map_err(|e| e.to_string())?;
     let found = ground.store.load(&key).await.map_err(|e| e.to_string())?;
     let machine = match found {
         Some(checkpoint) => {
@@ -62,7 +63,7 @@ pub(crate) async fn restore(ground: &Ground, open: &OpenShard) -> Result<Restore
         None => Shard::new(*window),
     };
     let keep = Keep { store: ground.store.clone(), key, epoch: *epoch };
-    Ok(Restored { name: shard_name(*shard, *epoch), leader: ground.leader.clone(), shard: machine, keep })
+    Ok(Restored { name: shard_name(*shard, *epoch), coordinators: ground.coordinators.clone(), shard: machine, keep })
 }
 
 impl Restored {
@@ -71,12 +72,11 @@ impl Restored {
     }
 
     pub(crate) fn start(self, system: &System) -> Result<Ref<ShardActor>, String> {
-        let Restored { name, leader, shard, keep } = self;
+        let Restored { name, coordinators, shard, keep } = self;
         // Never built anew after a panic: its state would be that of the opening. The plane opens it again, from the checkpoint.
         let options = SpawnOptions { restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
-        system
-            .spawn_remote(name, options, move || ShardActor { leader: leader.clone(), shard: shard.clone(), keep: keep.clone() })
-            .map_err(|taken| taken.to_string())
+        let factory = move || ShardActor { coordinators: coordinators.clone(), shard: shard.clone(), keep: keep.clone() };
+        system.spawn_remote(name, options, factory).map_err(|taken| taken.to_string())
     }
 }
 
@@ -86,7 +86,7 @@ impl Actor for ShardActor {
 
 impl Remote for ShardActor {
     fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message_on::<Eat>(MessageId { id: 1, version: 1 }, Lane::Bulk);
+        protocol.message_on::<Eat>(MessageId { id: 1, version: 2 }, Lane::Bulk);
     }
 }
 
@@ -94,15 +94,12 @@ impl Handler<Eat> for ShardActor {
     type Result = AtomicResponse<Self, Result<ShardReply, String>>;
 
     /// Answers when what it answers would survive this node.
-    fn handle(&mut self, Eat { feed }: Eat, ctx: &mut Ctx<Self>) -> Self::Result {
+    fn handle(&mut self, Eat { term, feed }: Eat, ctx: &mut Ctx<Self>) -> Self::Result {
         let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
-        let checkpoint = if *from == self.leader {
-            self.shard.feed(&feed).map_err(|error| error.to_string())
-        } else {
-            return AtomicResponse::new(Box::pin(
-                std::future::ready(Err(format!("{from} does not coordinate"))).into_actor(self),
-            ));
-        };
+        if let Err(why) = self.coordinators.is_order(from, term) {
+            return AtomicResponse::new(Box::pin(std::future::ready(Err(why)).into_actor(self)));
+        }
+        let checkpoint = self.shard.feed(&feed).map_err(|error| error.to_string());
         let (keep, planted) = (self.keep.clone(), ctx.system().planted());
         let saved = async move {
             let Some(mut state) = checkpoint? else { return Ok(None) };

@@ -32,7 +32,7 @@ impl Actor for Worker {
 
 impl Remote for Worker {
     fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message_on::<Run>(MessageId { id: 1, version: 1 }, Lane::Bulk);
+        protocol.message_on::<Run>(MessageId { id: 1, version: 2 }, Lane::Bulk);
     }
 }
 
@@ -56,7 +56,7 @@ impl Handler<Run> for Worker {
     type Result = MessageResult<Run>;
 
     fn handle(&mut self, run: Run, ctx: &mut Ctx<Self>) -> MessageResult<Run> {
-        if let Err(reason) = self.ground.is_order(ctx) {
+        if let Err(reason) = self.ground.is_order(ctx, run.term) {
             return MessageResult(Err(reason));
         }
         if let Some(fence) = self.runs {
@@ -78,13 +78,13 @@ impl Handler<Run> for Worker {
             // Free for the next task at once: the plane may give it before it has answered our report.
             worker.runs = None;
             playhouse_rt::ledger::record("task", || format!("{fence} {}", if outcome.is_ok() { "done" } else { "failed" }));
-            let (coordinator, id) = (worker.ground.coordinator.clone(), worker.id.clone());
+            let (coordinators, id) = (worker.ground.coordinators.clone(), worker.id.clone());
             let report = async move {
                 let done = TaskIsDone { fence, worker: id.clone(), outcome };
-                if let Err(error) = report(&coordinator, done).await {
+                if let Err(error) = report(&coordinators, done).await {
                     // The result itself cannot be sent (too large): that is a failure of the task, which can.
                     let outcome = Err(format!("the result cannot be sent: {error}"));
-                    drop(crate::report::report(&coordinator, TaskIsDone { fence, worker: id, outcome }).await);
+                    drop(crate::report::report(&coordinators, TaskIsDone { fence, worker: id, outcome }).await);
                 }
                 drop(held);
             };

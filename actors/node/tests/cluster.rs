@@ -25,15 +25,15 @@ impl Cluster {
         let folder = std::env::temp_dir().join(format!("playhouse-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let authority = Authority::new("test", Host::os().wall_clock()).unwrap();
-        let mut config = NodeConfig::new(identity(&authority, "head"), "127.0.0.1:0".parse().unwrap(), name("head"));
-        config.coordinate = Some(Coordinate { plane: plane() });
+        let coordinate = Coordinate { plane: plane(), ..Coordinate::new(folder.join("data")) };
+        let config = NodeConfig::coordinator(identity(&authority, "head"), "127.0.0.1:0".parse().unwrap(), coordinate);
         let coordinator = Node::start(Host::os(), config).await.unwrap();
         Cluster { authority, folder, coordinator }
     }
 
     async fn node(&self, node: &str, capacity: u32) -> Node {
-        let mut config = NodeConfig::new(identity(&self.authority, node), "127.0.0.1:0".parse().unwrap(), name("head"));
-        config.peers = vec![(name("head"), self.coordinator.address())];
+        let head = vec![(name("head"), self.coordinator.address())];
+        let mut config = NodeConfig::new(identity(&self.authority, node), "127.0.0.1:0".parse().unwrap(), head);
         config.capacity = capacity;
         config.tasks = demo::tasks();
         config.checkpoints = Some(self.folder.join("checkpoints"));

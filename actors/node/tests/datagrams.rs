@@ -201,8 +201,7 @@ fn what_must_not_come_as_a_datagram_is_refused_and_counted() {
 /// A worker node and its coordinator, as they are.
 fn member(world: &World, node: &str, head: &Node, folder: &std::path::Path) -> (rt::Host, NodeConfig) {
     let (host, address) = world.host();
-    let mut config = NodeConfig::new(world.identity(node), address, head.name().clone());
-    config.peers = vec![(head.name().clone(), head.address())];
+    let mut config = NodeConfig::new(world.identity(node), address, vec![(head.name().clone(), head.address())]);
     config.capacity = 1;
     config.checkpoints = Some(folder.join("checkpoints"));
     config.beat_every = Duration::from_millis(100);
@@ -233,9 +232,10 @@ fn beats_are_datagrams() {
         let folder = folder.0.clone();
         async move {
             let (host, address) = world.host();
-            let mut config = NodeConfig::new(world.identity("head"), address, name("head"));
             let monitor = MonitorConfig { beat_every: Duration::from_millis(100), ..MonitorConfig::default() };
-            config.coordinate = Some(Coordinate { plane: PlaneConfig { monitor, workers: 1, ..PlaneConfig::default() } });
+            let plane = PlaneConfig { monitor, workers: 1, ..PlaneConfig::default() };
+            let coordinate = Coordinate { plane, ..Coordinate::new(folder.join("data")) };
+            let config = NodeConfig::coordinator(world.identity("head"), address, coordinate);
             let head = Node::start(host, config).await.unwrap();
             let (host, config) = member(&world, "worker", &head, &folder);
             let worker = Node::start(host, config).await.unwrap();
@@ -252,57 +252,13 @@ fn beats_are_datagrams() {
     });
 }
 
-/// What a coordinator of version 0.1.0 understands of a node: the same fields under the same numbers.
-#[derive(Default)]
-struct OldCoordinator(Option<mpsc::UnboundedSender<(NodeName, Vec<u32>)>>);
-
-#[actor(remote)]
-impl OldCoordinator {
-    #[message(id = 1, lane = Control)]
-    fn join(&mut self, _node: NodeName, _incarnation: Incarnation, _capacity: u32) -> Result<(), String> {
-        Ok(())
-    }
-    #[message(id = 2, lane = System)]
-    fn beat(&mut self, node: NodeName, _incarnation: Incarnation, _running: Vec<(u64, u32, u32)>, workers: Vec<u32>) {
-        let _ = self.0.as_ref().unwrap().send((node, workers));
-    }
-}
-
-#[test]
-fn a_coordinator_of_before_hears_beats_as_it_knows_them() {
-    let folder = Folder::new("old-coordinator");
-    run(|world| {
-        let folder = folder.0.clone();
-        async move {
-            let head = world.node("head").await;
-            let (sender, mut beats) = mpsc::unbounded_channel();
-            let old = move || OldCoordinator(Some(sender.clone()));
-            head.system().spawn_remote(actor_name("coordinator"), SpawnOptions::default(), old).unwrap();
-            let (host, config) = member(&world, "worker", &head, &folder);
-            let worker = Node::start(host, config).await.unwrap();
-            for _ in 0..3 {
-                assert_eq!(beats.recv().await.unwrap(), (name("worker"), vec![]));
-            }
-            assert_eq!(counts(&worker), DatagramCounts::default());
-            assert_eq!(head.counters().dead_letters, 0, "it was sent nothing that it does not know");
-            worker.stop(Duration::ZERO).await;
-        }
-    });
-}
-
-/// The actor that a node of version 0.1.0 joins and beats through.
+/// As the coordinator understands it.
 #[derive(Serialize, Deserialize)]
-struct OldJoin(NodeName, Incarnation, u32);
-impl Message for OldJoin {
-    type Result = Result<(), String>;
-}
-#[derive(Serialize, Deserialize)]
-struct OldBeat(NodeName, Incarnation, Vec<(u64, u32, u32)>, Vec<u32>);
-impl Message for OldBeat {
-    type Result = ();
+struct Join(NodeName, Incarnation, u32);
+impl Message for Join {
+    type Result = Result<Result<(), String>, (Option<NodeName>, u64)>;
 }
 
-/// As nodes say it since.
 #[derive(Serialize, Deserialize)]
 struct Beat(NodeName, Incarnation, u64, Vec<(u64, u32, u32)>, Vec<u32>);
 impl Message for Beat {
@@ -314,15 +270,11 @@ struct SeenFromOutside;
 impl Actor for SeenFromOutside {
     type Context = Ctx<Self>;
 }
-impl Handler<OldJoin> for SeenFromOutside {
-    type Result = Result<(), String>;
-    fn handle(&mut self, _: OldJoin, _: &mut Ctx<Self>) -> Result<(), String> {
-        Ok(())
+impl Handler<Join> for SeenFromOutside {
+    type Result = Result<Result<(), String>, (Option<NodeName>, u64)>;
+    fn handle(&mut self, _: Join, _: &mut Ctx<Self>) -> Self::Result {
+        Ok(Ok(()))
     }
-}
-impl Handler<OldBeat> for SeenFromOutside {
-    type Result = ();
-    fn handle(&mut self, _: OldBeat, _: &mut Ctx<Self>) {}
 }
 impl Handler<Beat> for SeenFromOutside {
     type Result = ();
@@ -330,38 +282,42 @@ impl Handler<Beat> for SeenFromOutside {
 }
 impl Remote for SeenFromOutside {
     fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message_on::<OldJoin>(playhouse::MessageId { id: 1, version: 1 }, Lane::Control);
-        protocol.message_on::<OldBeat>(playhouse::MessageId { id: 2, version: 1 }, Lane::System);
+        protocol.message_on::<Join>(playhouse::MessageId { id: 1, version: 2 }, Lane::Control);
         protocol.message_on::<Beat>(playhouse::MessageId { id: 2, version: 2 }, Lane::System);
     }
 }
 
 #[test]
-fn a_node_of_before_joins_and_beats_as_it_did_and_an_older_beat_changes_nothing() {
-    run(|world| async move {
-        let (host, address) = world.host();
-        let mut config = NodeConfig::new(world.identity("head"), address, name("head"));
-        config.coordinate = Some(Coordinate { plane: PlaneConfig { workers: 0, ..PlaneConfig::default() } });
-        let head = Node::start(host, config).await.unwrap();
-        let old = world.node("old").await;
-        common::join(&old, &head).await;
-        let coordinator = old.actor::<SeenFromOutside>(&name("head"), "coordinator").unwrap();
-        coordinator.ask(OldJoin(name("old"), old.incarnation(), 3)).await.unwrap().unwrap();
-        let seen = async || head.client().status().await.unwrap().nodes[&name("old")].clone();
-        let joined = seen().await;
-        assert_eq!(joined.capacity, 3);
-        coordinator.tell(OldBeat(name("old"), old.incarnation(), vec![], vec![])).unwrap();
-        while seen().await.last_beat == joined.last_beat {}
-        // Of those with numbers, one that is not newer changes nothing: it may come late, or twice.
-        let beat = |number| Beat(name("old"), old.incarnation(), number, vec![], vec![]);
-        let mut before = seen().await.last_beat;
-        for (number, is_newer) in [(7, true), (7, false), (3, false), (8, true), (1, false)] {
-            rt::sleep(Duration::from_millis(1)).await;
-            coordinator.ask(beat(number)).await.unwrap();
-            let now = seen().await.last_beat;
-            assert_eq!(now > before, is_newer, "{number}");
-            before = now;
+fn an_older_beat_changes_nothing() {
+    let folder = Folder::new("older-beat");
+    run(|world| {
+        let folder = folder.0.clone();
+        async move {
+            let (host, address) = world.host();
+            let plane = PlaneConfig { workers: 0, ..PlaneConfig::default() };
+            let coordinate = Coordinate { plane, ..Coordinate::new(folder.join("data")) };
+            let config = NodeConfig::coordinator(world.identity("head"), address, coordinate);
+            let head = Node::start(host, config).await.unwrap();
+            let old = world.node("old").await;
+            common::join(&old, &head).await;
+            let coordinator = old.actor::<SeenFromOutside>(&name("head"), "coordinator").unwrap();
+            let seen = async || head.client().status().await.unwrap().nodes[&name("old")].clone();
+            // It leads by now.
+            head.client().status().await.unwrap();
+            coordinator.ask(Join(name("old"), old.incarnation(), 3)).await.unwrap().unwrap().unwrap();
+            let mut before = seen().await.last_beat;
+            for (number, is_newer) in [(7, true), (7, false), (3, false), (8, true), (1, false)] {
+                rt::sleep(Duration::from_millis(1)).await;
+                coordinator.ask(Beat(name("old"), old.incarnation(), number, vec![], vec![])).await.unwrap();
+                // Submitted behind it: when that is agreed on, so is the beat, if it was taken at all.
+                let job = Job::new("default");
+                let nothing = job.value(&()).unwrap();
+                head.client().submit(job, nothing).await.unwrap();
+                let now = seen().await.last_beat;
+                assert_eq!(now > before, is_newer, "{number}");
+                before = now;
+            }
+            head.stop(Duration::ZERO).await;
         }
-        head.stop(Duration::ZERO).await;
     });
 }

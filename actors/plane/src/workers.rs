@@ -219,10 +219,21 @@ impl Workers {
         self.uneven
     }
 
-    /// Tells again what was not answered.
+    /// Tells again what was not answered in its time.
     pub(crate) fn tick(&mut self, now: Time, out: &mut Vec<WorkersEffect>) {
+        self.tell_until(now, now, out);
+    }
+
+    /// Tells again all that was not answered.
+    pub(crate) fn tell_again(&mut self, now: Time, out: &mut Vec<WorkersEffect>) {
+        self.tell_until(Time::MAX, now, out);
+    }
+
+    /// Tells again what is due until then.
+    fn tell_until(&mut self, until: Time, now: Time, out: &mut Vec<WorkersEffect>) {
+        let mut told = Vec::new();
         while let Some((due, node, number)) = self.due.first().cloned()
-            && due <= now
+            && due <= until
         {
             self.due.pop_first();
             let again = now + self.start_timeout;
@@ -238,8 +249,9 @@ impl Workers {
                 }
                 _ => unreachable!("only what was told is waited for"),
             }
-            self.due.insert((again, node, number));
+            told.push((again, node, number));
         }
+        self.due.extend(told);
     }
 
     pub(crate) fn wakes_at(&self) -> Option<Time> {

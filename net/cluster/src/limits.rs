@@ -11,6 +11,11 @@ pub const ENTRIES_PER_CALL: u64 = 256;
 /// The longest command, in bytes. A longer one is refused before it is in any log.
 pub const COMMAND_MAX: usize = 1024 * 1024;
 
+/// A batch of commands that is longer than this becomes several entries, so that the members' other calls get between them.
+pub const PIECE_BYTES: usize = 512 * 1024;
+
+const _: () = assert!(PIECE_BYTES + 1_024 < COMMAND_MAX, "a part of a batch is a command");
+
 /// Bytes of entries that go to a member in one call, unless a single one is longer.
 pub const CALL_BYTES: usize = 2 * 1024 * 1024;
 

@@ -64,6 +64,15 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, mut buffer: Vec<u8>) -> Res
     Ok(bytes)
 }
 
+/// Writes a value of any length as bytes: for disks, and for what is cut into parts. The type must be one of ours, with nothing in it that
+/// refuses.
+///
+/// # Panics
+/// When the value refuses to be serialised.
+pub fn encode_long<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, Vec::new()).unwrap_or_else(|error| panic!("a value of ours cannot be serialised: {error}"))
+}
+
 /// Reads a value of type `T`, which must take all of `bytes`.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ pub mod name;
 pub mod packet;
 pub mod time;
 
-pub use codec::{DecodeError, EncodeError, decode, encode, encode_into};
+pub use codec::{DecodeError, EncodeError, decode, encode, encode_into, encode_long};
 pub use frame::{FrameError, Frames};
 pub use name::{ActorName, BadName, Incarnation, NodeName};
 pub use packet::{CallId, Exit, Lane, MessageId, Packet, Parcel, Priority, RemoteError, Trace};

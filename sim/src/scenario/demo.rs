@@ -31,6 +31,8 @@ pub(super) const DONE_WITHIN: Duration = Duration::from_secs(60);
 pub(super) const WORKERS: u32 = 4;
 const INPUT: &str = "/input";
 const CHECKPOINTS: &str = "/checkpoints";
+/// The coordinator's journal.
+const DATA: &str = "/data";
 pub(super) const PORT: u16 = 4433;
 
 /// The worker nodes.
@@ -274,8 +276,8 @@ fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
     authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
 }
 
-fn base(authority: &Authority, name: &str, listen: SocketAddr) -> Result<NodeConfig, Verdict> {
-    Ok(NodeConfig::new(identity(authority, name)?, listen, head_name()))
+fn base(authority: &Authority, name: &str, listen: SocketAddr, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+    Ok(NodeConfig::new(identity(authority, name)?, listen, vec![(head_name(), head)]))
 }
 
 fn head_name() -> NodeName {
@@ -283,14 +285,13 @@ fn head_name() -> NodeName {
 }
 
 pub(super) fn head_config(authority: &Authority, listen: SocketAddr, planted: Planted) -> Result<NodeConfig, Verdict> {
-    let mut config = base(authority, "head", listen)?;
-    config.coordinate = Some(Coordinate { plane: PlaneConfig { workers: WORKERS, planted, ..PlaneConfig::default() } });
-    Ok(config)
+    let plane = PlaneConfig { workers: WORKERS, planted, ..PlaneConfig::default() };
+    let coordinate = Coordinate { plane, ..Coordinate::new(DATA) };
+    Ok(NodeConfig::coordinator(identity(authority, "head")?, listen, coordinate))
 }
 
 pub(super) fn worker_config(authority: &Authority, name: &str, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
-    let mut config = base(authority, name, SocketAddr::new(world.ip(name), PORT))?;
-    config.peers = vec![(head_name(), head)];
+    let mut config = base(authority, name, SocketAddr::new(world.ip(name), PORT), head)?;
     config.capacity = WORKERS;
     config.tasks = demo::tasks();
     config.checkpoints = Some(PathBuf::from(CHECKPOINTS));
@@ -298,9 +299,7 @@ pub(super) fn worker_config(authority: &Authority, name: &str, world: &World, he
 }
 
 pub(super) fn client_config(authority: &Authority, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
-    let mut config = base(authority, "client", SocketAddr::new(world.ip("client"), PORT))?;
-    config.peers = vec![(head_name(), head)];
-    Ok(config)
+    base(authority, "client", SocketAddr::new(world.ip("client"), PORT), head)
 }
 
 /// Files of drawn words, some of them odd.

@@ -37,7 +37,7 @@ pub fn operations(bytes: &[u8], planted: Planted) {
 
 /// One operation; `arg` chooses among what there is.
 fn step(world: &mut World, operation: u8, arg: usize) {
-    match operation % 41 {
+    match operation % 42 {
         0..=8 => world.deliver_to_node(arg),
         9 => world.double_to_node(arg),
         10 => world.drop_to_node(arg),
@@ -53,6 +53,7 @@ fn step(world: &mut World, operation: u8, arg: usize) {
         36 | 37 => world.submit(arg),
         38 => world.link_down(arg),
         39 => world.damage(arg),
+        40 => world.take_over(arg),
         _ => world.snapshot(),
     }
 }

@@ -221,6 +221,12 @@ impl World {
         self.tell(PlaneEvent::LinkDown { node: node.name.clone(), incarnation: node.incarnation });
     }
 
+    /// Another leader takes over: what the one before had not yet sent is never sent.
+    pub(super) fn take_over(&mut self, arg: usize) {
+        self.to_nodes.truncate(arg % (self.to_nodes.len() + 1));
+        self.tell(PlaneEvent::TookOver);
+    }
+
     /// The plane is replaced by what its snapshot holds.
     pub(super) fn snapshot(&mut self) {
         let bytes =

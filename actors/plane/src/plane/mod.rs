@@ -69,6 +69,11 @@ impl Plane {
         }
     }
 
+    /// Tells this plane from others whose jobs have the same numbers: the number of its first job.
+    pub fn origin(&self) -> u64 {
+        self.config.first_job
+    }
+
     fn submit(&mut self, request: RequestId, key: JobKey, spec: JobSpec, effects: &mut Vec<PlaneEffect>) {
         let stream = spec.stream;
         let result = self.scheduler.submit(key, spec);
@@ -170,6 +175,17 @@ impl Plane {
         }
     }
 
+    /// Nobody knows which of the leader's last orders were given before it went: those that are not answered are given again. A dispatch
+    /// is not: whether it arrived is told by the heartbeats of its node.
+    fn take_over(&mut self, effects: &mut Vec<PlaneEffect>) {
+        self.monitor.forgive(self.now);
+        let (mut wanted, mut opened) = (Vec::new(), Vec::new());
+        self.workers.tell_again(self.now, &mut wanted);
+        self.want_workers(wanted, effects);
+        self.streams.open_again(self.now, &mut opened);
+        want_shards(opened, effects);
+    }
+
     /// Does all that has become possible: ends jobs, starts workers, dispatches, feeds.
     fn settle(&mut self, effects: &mut Vec<PlaneEffect>) {
         self.end_jobs(effects);
@@ -246,7 +262,7 @@ impl Machine for Plane {
                 self.heartbeat(node, incarnation, &running, &workers, effects);
             }
             PlaneEvent::LinkDown { node, incarnation } => self.monitor(MonitorEvent::LinkDown { node, incarnation }, effects),
-            PlaneEvent::TookOver => self.monitor.forgive(self.now),
+            PlaneEvent::TookOver => self.take_over(effects),
             PlaneEvent::Submit { request, key, spec } => self.submit(request, key, spec, effects),
             PlaneEvent::WorkerUp { id } => {
                 if self.workers.up(self.now, &id) {

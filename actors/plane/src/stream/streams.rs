@@ -293,6 +293,15 @@ impl Streams {
         }
     }
 
+    /// Opens again, with a higher epoch, each shard of which an answer is waited for: nobody may have asked for it.
+    pub(crate) fn open_again(&mut self, now: Time, out: &mut Vec<StreamsEffect>) {
+        let waits = |shard: &ShardId| !matches!(self.streams[&shard.job].shards[shard.shard as usize].phase, Phase::Retry(_));
+        let shards: Vec<ShardId> = self.due.iter().map(|(_, shard)| *shard).filter(waits).collect();
+        for shard in shards {
+            self.reopen(now, shard, out);
+        }
+    }
+
     pub(crate) fn wakes_at(&self) -> Option<Time> {
         self.due.first().map(|(due, _)| *due)
     }

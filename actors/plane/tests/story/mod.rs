@@ -92,6 +92,8 @@ impl Story {
                 let (node, incarnation) = parse::node(words[1]);
                 self.tell(PlaneEvent::LinkDown { node, incarnation }, out);
             }
+            // tookover: another leader applies from here on
+            "tookover" => self.tell(PlaneEvent::TookOver, out),
             // up WORKER; down WORKER REASON
             "up" => self.tell(PlaneEvent::WorkerUp { id: parse::worker(words[1]) }, out),
             "down" => self.tell(PlaneEvent::WorkerDown { id: parse::worker(words[1]), reason: rest() }, out),
