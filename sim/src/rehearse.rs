@@ -177,7 +177,7 @@ where
             let place = wreck.places.borrow().last().cloned().unwrap_or_default();
             Verdict::Crashed(format!("{text} ({place})"))
         };
-        Outcome { verdict, faults: BTreeMap::new() }
+        Outcome { verdict, faults: BTreeMap::new(), measures: BTreeMap::new() }
     });
     // A claim within the code that did not hold says more than what came of it.
     if let Some(breach) = &claims.breach {
@@ -228,6 +228,7 @@ impl Ended {
             "hash": self.hash,
             "events": self.events,
             "faults": self.outcome.faults,
+            "measures": self.outcome.measures,
             "kinds": self.kinds,
             "sometimes": self.claims.sometimes,
             "reached_us": self.claims.reached.iter().map(|(what, at)| (*what, micros(*at))).collect::<BTreeMap<_, _>>(),

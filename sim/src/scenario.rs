@@ -5,6 +5,7 @@ mod certificates;
 mod demo;
 mod groups;
 mod quiet;
+mod quorum;
 mod streams;
 mod trio;
 mod work;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 use crate::plan::{LASTS_MAX_MS, Plan, PlanFile};
 use crate::rehearse::{Ended, How, Sink, arm, rehearse, steps_of};
 use crate::verdict::Verdict;
+use crate::world::World;
 
 /// What actors of scenarios panic with, when they are to: all other panics are bugs.
 pub const WANTED: &str = "this panic was asked for";
@@ -95,6 +97,8 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "loss-runs-all-again", scenario: "work", plant: |bugs| bugs.plane.loss_runs_all_again = true },
     Bug { name: "heartbeats-erase-allocations", scenario: "work", plant: |bugs| bugs.plane.heartbeats_erase_allocations = true },
     Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
+    Bug { name: "answers-before-agreement", scenario: "leader-kill", plant: |bugs| bugs.plane.answers_before_agreement = true },
+    Bug { name: "stale-reads", scenario: "partition", plant: |bugs| bugs.plane.stale_reads = true },
     Bug { name: "stale-certificate", scenario: "certificates", plant: |bugs| bugs.net.stale_certificate = true },
     Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
     Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },
@@ -107,6 +111,15 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// How often each kind of fault happened.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What was measured, by name: the values of a run.
+    pub measures: BTreeMap<&'static str, Vec<u64>>,
+}
+
+impl Outcome {
+    /// Of a run in this world, in which nothing was measured.
+    pub fn of(verdict: Verdict, world: &World) -> Outcome {
+        Outcome { verdict, faults: world.faults(), measures: BTreeMap::new() }
+    }
 }
 
 type Run = fn(Plan, Bugs) -> Pin<Box<dyn Future<Output = Outcome>>>;
@@ -277,6 +290,69 @@ pub const ALL: &[Scenario] = &[
         reaches: &["replan"],
         draw: work::draw,
         run: |plan, bugs| Box::pin(work::run(plan, bugs)),
+    },
+    Scenario {
+        name: "leader-kill",
+        about: "three coordinators, of which the one that leads loses its power; clients submit jobs and count them",
+        places: quorum::PLACES,
+        promises: quorum::PROMISES,
+        faults: &[
+            "own",
+            "crash",
+            "lost-disk",
+            "pause",
+            "slow-polls",
+            "wrong-clock",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+        ],
+        reaches: &["leader-killed", "a second leader"],
+        draw: |seed| quorum::draw(seed, quorum::Trouble::Leaders),
+        run: |plan, bugs| Box::pin(quorum::run(plan, bugs)),
+    },
+    Scenario {
+        name: "partition",
+        about: "three coordinators that are cut off from each other, one way or both; clients submit jobs and count them",
+        places: quorum::PLACES,
+        promises: quorum::PROMISES,
+        faults: &[
+            "cut",
+            "one-way-cut",
+            "isolation",
+            "swizzle",
+            "pause",
+            "wrong-clock",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+        ],
+        reaches: &["a second leader"],
+        draw: |seed| quorum::draw(seed, quorum::Trouble::Partitions),
+        run: |plan, bugs| Box::pin(quorum::run(plan, bugs)),
+    },
+    Scenario {
+        name: "disk",
+        about: "three coordinators with disks that are slow, full, or fail, and that lose their power; clients submit jobs and count them",
+        places: quorum::PLACES,
+        promises: quorum::PROMISES,
+        faults: &[
+            "slow-disk",
+            "write-error",
+            "read-error",
+            "disk-full",
+            "crash",
+            "pause",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+        ],
+        reaches: &["a second leader"],
+        draw: |seed| quorum::draw(seed, quorum::Trouble::Disks),
+        run: |plan, bugs| Box::pin(quorum::run(plan, bugs)),
     },
     Scenario {
         name: "certificates",

@@ -208,7 +208,7 @@ fn one(seed: u64, given: Option<Plan>, body: Body, sink: Option<Sink>) -> Ended 
             }
             let world = climate.map_or_else(|| World::new(dice), |climate| World::with_climate(dice, climate));
             body(world.clone()).await;
-            Outcome { verdict: Verdict::Held, faults: world.faults() }
+            Outcome::of(Verdict::Held, &world)
         },
         sink,
     )

@@ -96,6 +96,11 @@ impl Client {
         Ok(JobHandle { client: self.clone(), id, given, result: PhantomData })
     }
 
+    /// A job that was submitted before, here or elsewhere, whose result is an `R`.
+    pub fn job<R: DeserializeOwned>(&self, id: JobId) -> JobHandle<R> {
+        JobHandle { client: self.clone(), id, given: None, result: PhantomData }
+    }
+
     /// How the cluster is.
     ///
     /// # Errors

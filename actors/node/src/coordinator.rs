@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use playhouse_actors::prelude::*;
+use playhouse_cluster::{Group, Replica, Standing};
 use playhouse_plane::limits::WORKERS_PER_NODE_MAX;
 use playhouse_plane::{
     JobId, JobStatus, NodeState, Payload, Plane, PlaneConfig, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult,
@@ -364,7 +365,17 @@ impl Handler<Submit> for Coordinator {
 
     fn handle(&mut self, Submit { key, spec }: Submit, ctx: &mut Ctx<Self>) -> Self::Result {
         let (reply, answer) = oneshot::channel();
+        let known = self.look(|plane| plane.origin() + plane.counters().accepted);
+        let early = known.filter(|_| self.planted().answers_before_agreement && self.leads().is_some());
         let hands = self.hands();
+        if let Some(next) = early {
+            let early = JobId(next + hands.submissions.len() as u64);
+            hands.next_request += 1;
+            let request = RequestId(hands.next_request);
+            hands.submissions.push((request, reply));
+            self.event(PlaneEvent::Submit { request, key, spec }, ctx);
+            return Later::new(std::future::ready(Ok(Ok(early))));
+        }
         hands.next_request += 1;
         let request = RequestId(hands.next_request);
         hands.submissions.push((request, reply));
@@ -412,26 +423,34 @@ impl Handler<FetchWindows> for Coordinator {
 
 impl Coordinator {
     /// What this coordinator knows, beside the plane.
-    fn status_of(&mut self) -> impl FnOnce(&Plane) -> ClusterStatus + 'static {
-        let standing = self.group().standing();
-        let leader = standing.leader.and_then(|name| NodeName::new(&name).ok());
-        let name = self.group().name().clone();
-        let (term, voters, applied) = (standing.term, standing.voters, standing.applied);
-        let coordinator = CoordinatorStatus { name, leader, term, voters, applied };
-        let (replans, traffic) = (self.hands().replans.clone(), self.hands().finder.traffic());
-        move |plane| {
+    fn status_of(&mut self) -> impl FnOnce(&Replica<Plane>) -> Option<ClusterStatus> + 'static {
+        let (group, replans) = (self.group().clone(), self.hands().replans.clone());
+        let traffic = self.hands().finder.traffic();
+        move |replica| {
+            let plane = replica.machine()?;
+            let coordinator = coordinator_status(&group, replica);
             let (nodes, workers, counters) = (plane.nodes().clone(), plane.workers(), plane.counters());
-            ClusterStatus { coordinator, nodes, workers, counters, replans, traffic }
+            let first_job = JobId(plane.origin());
+            Some(ClusterStatus { coordinator, first_job, nodes, workers, counters, replans, traffic })
         }
     }
+}
+
+/// How a coordinator stands, and what its copy of the plane is like.
+pub(crate) fn coordinator_status(group: &Group<Replica<Plane>>, replica: &Replica<Plane>) -> CoordinatorStatus {
+    let Standing { leader, term, voters, leads, .. } = group.standing();
+    let leader = leader.and_then(|name| NodeName::new(&name).ok());
+    let (name, applied) = (group.name().clone(), replica.applied());
+    CoordinatorStatus { name, leads, leader, term, voters, applied, digest: None }
 }
 
 impl Handler<FetchStatus> for Coordinator {
     type Result = Later<Led<ClusterStatus>>;
 
     fn handle(&mut self, _: FetchStatus, _: &mut Ctx<Self>) -> Self::Result {
-        let status = self.status_of();
-        Later::new(self.fresh(status))
+        let (status, instead) = (self.status_of(), self.not_taken());
+        let fresh = self.fresh_copy(status);
+        Later::new(async move { fresh.await?.ok_or(instead) })
     }
 }
 
@@ -440,7 +459,11 @@ impl Handler<FetchStale> for Coordinator {
 
     fn handle(&mut self, _: FetchStale, _: &mut Ctx<Self>) -> MessageResult<FetchStale> {
         let status = self.status_of();
-        MessageResult(self.look(status))
+        MessageResult(self.group().read(|replica| {
+            let mut status = status(replica)?;
+            status.coordinator.digest = Some(replica.digest());
+            Some(status)
+        }))
     }
 }
 

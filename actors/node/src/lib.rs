@@ -25,6 +25,7 @@ pub mod prometheus;
 mod report;
 mod shard;
 mod shell;
+mod start;
 mod status;
 mod tasks;
 mod tree;

@@ -97,8 +97,10 @@ pub(crate) struct NotTaken {
 /// What the coordinator knows of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterStatus {
-    /// The coordinator that this is from, its term, and whether it leads.
+    /// The coordinator that this is from.
     pub coordinator: CoordinatorStatus,
+    /// The number of the cluster's first job. Its jobs are numbered one by one from there.
+    pub first_job: JobId,
     /// The nodes by name, lost ones among them.
     pub nodes: BTreeMap<NodeName, NodeStatus>,
     /// The workers.
@@ -111,19 +113,23 @@ pub struct ClusterStatus {
     pub traffic: Traffic,
 }
 
-/// How a coordinator stands among the others.
+/// How a coordinator stands among the others, at a moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoordinatorStatus {
     /// Its name.
     pub name: NodeName,
+    /// Whether it leads, as far as it knows: it may have been voted out.
+    pub leads: bool,
     /// Who leads, as far as it knows.
     pub leader: Option<NodeName>,
     /// The term: it rises with each election.
     pub term: u64,
     /// The coordinators that vote.
     pub voters: Vec<String>,
-    /// The last entry of the log that it has applied.
+    /// How many commands it has applied.
     pub applied: u64,
+    /// Of all that it knows then, in what [`crate::Client::stale_status`] gives: two coordinators that have applied the same know the same.
+    pub digest: Option<u64>,
 }
 
 /// What went over a node's connections since its start, both ways together.

@@ -8,30 +8,25 @@ use std::time::Duration;
 
 use playhouse_actors::prelude::*;
 use playhouse_actors::{ActorStatus, Counters, DeadLetters, NameTaken, Shutdown};
-use playhouse_cluster::{Group, GroupError, Member, Profile, Replica};
-use playhouse_net::{BindError, Config, Endpoint, Identity, RenewError, Stats};
+use playhouse_cluster::{Group, GroupError, Profile, Replica};
+use playhouse_net::{BindError, Identity, RenewError, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
-use playhouse_rt::{Blocking, Host};
-use playhouse_store::{OpenError, Store};
-use playhouse_wire::{ActorName, Incarnation};
+use playhouse_rt::Host;
+use playhouse_store::OpenError;
+use playhouse_wire::Incarnation;
 
-use crate::agent::{AGENT, Agent, PeerLink};
-use crate::agreement::{AGREEMENT, Agreement, Calls};
+use crate::agent::Agent;
 use crate::client::Client;
-use crate::coordinator::{COORDINATOR, Coordinator, Link, PlaneHands};
+use crate::coordinator::{Coordinator, coordinator_status};
 use crate::coordinators::Coordinators;
 use crate::finder::Finder;
-use crate::ground::{Ground, Roster};
 use crate::inspect::{INSPECT, Inspect, Inspection, Inspector, Watchtower};
-use crate::limits::{PLANE_MAILBOX, SETTLE_MAX};
+use crate::limits::SETTLE_MAX;
+use crate::messages::CoordinatorStatus;
 use crate::metrics::Metrics;
-use crate::network::{Inbox, Roads, Way};
 use crate::status::PeerStatus;
 use crate::tasks::Tasks;
 use crate::tree::Tree;
-
-/// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
-const JOBS_PER_MS: u64 = 1000;
 
 /// What a node is and does.
 #[derive(Clone, Debug)]
@@ -155,14 +150,18 @@ impl std::fmt::Debug for StartError {
 #[derive(Clone)]
 pub struct Node(Arc<Inner>);
 
-struct Inner {
-    finder: Finder,
-    watchtower: Watchtower,
-    incarnation: Incarnation,
-    coordinators: Option<Coordinators>,
-    coordinates: Option<(Ref<Coordinator>, Group<Replica<Plane>>)>,
-    agent: Option<Ref<Agent>>,
+/// What runs.
+pub(crate) struct Inner {
+    pub(crate) finder: Finder,
+    pub(crate) watchtower: Watchtower,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) coordinators: Option<Coordinators>,
+    pub(crate) coordinates: Option<Coordinating>,
+    pub(crate) agent: Option<Ref<Agent>>,
 }
+
+/// A coordinator, and its part in the agreement.
+pub(crate) type Coordinating = (Ref<Coordinator>, Group<Replica<Plane>>);
 
 impl Node {
     /// Starts a node on `host`: its actors' threads, its endpoint, and the actors that its configuration asks for.
@@ -170,86 +169,7 @@ impl Node {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(host: Host, config: NodeConfig) -> Result<Node, StartError> {
-        let name = config.identity.node().clone();
-        let listed = config.coordinators.iter().any(|(coordinator, _)| *coordinator == name);
-        if config.coordinate.is_some() != listed {
-            let (is, are) = if listed { ("lacks", "name it") } else { ("has", "do not name it") };
-            return Err(StartError::Config(format!("{name} {is} `coordinate`, but `coordinators` {are}")));
-        }
-        // Milliseconds of the wall clock rise from one life to the next.
-        let incarnation = Incarnation(host.wall_clock().as_millis().try_into().unwrap_or(u64::MAX));
-        playhouse_rt::ledger::record("node", || format!("{name}{incarnation}"));
-
-        let blocking = Blocking::new(config.capacity.max(2) as usize);
-        let store = match (&config.checkpoints, config.capacity) {
-            (_, 0) => None,
-            (Some(folder), _) => Some(Store::open(host.disk().clone(), folder.clone(), Blocking::new(2)).await?),
-            (None, _) => return Err(StartError::Config("a node that offers workers needs a folder for checkpoints".into())),
-        };
-
-        let system = System::of_life(name.clone(), incarnation, config.threads)?;
-        let inbox = Arc::new(Inbox::new(system.clone()));
-        let (dial_only, planted) = (config.dial_only, config.planted);
-        let endpoint = Config { dial_only, planted, ..Config::new(config.listen, config.identity, incarnation) };
-        let endpoint = Endpoint::bind(&host, endpoint, inbox.clone())?;
-        let roads = Arc::new(Roads { endpoint: endpoint.clone(), inbox: inbox.clone() });
-        // Weakly: the roads lead to the system again, and a node that was dropped must not live on by a circle.
-        let of_system = Arc::downgrade(&roads);
-        system.set_routes(move |node| Arc::new(Way::new(node.clone(), of_system.upgrade())));
-        let finder = Finder { system: system.clone(), roads, host: host.clone() };
-        let watchtower = Watchtower::raise(finder.clone(), incarnation)?;
-
-        let mut listed = config.coordinators;
-        for (coordinator, address) in &mut listed {
-            if *coordinator == name {
-                // It may listen at a port that was chosen for it.
-                *address = endpoint.local_addr();
-            } else {
-                endpoint.connect(coordinator.clone(), *address);
-            }
-        }
-        let coordinators = Coordinators::new(finder.clone(), &listed);
-        if let Some(coordinators) = &coordinators {
-            coordinators.follow(&system)?;
-        }
-        let (mut coordinates, mut offers) = (None, None);
-        if let (Some(coordinate), Some(coordinators)) = (config.coordinate, &coordinators) {
-            let started = start_coordinator(&finder, incarnation, coordinate, coordinators.clone(), &listed).await?;
-            let hears = started.0.clone();
-            inbox.listen(Box::new(move |node, incarnation, up| {
-                // If there is no room for it, silence will be noticed, and a node that asks is told who leads.
-                let _ = hears.tell(Link { node: node.clone(), incarnation, up });
-            }));
-            coordinates = Some(started);
-        }
-        if let Some(store) = store {
-            let coordinators = coordinators.clone();
-            let ground = Ground {
-                node: name.clone(),
-                incarnation,
-                coordinators: coordinators
-                    .ok_or_else(|| StartError::Config("a node that offers workers needs to know a coordinator".into()))?,
-                tasks: config.tasks,
-                disk: host.disk().clone(),
-                store,
-                blocking,
-                roster: Roster::default(),
-            };
-            let (capacity, beat_every) = (config.capacity, config.beat_every);
-            let factory = move || Agent::new(ground.clone(), capacity, beat_every);
-            // It knows its node's workers; after a panic nobody would.
-            let options = SpawnOptions { restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
-            let agent = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;
-            offers = Some(agent.clone());
-            inbox.listen(Box::new(move |node, _, up| {
-                // If there is no room for this, a coordinator that does not know this life asks for it at its next beat.
-                let _ = agent.tell(PeerLink { node: node.clone(), up });
-            }));
-        }
-        for (peer, address) in config.peers {
-            endpoint.connect(peer, address);
-        }
-        Ok(Node(Arc::new(Inner { finder, watchtower, incarnation, coordinators, coordinates, agent: offers })))
+        crate::start::start(host, config).await.map(|inner| Node(Arc::new(inner)))
     }
 
     /// Its name.
@@ -322,6 +242,26 @@ impl Node {
     pub fn client(&self) -> Client {
         let coordinators = self.0.coordinators.clone().expect("the node was started with coordinators");
         Client::new(coordinators, format!("{}{}", self.name(), self.0.incarnation))
+    }
+
+    /// How the coordinator of this node stands among the others; `None` if it has none.
+    pub fn coordinator(&self) -> Option<CoordinatorStatus> {
+        let (_, group) = self.0.coordinates.as_ref()?;
+        Some(group.read(|replica| coordinator_status(group, replica)))
+    }
+
+    /// Waits until the coordinator of this node has applied something, leads, leads no more, or hears of another leader, so that it is other
+    /// than `seen`; `None` when it has ended, or the node has none. Cancel-safe.
+    pub async fn coordinator_changed(&self, seen: &CoordinatorStatus) -> Option<CoordinatorStatus> {
+        let (_, group) = self.0.coordinates.as_ref()?;
+        loop {
+            let standing = group.standing();
+            let now = self.coordinator()?;
+            if now != *seen {
+                return Some(now);
+            }
+            group.changed(&standing).await?;
+        }
     }
 
     /// What went over its connections.
@@ -411,46 +351,6 @@ impl Node {
         self.0.finder.roads.endpoint.close("the node stops").await;
         shutdown
     }
-}
-
-/// Takes part in the agreement of the coordinators, and starts the one of this node.
-async fn start_coordinator(
-    finder: &Finder,
-    incarnation: Incarnation,
-    coordinate: Coordinate,
-    coordinators: Coordinators,
-    listed: &[(NodeName, SocketAddr)],
-) -> Result<(Ref<Coordinator>, Group<Replica<Plane>>), StartError> {
-    let (name, system) = (finder.system.node(), &finder.system);
-    let Coordinate { mut plane, data, profile } = coordinate;
-    // Above all that an earlier cluster of this name gave, unless that took more than a thousand jobs a millisecond: a late report to that
-    // one must not be mistaken for one to this.
-    if !plane.planted.reuse_job_numbers {
-        plane.first_job = plane.first_job.max(incarnation.0.saturating_mul(JOBS_PER_MS));
-    }
-    let disk = finder.host.disk().clone();
-    disk.create_dir_all(&data).map_err(|error| StartError::Data { folder: data.display().to_string(), error })?;
-    let journal = (disk, data.join("journal.redb"), Blocking::new(2));
-    let calls = Arc::new(Calls { system: system.clone(), roads: Arc::downgrade(&finder.roads) });
-    let group = Group::join(name.clone(), profile, journal, Replica::new(name, incarnation), calls).await?;
-    let agreement = {
-        let (group, coordinators) = (group.clone(), coordinators.clone());
-        move || Agreement { group: group.clone(), coordinators: coordinators.clone() }
-    };
-    let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
-    system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
-    let mut hands = Some(PlaneHands::new(finder.clone(), coordinators, plane));
-    let shared = group.clone();
-    let factory = move || {
-        let hands = hands.take().expect("a coordinator is never built anew");
-        Coordinator::new(shared.clone(), hands)
-    };
-    // After a panic the node starts anew: what was agreed on is in the journal.
-    let options = SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
-    let coordinator = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
-    let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
-    group.found(&listed.iter().map(member).collect::<Vec<_>>()).await?;
-    Ok((coordinator, group))
 }
 
 impl fmt::Debug for Node {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use playhouse_actors::prelude::*;
 use playhouse_cluster::{Command, Group, Kept, ProposeError, Replica, Standing};
-use playhouse_plane::Machine;
+use playhouse_plane::{Machine, Planted};
 use playhouse_wire::{NodeName, Time};
 
 use crate::limits::{BATCH_MAX, LEAD_AGAIN, QUEUE_MAX};
@@ -46,6 +46,7 @@ pub struct Shell<M: Kept, H> {
     alarm: Option<(Time, SpawnHandle)>,
     /// The machine is to be woken with the next batch.
     awake: bool,
+    planted: Planted,
 }
 
 enum Lead {
@@ -72,13 +73,18 @@ struct Queued<M: Machine> {
 }
 
 impl<M: Kept, H: Hands<M>> Shell<M, H> {
-    pub(crate) fn new(group: Group<Replica<M>>, hands: H) -> Shell<M, H> {
+    pub(crate) fn new(group: Group<Replica<M>>, hands: H, planted: Planted) -> Shell<M, H> {
         let standing = group.standing();
-        Shell { group, hands, standing, lead: Lead::No, queue: Vec::new(), busy: false, alarm: None, awake: false }
+        let (lead, queue, busy, alarm, awake) = (Lead::No, Vec::new(), false, None, false);
+        Shell { group, hands, standing, lead, queue, busy, alarm, awake, planted }
     }
 
     pub(crate) fn group(&self) -> &Group<Replica<M>> {
         &self.group
+    }
+
+    pub(crate) fn planted(&self) -> Planted {
+        self.planted
     }
 
     pub(crate) fn hands(&mut self) -> &mut H {
@@ -134,17 +140,19 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
 
     /// Looks at the machine when all is applied that was acknowledged before, by anybody.
     pub(crate) fn fresh<T: 'static>(&self, look: impl FnOnce(&M) -> T + 'static) -> Answer<T> {
-        let instead = self.not_taken();
-        if self.leads().is_none() {
-            return Box::pin(std::future::ready(Err(instead)));
-        }
-        let group = self.group.clone();
+        let (looked, instead) = (self.fresh_copy(|replica| replica.machine().map(look)), self.not_taken());
+        Box::pin(async move { looked.await?.ok_or(instead) })
+    }
+
+    /// Looks at this copy when all is applied that was acknowledged before, by anybody.
+    pub(crate) fn fresh_copy<T: 'static>(&self, look: impl FnOnce(&Replica<M>) -> T + 'static) -> Answer<T> {
+        let (leads, instead, group) = (self.leads().is_some(), self.not_taken(), self.group.clone());
+        let planted = self.planted;
         Box::pin(async move {
-            let looked = match group.settle().await {
-                Ok(()) => group.read(|replica| replica.machine().map(look)),
-                Err(_) => None,
-            };
-            looked.ok_or(instead)
+            if leads && (planted.stale_reads || group.settle().await.is_ok()) {
+                return Ok(group.read(look));
+            }
+            Err(instead)
         })
     }
 

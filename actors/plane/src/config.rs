@@ -92,6 +92,12 @@ pub struct Planted {
     pub loss_runs_all_again: bool,
     /// A heartbeat frees each worker whose task it does not name, also one whose task is still on its way there.
     pub heartbeats_erase_allocations: bool,
+    /// A coordinator answers a submission when it has read it.
+    pub answers_before_agreement: bool,
+    /// A coordinator answers what it knows, without asking whether it still leads.
+    pub stale_reads: bool,
+    /// A new leader gives no order again that the one before may not have given.
+    pub takes_over_silently: bool,
     /// A node is lost after 15 seconds, whatever the operator chose.
     pub late_timeout: bool,
 }

@@ -67,7 +67,7 @@ pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
     let breach = book::close().and_then(|book| book.breach.clone());
     // What is seen at once says more than what came of it.
     let verdict = breach.map_or(verdict, |(promise, seen)| Verdict::Broken { promise, seen });
-    Outcome { verdict, faults: world.faults() }
+    Outcome::of(verdict, &world)
 }
 
 async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Verdict> {

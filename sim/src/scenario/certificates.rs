@@ -56,7 +56,7 @@ pub(super) fn draw(seed: u64) -> Plan {
 pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     let world = World::of(&plan);
     let verdict = rehearse(&world, &plan, bugs).await.err().unwrap_or(Verdict::Held);
-    Outcome { verdict, faults: world.faults() }
+    Outcome::of(verdict, &world)
 }
 
 /// What is seen of the nodes, by nobody in the world.

@@ -117,7 +117,7 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
         Ok(()) => Verdict::Held,
         Err(verdict) => verdict,
     };
-    Outcome { verdict, faults: world.faults() }
+    Outcome::of(verdict, &world)
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {

@@ -63,7 +63,7 @@ pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
     let play = Play { load, begin: |stage| Box::pin(begin(stage)), judge };
     let verdict = trio::rehearse(&world, &plan, planted, play).await.err().unwrap_or(Verdict::Held);
     book::close();
-    Outcome { verdict, faults: world.faults() }
+    Outcome::of(verdict, &world)
 }
 
 fn judge() -> Result<(), Verdict> {

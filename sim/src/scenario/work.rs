@@ -62,7 +62,7 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     book::open();
     let verdict = rehearse(&world, &plan, bugs).await.err().unwrap_or(Verdict::Held);
     book::close();
-    Outcome { verdict, faults: world.faults() }
+    Outcome::of(verdict, &world)
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {

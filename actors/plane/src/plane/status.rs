@@ -65,6 +65,8 @@ pub struct WorkerStatus {
 /// What a plane counted since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
+    /// Jobs accepted.
+    pub accepted: u64,
     /// Tasks given to workers.
     pub dispatched: u64,
     /// Results accepted.
@@ -127,6 +129,7 @@ impl Plane {
     pub fn counters(&self) -> Counters {
         let tally = &self.scheduler.tally;
         Counters {
+            accepted: self.scheduler.accepted(self.config.first_job),
             dispatched: tally.dispatched,
             completed: tally.completed,
             failed_attempts: tally.failed_attempts,

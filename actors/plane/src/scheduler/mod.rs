@@ -111,6 +111,11 @@ impl Scheduler {
         Ok((id, true))
     }
 
+    /// How many jobs were accepted, if the first one had this number.
+    pub(crate) fn accepted(&self, first: u64) -> u64 {
+        self.next_job - first
+    }
+
     /// Gives ready tasks to idle workers, in the order of jobs and of tasks within them. A job whose tenant has no slot free, or
     /// whose stream is behind, does not hold up the others.
     pub(crate) fn dispatch(&mut self, now: Time, is_paused: impl Fn(JobId) -> bool, out: &mut Vec<Dispatch>) {

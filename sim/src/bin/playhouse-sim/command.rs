@@ -10,7 +10,7 @@ use playhouse_sim::plan::PlanFile;
 use playhouse_sim::rehearse::{first_line, when_parent_ends};
 use playhouse_sim::scenario::{ALL, BUGS, Scenario, find};
 use playhouse_sim::verdict::Verdict;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::arguments::{duration, jobs as as_wanted, range};
 use crate::common::claimed::Claimed;
@@ -332,6 +332,13 @@ fn save(range: &Range, report: &pool::Report) -> Result<PathBuf, String> {
     files::save(&path, &file).map(|()| path)
 }
 
+/// The median, the 99th percentile and the greatest of what was measured.
+fn spread(mut values: Vec<u64>) -> Value {
+    values.sort_unstable();
+    let at = |percent: usize| values.get((values.len() * percent).div_ceil(100).saturating_sub(1));
+    json!({ "p50": at(50), "p99": at(99), "max": values.last(), "count": values.len() })
+}
+
 fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
     let Range { scenario, ref seeds, jobs, budget, pct, bug } = *range;
     let began = Instant::now();
@@ -339,6 +346,7 @@ fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
     let requests = seeds.clone().map(|seed| Request { scenario: scenario.name, seed, bug, pct, ..Request::default() });
     let (mut ran, mut passed, mut virtual_s, mut cpu_s, mut events) = (0u64, 0u64, 0.0, 0.0, 0u64);
     let mut faults: BTreeMap<String, u64> = BTreeMap::new();
+    let mut measures: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let mut claimed = Claimed::new(scenario.reaches);
     let mut failures = Vec::new();
     pool::run_all(requests, jobs, |report| {
@@ -348,6 +356,10 @@ fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
         events += report.value["events"].as_u64().unwrap_or(0);
         for (fault, count) in report.value["faults"].as_object().into_iter().flatten() {
             *faults.entry(fault.clone()).or_default() += count.as_u64().unwrap_or(0);
+        }
+        for (measure, values) in report.value["measures"].as_object().into_iter().flatten() {
+            let values = values.as_array().into_iter().flatten().filter_map(Value::as_u64);
+            measures.entry(measure.clone()).or_default().extend(values);
         }
         claimed.add(&report.value);
         match report.failure() {
@@ -378,6 +390,10 @@ fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
     let counts: Vec<String> = faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
     out(&format!("  faults: {}", counts.join(", ")));
     claimed.show();
+    let measures: BTreeMap<String, Value> = measures.into_iter().map(|(name, values)| (name, spread(values))).collect();
+    for (name, spread) in &measures {
+        out(&format!("  {name}: p50 {}, p99 {}, max {} of {}", spread["p50"], spread["p99"], spread["max"], spread["count"]));
+    }
     for fault in scenario.faults.iter().filter(|fault| faults.get(**fault).is_none_or(|count| *count == 0)) {
         out(&format!("  no seed of this range exercised: {fault}"));
     }
@@ -413,7 +429,7 @@ fn run(range: &Range, require_sometimes: bool, json: bool) -> u8 {
             .collect();
         out(&format!(
             "{}",
-            json!({ "scenario": scenario.name, "seeds": ran, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "cpu_s": cpu_s, "events": events, "faults": faults, "sometimes": claimed.sometimes, "never": claimed.never(), "buggify": claimed.buggify })
+            json!({ "scenario": scenario.name, "seeds": ran, "passed": passed, "failed": failed, "virtual_s": virtual_s, "wall_s": wall_s, "cpu_s": cpu_s, "events": events, "faults": faults, "measures": measures, "sometimes": claimed.sometimes, "never": claimed.never(), "buggify": claimed.buggify })
         ));
     }
     let missed = u8::from(require_sometimes && !claimed.never().is_empty());

@@ -1,0 +1,167 @@
+//! How a node is assembled: the one place that knows all of its parts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use playhouse_actors::prelude::*;
+use playhouse_cluster::{Group, Member, Replica};
+use playhouse_net::{Config, Endpoint};
+use playhouse_rt::{Blocking, Host};
+use playhouse_store::Store;
+use playhouse_wire::{ActorName, Incarnation};
+
+use crate::agent::{AGENT, Agent, PeerLink};
+use crate::agreement::{AGREEMENT, Agreement, Calls};
+use crate::coordinator::{COORDINATOR, Coordinator, Link, PlaneHands};
+use crate::coordinators::Coordinators;
+use crate::finder::Finder;
+use crate::ground::{Ground, Roster};
+use crate::inspect::Watchtower;
+use crate::limits::PLANE_MAILBOX;
+use crate::network::{Inbox, Roads, Way};
+use crate::node::{Coordinate, Coordinating, Inner, NodeConfig, StartError};
+
+/// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
+const JOBS_PER_MS: u64 = 1000;
+
+/// Starts all that the configuration asks for, or nothing.
+pub(crate) async fn start(host: Host, config: NodeConfig) -> Result<Inner, StartError> {
+    let name = config.identity.node().clone();
+    let listed = config.coordinators.iter().any(|(coordinator, _)| *coordinator == name);
+    if config.coordinate.is_some() != listed {
+        let (is, are) = if listed { ("lacks", "name it") } else { ("has", "do not name it") };
+        return Err(StartError::Config(format!("{name} {is} `coordinate`, but `coordinators` {are}")));
+    }
+    if config.capacity > 0 && config.coordinators.is_empty() {
+        return Err(StartError::Config("a node that offers workers needs to know a coordinator".into()));
+    }
+    // Milliseconds of the wall clock rise from one life to the next.
+    let incarnation = Incarnation(host.wall_clock().as_millis().try_into().unwrap_or(u64::MAX));
+    playhouse_rt::ledger::record("node", || format!("{name}{incarnation}"));
+
+    let store = match (&config.checkpoints, config.capacity) {
+        (_, 0) => None,
+        (Some(folder), _) => Some(Store::open(host.disk().clone(), folder.clone(), Blocking::new(2)).await?),
+        (None, _) => return Err(StartError::Config("a node that offers workers needs a folder for checkpoints".into())),
+    };
+
+    let system = System::of_life(name, incarnation, config.threads)?;
+    let inbox = Arc::new(Inbox::new(system.clone()));
+    let (dial_only, planted) = (config.dial_only, config.planted);
+    let endpoint = Config { dial_only, planted, ..Config::new(config.listen, config.identity.clone(), incarnation) };
+    let endpoint = Endpoint::bind(&host, endpoint, inbox.clone())?;
+    let roads = Arc::new(Roads { endpoint: endpoint.clone(), inbox });
+    // Weakly: the roads lead to the system again, and a node that was dropped must not live on by a circle.
+    let of_system = Arc::downgrade(&roads);
+    system.set_routes(move |node| Arc::new(Way::new(node.clone(), of_system.upgrade())));
+    let finder = Finder { system: system.clone(), roads, host };
+    let furnished = furnish(&finder, incarnation, store, config).await;
+    if furnished.is_err() {
+        system.stop(Duration::ZERO).await;
+        endpoint.close("the node does not start").await;
+    }
+    furnished
+}
+
+/// What a node has beside its endpoint and its threads.
+async fn furnish(
+    finder: &Finder,
+    incarnation: Incarnation,
+    store: Option<Store>,
+    config: NodeConfig,
+) -> Result<Inner, StartError> {
+    let Finder { system, roads, host } = finder;
+    let (endpoint, inbox) = (&roads.endpoint, &roads.inbox);
+    let watchtower = Watchtower::raise(finder.clone(), incarnation)?;
+    let mut listed = config.coordinators;
+    for (coordinator, address) in &mut listed {
+        if coordinator == system.node() {
+            // It may listen at a port that was chosen for it.
+            *address = endpoint.local_addr();
+        } else {
+            endpoint.connect(coordinator.clone(), *address);
+        }
+    }
+    let coordinators = Coordinators::new(finder.clone(), &listed);
+    if let Some(coordinators) = &coordinators {
+        coordinators.follow(system)?;
+    }
+    let mut coordinates = None;
+    if let (Some(coordinate), Some(coordinators)) = (config.coordinate, &coordinators) {
+        let started = start_coordinator(finder, incarnation, coordinate, coordinators.clone(), &listed).await?;
+        let hears = started.0.clone();
+        inbox.listen(Box::new(move |node, incarnation, up| {
+            // If there is no room for it, silence will be noticed, and a node that asks is told who leads.
+            let _ = hears.tell(Link { node: node.clone(), incarnation, up });
+        }));
+        coordinates = Some(started);
+    }
+    let mut agent = None;
+    if let (Some(store), Some(coordinators)) = (store, &coordinators) {
+        let ground = Ground {
+            node: system.node().clone(),
+            incarnation,
+            coordinators: coordinators.clone(),
+            tasks: config.tasks,
+            disk: host.disk().clone(),
+            store,
+            blocking: Blocking::new(config.capacity.max(2) as usize),
+            roster: Roster::default(),
+        };
+        let (capacity, beat_every) = (config.capacity, config.beat_every);
+        let factory = move || Agent::new(ground.clone(), capacity, beat_every);
+        // It knows its node's workers; after a panic nobody would.
+        let options = SpawnOptions { restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
+        let started = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;
+        agent = Some(started.clone());
+        inbox.listen(Box::new(move |node, _, up| {
+            // If there is no room for this, a coordinator that does not know this life asks for it at its next beat.
+            let _ = started.tell(PeerLink { node: node.clone(), up });
+        }));
+    }
+    for (peer, address) in config.peers {
+        endpoint.connect(peer, address);
+    }
+    Ok(Inner { finder: finder.clone(), watchtower, incarnation, coordinators, coordinates, agent })
+}
+
+/// Takes part in the agreement of the coordinators, and starts the one of this node.
+async fn start_coordinator(
+    finder: &Finder,
+    incarnation: Incarnation,
+    coordinate: Coordinate,
+    coordinators: Coordinators,
+    listed: &[(NodeName, SocketAddr)],
+) -> Result<Coordinating, StartError> {
+    let (name, system) = (finder.system.node(), &finder.system);
+    let Coordinate { mut plane, data, profile } = coordinate;
+    // Above all that an earlier cluster of this name gave, unless that took more than a thousand jobs a millisecond: a late report to that
+    // one must not be mistaken for one to this.
+    if !plane.planted.reuse_job_numbers {
+        plane.first_job = plane.first_job.max(incarnation.0.saturating_mul(JOBS_PER_MS));
+    }
+    let disk = finder.host.disk().clone();
+    disk.create_dir_all(&data).map_err(|error| StartError::Data { folder: data.display().to_string(), error })?;
+    let journal = (disk, data.join("journal.redb"), Blocking::new(2));
+    let calls = Arc::new(Calls { system: system.clone(), roads: Arc::downgrade(&finder.roads) });
+    let group = Group::join(name.clone(), profile, journal, Replica::new(name, incarnation), calls).await?;
+    let agreement = {
+        let (group, coordinators) = (group.clone(), coordinators.clone());
+        move || Agreement { group: group.clone(), coordinators: coordinators.clone() }
+    };
+    let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
+    system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
+    let planted = plane.planted;
+    let mut hands = Some(PlaneHands::new(finder.clone(), coordinators, plane));
+    let shared = group.clone();
+    let factory = move || {
+        let hands = hands.take().expect("a coordinator is never built anew");
+        Coordinator::new(shared.clone(), hands, planted)
+    };
+    // After a panic the node starts anew: what was agreed on is in the journal.
+    let options = SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
+    let coordinator = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
+    let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
+    group.found(&listed.iter().map(member).collect::<Vec<_>>()).await?;
+    Ok((coordinator, group))
+}

@@ -1,0 +1,206 @@
+//! Three coordinators, two worker nodes, and two clients that submit jobs one after the other. The coordinators lose their power (the one that
+//! leads first of all), are cut off from each other, or have sick disks. Whatever was acknowledged is there in the end, and once.
+
+mod book;
+mod client;
+mod oracles;
+mod plan;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use playhouse::rt::{self, Host};
+use playhouse::{Authority, Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig};
+
+pub(super) use self::plan::{Trouble, draw};
+
+use self::book::{Book, enter};
+use super::trio::{Oracle, judged};
+use super::{Bugs, Outcome};
+use crate::director::{self, Cue, Director};
+use crate::plan::Plan;
+use crate::verdict::Verdict;
+use crate::world::World;
+
+const ORACLES: &[Oracle<Book>] = &[
+    (oracles::acked::PROMISE, oracles::acked::breach),
+    (oracles::linear::PROMISE, oracles::linear::breach),
+    (oracles::term::PROMISE, oracles::term::breach),
+    (oracles::same::PROMISE, oracles::same::breach),
+    (oracles::counted::PROMISE, oracles::counted::breach),
+    (oracles::heals::PROMISE, oracles::heals::breach),
+];
+
+/// What must hold.
+pub(super) const PROMISES: &[&str] = &[
+    oracles::acked::PROMISE,
+    oracles::linear::PROMISE,
+    oracles::term::PROMISE,
+    oracles::same::PROMISE,
+    oracles::counted::PROMISE,
+    oracles::heals::PROMISE,
+];
+
+/// The coordinators.
+const HEADS: [&str; 3] = ["x", "y", "z"];
+
+/// The worker nodes.
+const HANDS: [&str; 2] = ["a", "b"];
+
+/// The clients.
+const CLIENTS: [&str; 2] = ["c", "d"];
+
+/// All of them, and who looks at them in the end.
+pub(super) const PLACES: &[&str] = &["x", "y", "z", "a", "b", "c", "d", "observer"];
+
+const WORKERS: u32 = 4;
+const PORT: u16 = 4433;
+const CHECKPOINTS: &str = "/checkpoints";
+
+/// The coordinators' journals: each has its own disk.
+const DATA: &str = "/data";
+
+/// A node that cannot start, its disk being sick, is started again after so long.
+const START_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// So often, before its owner would look at it.
+const STARTS_MAX: u32 = 100;
+
+/// Within so much virtual time after the last fault all clients have their answers.
+const DONE_WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
+    let world = World::of(&plan);
+    book::open();
+    let verdict = rehearse(&world, &plan, bugs).await.err().unwrap_or(Verdict::Held);
+    let waited = enter(|book| book.failovers(&plan)).unwrap_or_default();
+    book::close();
+    let mut outcome = Outcome::of(verdict, &world);
+    outcome.measures.insert("failover_ms", waited);
+    outcome
+}
+
+async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
+    world.share(std::path::Path::new(CHECKPOINTS));
+    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let start = |name: &str| -> Result<(), Verdict> {
+        let config = config(world, &authority, name, bugs)?;
+        world.start(name, move |host| live(host, config, bugs.actors));
+        Ok(())
+    };
+    HEADS.into_iter().chain(HANDS).try_for_each(start)?;
+    for name in CLIENTS {
+        let config = config(world, &authority, name, bugs)?;
+        let script = client::Script::new(name, plan);
+        world.start(name, |host| client::live(host, config, script));
+    }
+    until(DONE_WITHIN, "the clients never began", || enter(|book| book.begun == CLIENTS.len()).unwrap_or(false)).await?;
+
+    let began = rt::now();
+    enter(|book| book.began = Some(began));
+    let mut director = Director::new(plan);
+    // Leaders that lost their power, and when they come back.
+    let mut gone: Vec<(Instant, String)> = Vec::new();
+    loop {
+        let now = rt::now();
+        for (_, name) in gone.extract_if(.., |(at, _)| *at <= now) {
+            if !world.is_up(&name) {
+                start(&name)?;
+            }
+        }
+        let back = gone.iter().map(|(at, _)| *at).min();
+        let wait = async {
+            match back {
+                Some(at) => rt::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let cue = rt::select! {
+            () = wait => continue,
+            cue = director.next(world) => cue,
+        };
+        match cue {
+            Some(Cue::Crash { node, lose_disk }) => director::fell(world, &node, lose_disk).await,
+            Some(Cue::Back(node)) if !world.is_up(&node) => start(&node)?,
+            Some(Cue::Own { lasts, .. }) => {
+                let leader = enter(|book| book.leader().map(str::to_string)).flatten();
+                if let Some(leader) = leader.filter(|name| world.is_up(name)) {
+                    rt::reachable!("leader-killed");
+                    rt::ledger::record("kill", || leader.clone());
+                    enter(|book| book.kills.push(rt::now()));
+                    world.crash(&leader).await;
+                    gone.push((rt::now() + lasts, leader));
+                }
+            }
+            Some(_) => {}
+            None if gone.is_empty() => break,
+            None => rt::sleep_until(back.unwrap_or_else(rt::now)).await,
+        }
+        enter(|book| judged(book, &ORACLES[1..4])).unwrap_or(Ok(()))?;
+    }
+    world.end_faults();
+
+    until(DONE_WITHIN, "a client has no answer", || enter(|book| book.ended == CLIENTS.len()).unwrap_or(false)).await?;
+    let config = config(world, &authority, "observer", bugs)?;
+    world.start("observer", |host| client::observe(host, config));
+    until(DONE_WITHIN, "the observer has no answer", || enter(|book| book.seen.is_some()).unwrap_or(false)).await?;
+    enter(|book| judged(book, ORACLES)).unwrap_or(Ok(()))
+}
+
+/// Waits for what the book says.
+async fn until(limit: Duration, late: &str, done: impl Fn() -> bool) -> Result<(), Verdict> {
+    let wait = async {
+        let mut ticks = rt::interval(Duration::from_millis(20));
+        while !done() {
+            ticks.tick().await;
+        }
+    };
+    rt::timeout(limit, wait).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
+}
+
+/// A node's process: it starts the node, and starts it anew when the cluster has given it up, or its disk failed.
+async fn live(host: Host, config: NodeConfig, planted: playhouse_actors::Planted) {
+    let mut tries = 0;
+    loop {
+        let node = match Node::start(host.clone(), config.clone()).await {
+            Ok(node) => node,
+            Err(error) => {
+                rt::ledger::record("not-started", || error.to_string());
+                tries += 1;
+                assert!(tries < STARTS_MAX, "a node does not start: {error}");
+                rt::sleep(START_AGAIN_AFTER).await;
+                continue;
+            }
+        };
+        node.system().plant(planted);
+        let why = rt::select! {
+            why = node.failed() => why,
+            () = book::follow(&node) => "it takes no part in the agreement any more".into(),
+        };
+        rt::reachable!("failed");
+        rt::ledger::record("failed", || why.clone());
+        node.stop(Duration::from_secs(3)).await;
+        rt::sleep(START_AGAIN_AFTER).await;
+    }
+}
+
+fn config(world: &World, authority: &Authority, name: &str, bugs: Bugs) -> Result<NodeConfig, Verdict> {
+    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
+    let named = |name: &str| NodeName::new(name).map_err(|error| crashed(&error));
+    let address = |name: &str| SocketAddr::new(world.ip(name), PORT);
+    let day = Duration::from_secs(86_400);
+    let identity: Identity = authority.issue(&named(name)?, rt::sim::wall_clock(), day).map_err(|error| crashed(&error))?;
+    let heads = HEADS.into_iter().map(|head| Ok((named(head)?, address(head)))).collect::<Result<Vec<_>, Verdict>>()?;
+    let mut config = NodeConfig::new(identity, address(name), heads);
+    config.threads = 1;
+    if HEADS.contains(&name) {
+        let plane = PlaneConfig { workers: WORKERS, planted: bugs.plane, ..PlaneConfig::default() };
+        config.coordinate = Some(Coordinate { plane, ..Coordinate::new(DATA) });
+    }
+    if HANDS.contains(&name) {
+        config.capacity = WORKERS;
+        config.tasks = client::tasks();
+        config.checkpoints = Some(CHECKPOINTS.into());
+    }
+    Ok(config)
+}
