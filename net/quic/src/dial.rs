@@ -1,5 +1,6 @@
 //! The dialling side: keeps a connection to a node for as long as somebody wants it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,22 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
     };
     let (link, old, said, heard) = greeted.await.inspect_err(|failure| reject(shared, &connection, failure))?;
     Ok(Admitted { connection, link, old, said: Some(said), heard })
+}
+
+/// Learns which node of the cluster listens there. The connection ends at once.
+pub(crate) async fn name_at(shared: &Arc<Shared>, address: SocketAddr) -> Result<NodeName, Failure> {
+    let Some(endpoint) = lock(&shared.quinn).clone() else { return Err(Failure::Lost("the endpoint is closed".into())) };
+    // The name is a placeholder: the certificate says which node it is.
+    let connecting = endpoint
+        .connect_with(shared.credentials.asking(), address, "anybody")
+        .map_err(|e| Failure::Lost(format!("cannot dial {address}: {e}")))?;
+    let connection = select! {
+        connected = connecting => connected.map_err(Failure::from).inspect_err(|failure| shared.count(failure))?,
+        () = sleep(HELLO_TIMEOUT) => return Err(Failure::Lost(format!("{address} does not answer within {HELLO_TIMEOUT:?}"))),
+    };
+    let name = tls::peer_node(shared, &connection).inspect_err(|refusal| shared.count(&refusal.clone().into()))?;
+    connection.close(0u32.into(), b"only asked for a name");
+    Ok(name)
 }
 
 /// The wait after so many failures in a row: doubles each time up to the largest; a random half of it is taken off, so that nodes

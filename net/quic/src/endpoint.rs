@@ -195,6 +195,15 @@ impl Endpoint {
         }
     }
 
+    /// Learns which node of the cluster listens at an address: what its certificate proves. Nothing else is kept of the connection.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// When nobody answers there, or somebody who is not of the cluster, or who takes no connections.
+    pub async fn name_at(&self, address: SocketAddr) -> Result<NodeName, String> {
+        dial::name_at(&self.0.shared, address).await.map_err(|failure| failure.to_string())
+    }
+
     /// Dials `peer` no more. A live connection stays; [`Peer::close`] ends it.
     pub fn forget(&self, peer: &NodeName) {
         self.0.shared.table.forget(peer);

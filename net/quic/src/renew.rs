@@ -12,7 +12,7 @@ use crate::certificate::Certificate;
 use crate::endpoint::{BindError, Planted};
 use crate::identity::{Identity, soon};
 use crate::signal::lock;
-use crate::tls;
+use crate::tls::{self, Configs};
 use crate::utc::Utc;
 
 /// An endpoint did not take another identity. It goes on with the one that it has.
@@ -67,8 +67,7 @@ pub(crate) struct Credentials {
 
 struct Now {
     identity: Identity,
-    client: ClientConfig,
-    server: ServerConfig,
+    configs: Configs,
     /// Whether it was said that the identity expires soon.
     said: bool,
 }
@@ -84,9 +83,9 @@ impl Credentials {
         if let Some(since) = expired(host, &identity) {
             return Err(BindError::Expired { node: identity.node().clone(), since });
         }
-        let (server, client) = tls::configs(host, &identity, idle, planted).map_err(BindError::Config)?;
-        let said = warn_of_own(host, &identity);
-        let now = Mutex::new(Now { identity, client, server: server.clone(), said });
+        let configs = tls::configs(host, &identity, idle, planted).map_err(BindError::Config)?;
+        let (server, said) = (configs.server.clone(), warn_of_own(host, &identity));
+        let now = Mutex::new(Now { identity, configs, said });
         Ok((Credentials { idle, planted, now }, server))
     }
 
@@ -104,18 +103,20 @@ impl Credentials {
         if let Some(since) = expired(host, &identity) {
             return Err(RenewError::Expired { node: identity.node().clone(), since });
         }
-        let (server, client) = tls::configs(host, &identity, self.idle, self.planted).map_err(RenewError::Unusable)?;
+        let mut configs = tls::configs(host, &identity, self.idle, self.planted).map_err(RenewError::Unusable)?;
         // All but the certificates stays, above all the secret in address tokens: a dialler that was asked to prove its address
         // before this comes back after it.
-        now.server.crypto = server.crypto;
-        now.client = client;
+        let fresh = configs.server.crypto.clone();
+        configs.server = now.configs.server.clone();
+        configs.server.crypto = fresh;
+        now.configs = configs;
         now.said = warn_of_own(host, &identity);
         tracing::info!(
             node = %identity.node(), serial = identity.certificate().serial(), until = %Utc(identity.valid_until()),
             "the certificate was renewed"
         );
         now.identity = identity;
-        Ok(now.server.clone())
+        Ok(now.configs.server.clone())
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -124,7 +125,12 @@ impl Credentials {
 
     /// The settings of the dialling side.
     pub(crate) fn client(&self) -> ClientConfig {
-        lock(&self.now).client.clone()
+        lock(&self.now).configs.client.clone()
+    }
+
+    /// Those to learn the name of a node.
+    pub(crate) fn asking(&self) -> ClientConfig {
+        lock(&self.now).configs.asking.clone()
     }
 
     /// After a handshake: says when the peer's certificate expires soon, or (once) our own.

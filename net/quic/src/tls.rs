@@ -8,9 +8,12 @@ use playhouse_wire::NodeName;
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Connection, IdleTimeout, ServerConfig, TimeSource, TransportConfig, VarInt};
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
+use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use crate::endpoint::{Planted, Shared};
 use crate::identity::{Identity, node_of, provider};
@@ -44,15 +47,60 @@ impl TimeSource for Clock {
     }
 }
 
+/// The settings of the two sides.
+pub(crate) struct Configs {
+    pub(crate) server: ServerConfig,
+    /// To dial a node whose name is known.
+    pub(crate) client: ClientConfig,
+    /// To learn the name of a node of the cluster.
+    pub(crate) asking: ClientConfig,
+}
+
+/// Believes every certificate of the cluster, whichever node it names: as if that one had been dialled.
+#[derive(Debug)]
+struct AnyNode(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyNode {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let node = node_of(leaf).map_err(|error| rustls::Error::General(error.to_string()))?;
+        let name = ServerName::try_from(node.as_str()).map_err(|error| rustls::Error::General(error.to_string()))?;
+        self.0.verify_server_cert(leaf, chain, &name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, leaf, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, leaf, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
 /// The settings of the answering and of the dialling side, by the clock of `host`.
 ///
 /// Text of the error: what is wrong with the configuration.
-pub(crate) fn configs(
-    host: &Host,
-    identity: &Identity,
-    idle: Duration,
-    planted: Planted,
-) -> Result<(ServerConfig, ClientConfig), String> {
+pub(crate) fn configs(host: &Host, identity: &Identity, idle: Duration, planted: Planted) -> Result<Configs, String> {
     let stopped = planted.stale_certificate.then(|| identity.certificate().valid_from() + CLOCK_SKEW_MAX);
     let clock = Arc::new(Clock { host: host.clone(), stopped });
     let transport = Arc::new(transport(idle)?);
@@ -77,13 +125,16 @@ pub(crate) fn configs(
     let mut client = rustls::ClientConfig::builder_with_details(provider(), clock.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| text(&e))?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots.clone())
         .with_client_auth_cert(chain, identity.key().map_err(|e| text(&e))?)
         .map_err(|e| text(&e))?;
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.resumption = rustls::client::Resumption::disabled();
     client.enable_early_data = false;
     client.key_log = keylog();
+    let believes = WebPkiServerVerifier::builder_with_provider(roots, provider()).build().map_err(|e| text(&e))?;
+    let mut asking = client.clone();
+    asking.dangerous().set_certificate_verifier(Arc::new(AnyNode(believes)));
 
     let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).map_err(|e| text(&e))?));
     server.transport_config(transport.clone());
@@ -91,9 +142,12 @@ pub(crate) fn configs(
     server.max_incoming(HANDSHAKES_MAX);
     server.incoming_buffer_size(HANDSHAKE_BYTES / HANDSHAKES_MAX as u64);
     server.incoming_buffer_size_total(HANDSHAKE_BYTES);
-    let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(client).map_err(|e| text(&e))?));
-    client.transport_config(transport);
-    Ok((server, client))
+    let dialling = |client: rustls::ClientConfig| {
+        let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(client).map_err(|e| text(&e))?));
+        client.transport_config(transport.clone());
+        Ok::<_, String>(client)
+    };
+    Ok(Configs { client: dialling(client)?, asking: dialling(asking)?, server })
 }
 
 fn transport(idle: Duration) -> Result<TransportConfig, String> {

@@ -153,3 +153,24 @@ fn a_recorded_hello_is_worth_nothing() {
         let _c = hostile(&mut scene.a, &scene.ca, "c").await;
     });
 }
+
+#[test]
+fn who_listens_at_an_address_is_learnt_of_nodes_of_the_cluster_alone() {
+    run(async {
+        let mut scene = scene().await;
+        let stranger = common::node(&authority(), "c");
+        let (a, elsewhere) = (scene.a.endpoint.local_addr(), stranger.endpoint.local_addr());
+        let asks = &scene.b.endpoint;
+        assert_eq!(asks.name_at(a).await, Ok(name("a")));
+        let refused = asks.name_at(elsewhere).await.unwrap_err();
+        assert!(refused.contains("certificate"), "{refused}");
+        // Nobody is there, but a socket.
+        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let asked = asks.name_at(nobody.local_addr().unwrap()).await.unwrap_err();
+        assert!(asked.contains("does not answer"), "{asked}");
+        // The stranger learns no name either: it does not believe the certificate that it is shown.
+        let shown = stranger.endpoint.name_at(a).await.unwrap_err();
+        assert!(shown.contains("certificate"), "{shown}");
+        scene.b_is_served().await;
+    });
+}

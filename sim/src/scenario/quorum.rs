@@ -99,18 +99,20 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     let began = rt::now();
     enter(|book| book.began = Some(began));
     let mut director = Director::new(plan);
-    // Leaders that lost their power, and when they come back.
-    let mut gone: Vec<(Instant, String)> = Vec::new();
+    // What ends, and when.
+    let mut ends: Vec<(Instant, End)> = Vec::new();
     loop {
         let now = rt::now();
-        for (_, name) in gone.extract_if(.., |(at, _)| *at <= now) {
-            if !world.is_up(&name) {
-                start(&name)?;
+        for (_, end) in ends.extract_if(.., |(at, _)| *at <= now) {
+            match end {
+                End::Down(name) if !world.is_up(&name) => start(&name)?,
+                End::Down(_) => {}
+                End::Split(links) => links.iter().for_each(|(one, other)| world.mend(one, other)),
             }
         }
-        let back = gone.iter().map(|(at, _)| *at).min();
+        let next = ends.iter().map(|(at, _)| *at).min();
         let wait = async {
-            match back {
+            match next {
                 Some(at) => rt::sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -122,19 +124,25 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
         match cue {
             Some(Cue::Crash { node, lose_disk }) => director::fell(world, &node, lose_disk).await,
             Some(Cue::Back(node)) if !world.is_up(&node) => start(&node)?,
-            Some(Cue::Own { lasts, .. }) => {
-                let leader = enter(|book| book.leader().map(str::to_string)).flatten();
-                if let Some(leader) = leader.filter(|name| world.is_up(name)) {
+            Some(Cue::Own { name, numbers, lasts }) => {
+                let Some(leader) = enter(|book| book.leader()).flatten().filter(|name| world.is_up(name)) else { continue };
+                let end = rt::now() + lasts;
+                if name == plan::SPLIT {
+                    let client = numbers.first().copied().unwrap_or_default() as usize % CLIENTS.len();
+                    let links = split(&leader, CLIENTS[client]);
+                    links.iter().for_each(|(one, other)| world.cut(one, other));
+                    ends.push((end, End::Split(links)));
+                } else {
                     rt::reachable!("leader-killed");
                     rt::ledger::record("kill", || leader.clone());
                     enter(|book| book.kills.push(rt::now()));
                     world.crash(&leader).await;
-                    gone.push((rt::now() + lasts, leader));
+                    ends.push((end, End::Down(leader)));
                 }
             }
             Some(_) => {}
-            None if gone.is_empty() => break,
-            None => rt::sleep_until(back.unwrap_or_else(rt::now)).await,
+            None if ends.is_empty() => break,
+            None => rt::sleep_until(next.unwrap_or_else(rt::now)).await,
         }
         enter(|book| judged(book, &ORACLES[1..4])).unwrap_or(Ok(()))?;
     }
@@ -145,6 +153,23 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     world.start("observer", |host| client::observe(host, config));
     until(DONE_WITHIN, "the observer has no answer", || enter(|book| book.seen.is_some()).unwrap_or(false)).await?;
     enter(|book| judged(book, ORACLES)).unwrap_or(Ok(()))
+}
+
+/// What comes to its end.
+enum End {
+    /// A node is back.
+    Down(String),
+    /// These links are whole.
+    Split(Vec<(String, String)>),
+}
+
+/// The links between the leader with one client on the one side, and all others on the other one.
+fn split(leader: &str, client: &str) -> Vec<(String, String)> {
+    let others = || HEADS.into_iter().filter(|name| *name != leader);
+    let heads = others().flat_map(|other| [(leader, other), (client, other)]);
+    let clients = CLIENTS.into_iter().filter(|name| *name != client).map(|other| (leader, other));
+    let workers = HANDS.into_iter().map(|name| (leader, name));
+    heads.chain(clients).chain(workers).map(|(one, other)| (one.to_string(), other.to_string())).collect()
 }
 
 /// Waits for what the book says.

@@ -62,8 +62,8 @@ pub(super) struct Seen {
 
 impl Book {
     /// Who led last.
-    pub(super) fn leader(&self) -> Option<&str> {
-        self.terms.last_key_value().and_then(|(_, names)| names.last()).map(String::as_str)
+    pub(super) fn leader(&self) -> Option<String> {
+        self.terms.last_key_value().and_then(|(_, names)| names.last()).cloned()
     }
 
     /// A copy that has applied so much is like this.

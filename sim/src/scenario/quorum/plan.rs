@@ -16,6 +16,12 @@ pub(crate) enum Trouble {
     Disks,
 }
 
+/// The leader loses its power.
+const KILL: &str = "kill-leader";
+
+/// The leader, and one client, reach nobody else.
+pub(super) const SPLIT: &str = "split";
+
 /// Faults begin within so much time.
 const TROUBLED_MS: u64 = 5_000;
 
@@ -30,10 +36,13 @@ pub(crate) fn draw(seed: u64, trouble: Trouble) -> Plan {
     draw.dial("questions", 4, (15, 35));
     draw.dial("pause", 10, (40, 200));
     let any = |random: &mut Random| HEADS[random.below(HEADS.len() as u64) as usize].to_string();
-    let kill =
-        |random: &mut Random| Fault::Own { name: "kill-leader".into(), numbers: vec![], ms: random.between(20, LONGEST_MS) };
+    let kill = |random: &mut Random| Fault::Own { name: KILL.into(), numbers: vec![], ms: random.between(20, LONGEST_MS) };
     let crash =
         |random: &mut Random| Fault::Crash { node: any(random), down_ms: Some(random.between(2, LONGEST_MS)), lose_disk: false };
+    let split = |random: &mut Random| {
+        let (client, ms) = (random.below(2), random.between(1_500, LONGEST_MS));
+        Fault::Own { name: SPLIT.into(), numbers: vec![client], ms }
+    };
     let worker = |random: &mut Random| Fault::Crash {
         node: HANDS[random.below(2) as usize].to_string(),
         down_ms: Some(random.between(2, LONGEST_MS)),
@@ -58,6 +67,7 @@ pub(crate) fn draw(seed: u64, trouble: Trouble) -> Plan {
     let mut all: Vec<Offer<'_>> = match trouble {
         Trouble::Leaders => vec![Offer::new(95, 3, kill), Offer::new(40, 2, crash)],
         Trouble::Partitions => vec![
+            Offer::new(60, 2, split),
             Offer::new(60, 2, cut(false)),
             Offer::new(40, 2, cut(true)),
             Offer::new(60, 2, isolate),
