@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use playhouse_actors::prelude::*;
-use playhouse_cluster::{Group, Replica, Standing};
+use playhouse_cluster::{Group, GroupError, Member, Replica, Standing};
 use playhouse_plane::limits::WORKERS_PER_NODE_MAX;
 use playhouse_plane::{
     JobId, JobStatus, NodeState, Payload, Plane, PlaneConfig, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult,
@@ -14,14 +14,14 @@ use playhouse_wire::{Incarnation, MessageId};
 use crate::agent::{AGENT, Agent};
 use crate::coordinators::{Coordinators, FOLLOWER, Follower};
 use crate::finder::Finder;
-use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
+use crate::limits::{CHANGE_WITHIN, FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
-    Beat, CloseShard, ClusterStatus, CoordinatorStatus, Eat, FetchResult, FetchStale, FetchStatus, FetchWindows, Join, Leads,
-    Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp,
-    YouAreLost,
+    Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, Eat, Enrol, FetchResult, FetchStale, FetchStatus, FetchWindows,
+    Join, Leads, Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown,
+    WorkerIsUp, YouAreLost,
 };
 use crate::shard::{ShardActor, shard_name};
-use crate::shell::{Hands, Happened, Shell};
+use crate::shell::{Answer, Hands, Happened, Shell};
 use crate::worker::{Worker, worker_name};
 
 /// The coordinator's actor.
@@ -74,6 +74,13 @@ impl PlaneHands {
             stale_results: 0,
             beats: BTreeMap::new(),
         }
+    }
+
+    /// Tells all nodes that this coordinator leads. Those that it has no connection to hear it when they have one.
+    fn announce_to_all(&self) {
+        let own = self.finder.system.node();
+        let peers = self.finder.roads.endpoint.peers();
+        peers.iter().map(|peer| peer.node()).chain([own]).for_each(|node| self.announce(node));
     }
 
     /// Tells a node that this coordinator leads. If that is lost, the node finds out when it asks another one.
@@ -197,10 +204,7 @@ impl Hands<Plane> for PlaneHands {
         (self.term, self.origin) = (term, plane.origin());
         self.beats.clear();
         self.stale_results = plane.counters().stale_results;
-        // Those that it has no connection to hear it when they have one.
-        let own = self.finder.system.node().clone();
-        let peers = self.finder.roads.endpoint.peers();
-        peers.iter().map(|peer| peer.node()).chain([&own]).for_each(|node| self.announce(node));
+        self.announce_to_all();
         PlaneEvent::TookOver
     }
 
@@ -261,7 +265,9 @@ impl Remote for Coordinator {
             .message_on::<FetchResult>(MessageId { id: 8, version }, Lane::Bulk)
             .message_on::<FetchWindows>(MessageId { id: 9, version }, Lane::Bulk)
             .message_on::<FetchStatus>(MessageId { id: 10, version }, Lane::Control)
-            .message_on::<FetchStale>(MessageId { id: 11, version: 1 }, Lane::Control);
+            .message_on::<FetchStale>(MessageId { id: 11, version: 1 }, Lane::Control)
+            .message_on::<Enrol>(MessageId { id: 12, version: 1 }, Lane::Control)
+            .message_on::<Dismiss>(MessageId { id: 13, version: 1 }, Lane::Control);
     }
 }
 
@@ -464,6 +470,76 @@ impl Handler<FetchStale> for Coordinator {
             status.coordinator.digest = Some(replica.digest());
             Some(status)
         }))
+    }
+}
+
+impl Coordinator {
+    /// Changes who the coordinators are. When that holds, all who are connected hear of it.
+    fn change(
+        &mut self,
+        ctx: &Ctx<Self>,
+        change: impl Future<Output = Result<(), GroupError>> + 'static,
+    ) -> Answer<Result<(), String>> {
+        let (leads, instead, me) = (self.leads().is_some(), self.not_taken(), ctx.me());
+        Box::pin(async move {
+            if !leads {
+                return Err(instead);
+            }
+            let changed = match playhouse_rt::timeout(CHANGE_WITHIN, change).await {
+                Ok(changed) => changed.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("it was not agreed on within {} s; it may be later", CHANGE_WITHIN.as_secs())),
+            };
+            // If there is no room, they hear of it from the next leader.
+            let _ = me.tell_when_ready(Changed).await;
+            Ok(changed)
+        })
+    }
+}
+
+impl Handler<Enrol> for Coordinator {
+    type Result = Later<Led<Result<(), String>>>;
+
+    fn handle(&mut self, Enrol { node, address }: Enrol, ctx: &mut Ctx<Self>) -> Self::Result {
+        let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
+        if *from != node {
+            let refused = format!("only {node} itself may become a coordinator of that name");
+            return Later::new(std::future::ready(Ok(Err(refused))));
+        }
+        // Those that are coordinators must take its calls before it is one.
+        self.hands().coordinators.meet(&node, address);
+        let group = self.group().clone();
+        let member = Member { name: node.to_string(), address: address.to_string() };
+        Later::new(self.change(ctx, async move { group.add(member).await }))
+    }
+}
+
+impl Handler<Dismiss> for Coordinator {
+    type Result = Later<Led<Result<(), String>>>;
+
+    fn handle(&mut self, Dismiss { node }: Dismiss, ctx: &mut Ctx<Self>) -> Self::Result {
+        let group = self.group().clone();
+        Later::new(self.change(ctx, async move { group.remove(&node).await }))
+    }
+}
+
+/// The coordinators are others.
+struct Changed;
+
+impl Message for Changed {
+    type Result = ();
+}
+
+impl Handler<Changed> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, _: Changed, _: &mut Ctx<Self>) {
+        let members = self.group().members();
+        let listed = members.iter().filter_map(|member| Some((NodeName::new(&member.name).ok()?, member.address.parse().ok()?)));
+        let listed: Vec<_> = listed.collect();
+        self.hands().coordinators.are(&listed);
+        if self.leads().is_some() {
+            self.hands().announce_to_all();
+        }
     }
 }
 

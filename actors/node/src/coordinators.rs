@@ -11,8 +11,8 @@ use playhouse_wire::{ActorName, MessageId};
 
 use crate::coordinator::{COORDINATOR, Coordinator};
 use crate::finder::Finder;
-use crate::limits::{COORDINATORS_MAX, REPORT_BACKOFF};
-use crate::messages::{Leads, Led, NotTaken};
+use crate::limits::{COORDINATORS_MAX, REPORT_BACKOFF, SEED_DEADLINE};
+use crate::messages::{FetchCoordinators, Leads, Led, NotTaken};
 
 /// The actor that hears who leads.
 pub(crate) const FOLLOWER: &str = "follower";
@@ -97,6 +97,14 @@ impl Coordinators {
     /// Whether a node of this name is one.
     pub(crate) fn has(&self, node: &NodeName) -> bool {
         self.known().addresses.contains_key(node)
+    }
+
+    /// There is another one, or will be.
+    pub(crate) fn meet(&self, node: &NodeName, address: SocketAddr) {
+        let mut known = self.known();
+        if known.addresses.len() < COORDINATORS_MAX {
+            known.addresses.insert(node.clone(), address);
+        }
     }
 
     /// These are all, says the one that leads. One that is not among them is forgotten when another one leads.
@@ -229,7 +237,10 @@ impl Actor for Follower {
 
 impl Remote for Follower {
     fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message_on::<Leads>(MessageId { id: 1, version: 1 }, Lane::Control);
+        let version = 1;
+        protocol
+            .message_on::<Leads>(MessageId { id: 1, version }, Lane::Control)
+            .message_on::<FetchCoordinators>(MessageId { id: 2, version }, Lane::Control);
     }
 }
 
@@ -243,6 +254,61 @@ impl Handler<Leads> for Follower {
             Err(why) => tracing::debug!(%why, "a node that does not lead says that it does"),
         }
     }
+}
+
+impl Handler<FetchCoordinators> for Follower {
+    type Result = MessageResult<FetchCoordinators>;
+
+    fn handle(&mut self, _: FetchCoordinators, _: &mut Ctx<Self>) -> MessageResult<FetchCoordinators> {
+        MessageResult(self.0.list())
+    }
+}
+
+/// Asks whichever nodes of the cluster listen at these addresses who the coordinators are, until one says so.
+///
+/// # Errors
+/// What the last one said, or why it said nothing, when the time is up.
+pub(crate) async fn discover(
+    finder: &Finder,
+    seeds: &[SocketAddr],
+    within: Duration,
+) -> Result<Vec<(NodeName, SocketAddr)>, String> {
+    let until = playhouse_rt::now() + within;
+    let (mut wait, longest) = REPORT_BACKOFF;
+    loop {
+        let mut last = String::new();
+        for seed in seeds {
+            match ask_seed(finder, *seed).await {
+                Ok(coordinators) => return Ok(coordinators),
+                Err(why) => last = format!("{seed}: {why}"),
+            }
+        }
+        if playhouse_rt::now() >= until {
+            return Err(last);
+        }
+        playhouse_rt::sleep(wait).await;
+        wait = (wait * 2).min(longest);
+    }
+}
+
+async fn ask_seed(finder: &Finder, seed: SocketAddr) -> Result<Vec<(NodeName, SocketAddr)>, String> {
+    let endpoint = &finder.roads.endpoint;
+    let name = endpoint.name_at(seed).await?;
+    if name == *finder.system.node() {
+        return Err(format!("a node called {name} runs there, and this one has that name"));
+    }
+    endpoint.connect(name.clone(), seed);
+    let asked = async {
+        endpoint.dialled(&name).await?;
+        let follower = finder.find::<Follower>(&name, FOLLOWER).ok_or("it is this node")?;
+        let told = follower.ask_within(FetchCoordinators {}, SEED_DEADLINE).await;
+        let told = told.map_err(|error| format!("{name} does not say who the coordinators are: {error}"))?;
+        if told.is_empty() { Err(format!("{name} knows no coordinator")) } else { Ok(told) }
+    };
+    let told = asked.await;
+    // Those that matter are connected to by those who know them.
+    endpoint.forget(&name);
+    told
 }
 
 impl Coordinators {

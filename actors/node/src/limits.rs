@@ -63,6 +63,17 @@ pub const LEAD_AGAIN: Duration = Duration::from_millis(100);
 /// Coordinators that a node knows, at most.
 pub const COORDINATORS_MAX: usize = 64;
 
+/// How long a node that joins a cluster tries its seeds, and how long one of them may take to answer.
+pub const JOIN_WITHIN: Duration = Duration::from_secs(30);
+/// See [`JOIN_WITHIN`].
+pub const SEED_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a new coordinator waits to be taken among the others.
+pub const ENROL_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a change of the coordinators may take, at the one that leads.
+pub const CHANGE_WITHIN: Duration = Duration::from_secs(20);
+
 /// How long the coordinator waits for a node to accept an order (start a worker, run a task, open a shard).
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(5);
 

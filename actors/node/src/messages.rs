@@ -46,6 +46,10 @@ messages! {
     FetchWindows { job: JobId } -> Led<Option<Vec<WindowResult>>>;
     /// How is the cluster?
     FetchStatus {} -> Led<ClusterStatus>;
+    /// A node is to be a coordinator.
+    Enrol { node: NodeName, address: SocketAddr } -> Led<Result<(), String>>;
+    /// A coordinator is to be one no more.
+    Dismiss { node: NodeName } -> Led<Result<(), String>>;
     /// How was the cluster, as this coordinator knows? It may be behind.
     FetchStale {} -> Option<ClusterStatus>;
 
@@ -53,6 +57,8 @@ messages! {
 
     /// This coordinator leads, in this term; these are all.
     Leads { term: u64, coordinators: Vec<(NodeName, SocketAddr)> } -> ();
+    /// Who are the coordinators, as far as the node knows?
+    FetchCoordinators {} -> Vec<(NodeName, SocketAddr)>;
 
     // To a node's agent. Orders carry the leader's term: one of an earlier term is refused.
 

@@ -40,7 +40,10 @@ pub struct NodeConfig {
     /// The coordinators of the cluster, this node perhaps among them. It keeps a connection to each, and hears of others from them. None for
     /// nodes that only have actors.
     pub coordinators: Vec<(NodeName, SocketAddr)>,
-    /// What it coordinates with, if it is a coordinator.
+    /// Where nodes of the cluster listen, any of them: asked who the coordinators are, if `coordinators` names none.
+    pub join: Vec<SocketAddr>,
+    /// What it coordinates with, if it is a coordinator. If it is the only one that `coordinators` names, it begins a cluster, unless it
+    /// began one before; if it is not among them, it becomes one.
     pub coordinate: Option<Coordinate>,
     /// How many workers it offers to run; 0: none.
     pub capacity: u32,
@@ -96,6 +99,7 @@ impl NodeConfig {
             listen,
             peers: Vec::new(),
             coordinators: Vec::new(),
+            join: Vec::new(),
             coordinate: None,
             capacity: 0,
             tasks: Tasks::new(),
@@ -120,6 +124,12 @@ pub enum StartError {
     /// The address or the certificate cannot be used.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// No node at the addresses that it was given says who the coordinators are.
+    #[error("the cluster cannot be joined, at last for {0}. Are the addresses right, and do nodes run there?")]
+    Join(String),
+    /// The other coordinators do not take this one among them.
+    #[error("this node does not become a coordinator: {0}")]
+    Enrol(String),
     /// The folder of the journal cannot be used.
     #[error("the folder {folder} cannot be used for a journal: {error}")]
     Data {

@@ -13,11 +13,12 @@ use playhouse_wire::{ActorName, Incarnation};
 use crate::agent::{AGENT, Agent, PeerLink};
 use crate::agreement::{AGREEMENT, Agreement, Calls};
 use crate::coordinator::{COORDINATOR, Coordinator, Link, PlaneHands};
-use crate::coordinators::Coordinators;
+use crate::coordinators::{Coordinators, discover};
 use crate::finder::Finder;
 use crate::ground::{Ground, Roster};
 use crate::inspect::Watchtower;
-use crate::limits::PLANE_MAILBOX;
+use crate::limits::{ANSWER_DEADLINE, ENROL_WITHIN, JOIN_WITHIN, PLANE_MAILBOX};
+use crate::messages::Enrol;
 use crate::network::{Inbox, Roads, Way};
 use crate::node::{Coordinate, Coordinating, Inner, NodeConfig, StartError};
 
@@ -28,12 +29,11 @@ const JOBS_PER_MS: u64 = 1000;
 pub(crate) async fn start(host: Host, config: NodeConfig) -> Result<Inner, StartError> {
     let name = config.identity.node().clone();
     let listed = config.coordinators.iter().any(|(coordinator, _)| *coordinator == name);
-    if config.coordinate.is_some() != listed {
-        let (is, are) = if listed { ("lacks", "name it") } else { ("has", "do not name it") };
-        return Err(StartError::Config(format!("{name} {is} `coordinate`, but `coordinators` {are}")));
+    if config.coordinate.is_none() && listed {
+        return Err(StartError::Config(format!("`coordinators` name {name}, and it lacks `coordinate`")));
     }
-    if config.capacity > 0 && config.coordinators.is_empty() {
-        return Err(StartError::Config("a node that offers workers needs to know a coordinator".into()));
+    if config.capacity > 0 && config.coordinators.is_empty() && config.join.is_empty() {
+        return Err(StartError::Config("a node that offers workers needs to know a coordinator, or a node to ask".into()));
     }
     // Milliseconds of the wall clock rise from one life to the next.
     let incarnation = Incarnation(host.wall_clock().as_millis().try_into().unwrap_or(u64::MAX));
@@ -74,6 +74,9 @@ async fn furnish(
     let (endpoint, inbox) = (&roads.endpoint, &roads.inbox);
     let watchtower = Watchtower::raise(finder.clone(), incarnation)?;
     let mut listed = config.coordinators;
+    if listed.is_empty() && !config.join.is_empty() {
+        listed = discover(finder, &config.join, JOIN_WITHIN).await.map_err(StartError::Join)?;
+    }
     for (coordinator, address) in &mut listed {
         if coordinator == system.node() {
             // It may listen at a port that was chosen for it.
@@ -152,6 +155,7 @@ async fn start_coordinator(
     let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
     system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
     let planted = plane.planted;
+    let others = coordinators.clone();
     let mut hands = Some(PlaneHands::new(finder.clone(), coordinators, plane));
     let shared = group.clone();
     let factory = move || {
@@ -161,7 +165,14 @@ async fn start_coordinator(
     // After a panic the node starts anew: what was agreed on is in the journal.
     let options = SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
     let coordinator = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
-    let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
-    group.found(&listed.iter().map(member).collect::<Vec<_>>()).await?;
+    if listed.iter().any(|(listed, _)| listed == name) {
+        let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
+        group.found(&listed.iter().map(member).collect::<Vec<_>>()).await?;
+    } else {
+        let enrol = Enrol { node: name.clone(), address: finder.roads.endpoint.local_addr() };
+        let until = playhouse_rt::now() + ENROL_WITHIN;
+        let enrolled = others.ask(enrol, ANSWER_DEADLINE, Some(until)).await;
+        enrolled.map_err(|error| StartError::Enrol(error.to_string()))?.map_err(StartError::Enrol)?;
+    }
     Ok((coordinator, group))
 }

@@ -215,6 +215,11 @@ impl<S: Replicated> Group<S> {
         Ok(())
     }
 
+    /// All members, those among them that only hear.
+    pub fn members(&self) -> Vec<Member> {
+        self.raft.metrics().borrow().membership_config.nodes().map(|(_, member)| member.clone()).collect()
+    }
+
     /// What this member is at the moment.
     pub fn standing(&self) -> Standing {
         standing(&self.raft.metrics().borrow())

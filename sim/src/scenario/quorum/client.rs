@@ -36,8 +36,8 @@ pub(super) fn tasks() -> Tasks {
 /// How long a client tries: longer than all faults last.
 const PATIENCE: Duration = Duration::from_secs(50);
 
-/// Of a hundred questions, so many are submissions.
-const SUBMITS_PERCENT: u64 = 75;
+/// Of a hundred questions of each client, so many are submissions: one mostly gives work, one mostly looks.
+const SUBMITS_PERCENT: [(&str, u64); 2] = [("c", 80), ("d", 25)];
 
 pub(super) struct Script {
     name: &'static str,
@@ -61,12 +61,13 @@ pub(super) async fn live(host: Host, config: NodeConfig, script: Script) {
     let node = Node::start(host, config).await.unwrap_or_else(|error| panic!("a client does not start: {error}"));
     let client = node.client().with_patience(PATIENCE);
     let Script { name, questions, pause_ms, mut random } = script;
+    let submits = SUBMITS_PERCENT.iter().find(|(client, _)| *client == name).map_or(50, |(_, percent)| *percent);
     let up = client.workers_up(WORKERS as usize).await;
     enter(|book| book.begun += 1);
     if let Ok(status) = up {
         for number in 0..questions {
             rt::sleep(Duration::from_millis(random.between(1, 2 * pause_ms))).await;
-            if random.below(100) < SUBMITS_PERCENT {
+            if random.below(100) < submits {
                 submit(&client, name, number, &status).await;
             } else {
                 count(&client, name).await;
@@ -129,18 +130,14 @@ pub(super) async fn observe(host: Host, config: NodeConfig) {
     };
     let healed = rt::timeout(oracles::heals::HEALED_WITHIN, healed).await;
     let cluster = match healed {
-        Ok(status) => Some(status),
+        Ok(status) => {
+            open.clear();
+            Some(status)
+        }
         Err(_) => client.status().await.ok(),
     };
-    if healed_is_ok(&cluster, &open) {
-        open.clear();
-    }
     enter(|book| book.seen = cluster.map(|cluster| Seen { results, cluster, open }));
     std::future::pending().await
-}
-
-fn healed_is_ok(cluster: &Option<ClusterStatus>, _open: &str) -> bool {
-    cluster.as_ref().is_some_and(|status| why_not(status).is_none())
 }
 
 /// What is not well with the cluster.
