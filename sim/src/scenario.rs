@@ -13,7 +13,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use crate::plan::{LASTS_MAX_MS, Plan, PlanFile};
+use crate::plan::{Extras, LASTS_MAX_MS, Plan, PlanFile};
 use crate::rehearse::{Ended, How, Sink, arm, rehearse, steps_of};
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -132,6 +132,8 @@ pub struct Scenario {
     pub about: &'static str,
     /// Its nodes, as plans name them.
     pub places: &'static [&'static str],
+    /// Those of them that it can do without.
+    pub extras: Extras,
     /// What it promises.
     pub promises: &'static [&'static str],
     /// Faults that every range of seeds should have exercised.
@@ -209,12 +211,19 @@ const ACTORS_FAULTS: &[&str] = &[
     "bandwidth",
 ];
 
+/// One worker node is enough.
+const WORKER_NODES: Extras = Extras { nodes: &["a", "b"], least: 1 };
+
+/// Two nodes are enough to speak to each other.
+const TWO_OF_THREE: Extras = Extras { nodes: &["a", "b", "c"], least: 2 };
+
 /// All scenarios.
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "demo",
         about: "the job of `playhouse demo`; worker nodes lose their power and come back, or are cut off for a while",
         places: &["head", "a", "b"],
+        extras: WORKER_NODES,
         promises: demo::PROMISES,
         faults: DEMO_FAULTS,
         reaches: &["cut", "replan", "restore", "stale", "failed"],
@@ -225,6 +234,7 @@ pub const ALL: &[Scenario] = &[
         name: "amnesia",
         about: "the same with a coordinator that loses its power in the middle of a job, and comes back knowing nothing",
         places: &["head", "a", "b"],
+        extras: WORKER_NODES,
         promises: demo::PROMISES,
         faults: DEMO_FAULTS,
         reaches: &["forgotten"],
@@ -235,6 +245,7 @@ pub const ALL: &[Scenario] = &[
         name: "actors",
         about: "actors of three nodes under supervisors load each other; parts fail, links are cut, a node goes and comes back",
         places: &["a", "b", "c"],
+        extras: TWO_OF_THREE,
         promises: actors::PROMISES,
         faults: ACTORS_FAULTS,
         reaches: &["restart", "gave-up", "down", "refused", "no-credit", "cut", "letter", "mailbox-full", "ask-timeout"],
@@ -245,6 +256,7 @@ pub const ALL: &[Scenario] = &[
         name: "quiet",
         about: "five nodes with nothing to do for ten minutes",
         places: quiet::PLACES,
+        extras: Extras::NONE,
         promises: quiet::PROMISES,
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
@@ -255,6 +267,7 @@ pub const ALL: &[Scenario] = &[
         name: "brief",
         about: "three nodes with nothing to do for ten seconds",
         places: quiet::PLACES,
+        extras: Extras::NONE,
         promises: quiet::PROMISES,
         faults: &["loss", "duplication", "reordering"],
         reaches: &[],
@@ -265,6 +278,7 @@ pub const ALL: &[Scenario] = &[
         name: "streams",
         about: "streams of answers and slow actors on three nodes; readers go, sources fail, links are cut, a node goes and comes back",
         places: &["a", "b", "c"],
+        extras: Extras::NONE,
         promises: streams::PROMISES,
         faults: TRIO_FAULTS,
         reaches: &["cut", "restart", "mailbox-full", "no-credit"],
@@ -275,6 +289,7 @@ pub const ALL: &[Scenario] = &[
         name: "groups",
         about: "groups, drains, children that come and go, offloaded work and timers on three nodes; links are cut, a node goes and comes back",
         places: &["a", "b", "c"],
+        extras: TWO_OF_THREE,
         promises: groups::PROMISES,
         faults: TRIO_FAULTS,
         reaches: &["cut", "restart", "mailbox-full"],
@@ -285,6 +300,7 @@ pub const ALL: &[Scenario] = &[
         name: "work",
         about: "a job of tasks that take a while on two worker nodes; one of them goes for some seconds, or none",
         places: &["head", "a", "b"],
+        extras: Extras::NONE,
         promises: work::PROMISES,
         faults: &["crash", "isolation", "loss", "straggle", "duplication", "reordering", "corruption"],
         reaches: &["replan"],
@@ -358,6 +374,7 @@ pub const ALL: &[Scenario] = &[
         name: "certificates",
         about: "the certificate of one of three nodes ends; another node comes back, and knocks at all doors",
         places: certificates::PLACES,
+        extras: Extras::NONE,
         promises: certificates::PROMISES,
         faults: &["crash", "loss", "straggle", "duplication", "reordering", "corruption"],
         reaches: &[],
@@ -419,11 +436,16 @@ impl Scenario {
     /// Whether a plan can befall this scenario.
     ///
     /// # Errors
-    /// When it names a node that there is none of, or lasts for longer than [`crate::plan::LASTS_MAX_MS`]: it would do nothing, or not end.
+    /// When it names a node that there is none of, leaves out one that is needed or one that it names in a fault, or lasts for longer than [`crate::plan::LASTS_MAX_MS`]: it would do nothing, or not end.
     pub fn takes(&self, plan: &Plan) -> Result<(), String> {
         let nodes = plan.faults.iter().flat_map(|timed| timed.fault.nodes());
         if let Some(node) = nodes.into_iter().find(|node| !self.places.contains(node)) {
             return Err(format!("it names a node {node:?}; the nodes of {} are {}", self.name, self.places.join(", ")));
+        }
+        self.extras.allow(&plan.absent)?;
+        let absent = plan.absent.iter().find(|node| plan.faults.iter().any(|timed| timed.fault.nodes().contains(&node.as_str())));
+        if let Some(node) = absent {
+            return Err(format!("it leaves the node {node:?} out, and has a fault for it"));
         }
         match plan.last_ms() {
             last if last > LASTS_MAX_MS => Err(format!("its last fault ends after {last} ms; {LASTS_MAX_MS} ms is the most")),

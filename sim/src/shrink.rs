@@ -2,11 +2,12 @@
 //!
 //! A change of the plan shifts the dice behind it, so a candidate is tried with a few dice before it is given up. Removal is delta
 //! debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002): halves first, then quarters, down to
-//! single faults; then sizes come down, faults are weakened and moved to rounder times, and all of it again until nothing helps.
+//! single faults. Nodes that the scenario can do without are left out, with all that befalls them; sizes come down, faults are weakened and
+//! moved to rounder times, and all of it again until nothing helps.
 
 use serde_json::Value;
 
-use crate::plan::{Dial, Plan, Timed};
+use crate::plan::{Dial, Extras, Plan, Timed};
 
 /// What a failure is told from others by: its kind, the promise that broke, and where it panicked or never yielded, if that is known. Not by
 /// what was seen: a smaller plan breaks the same promise at another time, with other numbers.
@@ -44,6 +45,11 @@ pub trait Trial {
     /// The index of the first of `plans` that breaks the same promise; `None` if none does, or when time is up.
     fn first_that_fails(&mut self, plans: &[Plan]) -> Option<usize>;
 
+    /// The nodes that may be left out.
+    fn extras(&self) -> Extras {
+        Extras::NONE
+    }
+
     /// Whether time is up: shrinking ends with what it has.
     fn is_over(&self) -> bool;
 
@@ -66,6 +72,7 @@ pub fn shrink(plan: &Plan, trial: &mut impl Trial) -> Plan {
     for _ in 0..MAX_PASSES {
         let before = best.clone();
         fewer_turns(&mut best, trial);
+        fewer_nodes(&mut best, trial);
         fewer_faults(&mut best, trial);
         calmer(&mut best, trial);
         smaller(&mut best, trial);
@@ -102,6 +109,18 @@ fn fewer_faults(best: &mut Plan, trial: &mut impl Trial) {
 /// What an exploration found needs its turns of the dice only if no dice of its own do.
 fn fewer_turns(best: &mut Plan, trial: &mut impl Trial) {
     fewer(best, trial, |plan| &mut plan.turns);
+}
+
+/// A node at a time: there are few, and some of them are needed.
+fn fewer_nodes(best: &mut Plan, trial: &mut impl Trial) {
+    let extras = trial.extras();
+    loop {
+        let others = extras.nodes.iter().filter(|node| best.has(node)).map(|node| best.without_node(node));
+        let candidates = others.filter(|plan| extras.allow(&plan.absent).is_ok()).collect();
+        if !take(best, candidates, trial) {
+            return;
+        }
+    }
 }
 
 /// Delta debugging of a list of the plan.
@@ -302,6 +321,44 @@ mod tests {
         for needed in [vec![], vec![turn(3)], vec![turn(1), turn(8)]] {
             assert_eq!(shrink(&plan, &mut Needs(needed.clone())).turns, needed);
         }
+    }
+
+    #[test]
+    fn a_node_that_is_not_needed_is_left_out_with_its_faults_and_one_that_is_needed_stays() {
+        /// Fails when `a` crashes and has at least one of the others to itself.
+        struct Cluster(Extras);
+        impl Trial for Cluster {
+            fn first_that_fails(&mut self, plans: &[Plan]) -> Option<usize> {
+                plans.iter().position(|plan| {
+                    assert!(plan.faults.iter().flat_map(|timed| timed.fault.nodes()).all(|node| plan.has(node)), "{plan}");
+                    let crash = |timed: &Timed| matches!(&timed.fault, Fault::Crash { node, .. } if node == "a");
+                    plan.faults.iter().any(crash) && (plan.has("b") || plan.has("c"))
+                })
+            }
+            fn extras(&self) -> Extras {
+                self.0
+            }
+            fn is_over(&self) -> bool {
+                false
+            }
+            fn found(&mut self, _: &Plan) {}
+        }
+        let swizzle = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut plan = large(3);
+        plan.faults
+            .insert(0, Timed { at_ms: 1, call: 0, fault: Fault::Crash { node: "a".into(), down_ms: None, lose_disk: false } });
+        let all = swizzle(&["a", "b", "c"]);
+        plan.faults.push(Timed { at_ms: 9, call: 0, fault: Fault::Swizzle { nodes: all.clone(), back: all, ms: 100 } });
+        for (nodes, least, left_out) in
+            [(&["a", "b", "c"][..], 1, &["b"][..]), (&["a", "c"], 1, &["c"]), (&["a", "b", "c"], 3, &[]), (&[], 0, &[])]
+        {
+            let small = shrink(&plan, &mut Cluster(Extras { nodes, least }));
+            assert_eq!(small.absent, left_out, "{small}");
+            assert_eq!(small.faults.len(), 1, "{small}");
+        }
+        let without_b = plan.without_node("b");
+        let last = &without_b.faults.last().unwrap().fault;
+        assert!(matches!(last, Fault::Swizzle { nodes, back, .. } if nodes == back && *nodes == swizzle(&["a", "c"])), "{last}");
     }
 
     #[test]

@@ -78,6 +78,6 @@ impl Draw {
     pub fn finish(mut self) -> Plan {
         self.faults.sort_by_key(|timed| timed.at_ms);
         let climate = Climate::draw(&mut self.random("climate"));
-        Plan { dice: self.seed, climate, dials: self.dials, faults: self.faults, turns: Vec::new() }
+        Plan { dice: self.seed, climate, dials: self.dials, faults: self.faults, turns: Vec::new(), absent: Vec::new() }
     }
 }

@@ -211,6 +211,18 @@ impl Fault {
         }
     }
 
+    /// What is left of it when a node does not take part; `None` when nothing is.
+    pub fn sparing(&self, node: &str) -> Option<Fault> {
+        match self {
+            Fault::Swizzle { nodes, back, ms } => {
+                let others = |names: &[String]| names.iter().filter(|name| *name != node).cloned().collect::<Vec<_>>();
+                let (nodes, back) = (others(nodes), others(back));
+                (!nodes.is_empty()).then_some(Fault::Swizzle { nodes, back, ms: *ms })
+            }
+            _ => (!self.nodes().contains(&node)).then(|| self.clone()),
+        }
+    }
+
     /// Weaker forms of it, the weakest first: shorter, and less of each hardness.
     pub fn weaker(&self) -> Vec<Fault> {
         let mut forms = Vec::new();

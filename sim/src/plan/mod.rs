@@ -35,6 +35,41 @@ pub struct Plan {
     /// When the dice are turned: this run goes on where another one was, and then its own way.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few_turns")]
     pub turns: Vec<Turn>,
+    /// Nodes of the scenario that do not take part: never started. No seed draws any; shrinking leaves out what a failure does not need.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
+}
+
+/// Nodes that a scenario can do without, as long as enough of them take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extras {
+    /// Which.
+    pub nodes: &'static [&'static str],
+    /// So many of them must take part.
+    pub least: usize,
+}
+
+impl Extras {
+    /// Every node is needed.
+    pub const NONE: Extras = Extras { nodes: &[], least: 0 };
+
+    /// Whether a plan may leave `absent` out.
+    ///
+    /// # Errors
+    /// When one of them is needed, or is named twice, or too few are left.
+    pub fn allow(&self, absent: &[String]) -> Result<(), String> {
+        let mut left: Vec<&str> = self.nodes.to_vec();
+        for name in absent {
+            let at = left.iter().position(|node| node == name);
+            left.remove(at.ok_or_else(|| format!("it leaves the node {name:?} out, which is needed, or is left out already"))?);
+        }
+        match left.len() < self.least {
+            true => {
+                Err(format!("it leaves out {}; {} of {} must take part", absent.join(", "), self.least, self.nodes.join(", ")))
+            }
+            false => Ok(()),
+        }
+    }
 }
 
 /// The most turns of the dice in one run.
@@ -122,6 +157,20 @@ impl Plan {
         usize::try_from(self.dial(name)).unwrap_or(usize::MAX)
     }
 
+    /// Whether a node of the scenario takes part.
+    pub fn has(&self, node: &str) -> bool {
+        !self.absent.iter().any(|absent| absent == node)
+    }
+
+    /// The same without a node, and without all that befalls it.
+    pub fn without_node(&self, node: &str) -> Plan {
+        let mut plan = self.clone();
+        plan.faults =
+            plan.faults.into_iter().filter_map(|timed| Some(Timed { fault: timed.fault.sparing(node)?, ..timed })).collect();
+        plan.absent.push(node.to_string());
+        plan
+    }
+
     /// Whether product code takes its rare ways: `buggify!`.
     pub fn is_buggy(&self) -> bool {
         self.dials.get(BUGGIFY).is_some_and(|dial| dial.is > 0)
@@ -144,6 +193,9 @@ impl std::fmt::Display for Plan {
         let dials: Vec<String> = self.dials.iter().map(|(name, dial)| format!("{name} {}", dial.is)).collect();
         if !dials.is_empty() {
             writeln!(f, "sizes: {}", dials.join(", "))?;
+        }
+        if !self.absent.is_empty() {
+            writeln!(f, "without the nodes: {}", self.absent.join(", "))?;
         }
         for Timed { at_ms, call, fault } in &self.faults {
             let of = if is_first(call) { String::new() } else { format!(" (draw {})", call + 1) };

@@ -86,10 +86,12 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
         let stop = Arc::new(Notify::new());
         scripts.push(Script { config, place, cast: cast.clone(), seed: plan.dice, planted, stop });
     }
-    for script in &scripts {
+    let taking_part = || scripts.iter().filter(|script| plan.has(PLACES[script.place]));
+    for script in taking_part() {
         begin(world, script);
     }
-    let ready = || enter(|book| book.nodes.len() == PLACES.len() && book.nodes.iter().all(|node| node.ready)) == Some(true);
+    let all = taking_part().count();
+    let ready = || enter(|book| book.nodes.len() == all && book.nodes.iter().all(|node| node.ready)) == Some(true);
     until(READY_WITHIN, ready).await.map_err(|()| Verdict::Stuck("the nodes are not ready".into()))?;
 
     if !troubles.hasty {

@@ -137,14 +137,20 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     let config = head_config(&authority, head, planted)?;
     world.start("head", move |host| live(host, config, bugs.actors));
     for name in NODES {
+        // Of one that does not take part, too: so the others keep their addresses.
         let config = worker_config(&authority, name, world, head)?;
+        if !plan.has(name) {
+            continue;
+        }
         world.start(name, move |host| live(host, config, bugs.actors));
     }
     let (submitted, on_submit) = oneshot::channel();
     let (answer, on_answer) = oneshot::channel();
     let config = client_config(&authority, world, head)?;
     world.start("client", move |host| async move {
-        let _ = answer.send(client(host, config, [manifest, other], submitted).await);
+        let seen = client(host, config, [manifest, other], submitted).await;
+        told(seen.as_ref().err().map(ToString::to_string));
+        let _ = answer.send(seen);
         // Its connection stays until the world ends.
         std::future::pending().await
     });
@@ -174,11 +180,17 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     result::check(&seen, index)?;
     once::check(&seen, windows)?;
     windows::check(&seen, windows)?;
-    heal(world, &authority, head).await
+    let nodes = NODES.iter().filter(|name| plan.has(name)).count();
+    heal(world, &authority, head, nodes).await
+}
+
+/// What a client says to the judge stands in the ledger: what led to it can be followed back from there.
+pub(super) fn told(what: Option<String>) {
+    rt::ledger::record("seen", || what.unwrap_or_else(|| "the result".into()));
 }
 
 /// After the last fault everything must come back: all nodes alive, all workers up.
-async fn heal(world: &World, authority: &Authority, head: SocketAddr) -> Result<(), Verdict> {
+async fn heal(world: &World, authority: &Authority, head: SocketAddr, nodes: usize) -> Result<(), Verdict> {
     let (answer, on_answer) = oneshot::channel();
     let mut config = client_config(authority, world, head)?;
     config.identity = identity(authority, "observer")?;
@@ -194,14 +206,16 @@ async fn heal(world: &World, authority: &Authority, head: SocketAddr) -> Result<
             loop {
                 ticks.tick().await;
                 match node.client().status().await {
-                    Ok(status) if heals::is_healed(&status) => return,
+                    Ok(status) if heals::is_healed(&status, nodes) => return,
                     Ok(status) => last = format!("{:?} {:?}", status.nodes, status.workers),
                     Err(error) => last = error.to_string(),
                 }
             }
         };
         let healed = rt::timeout(heals::HEALED_WITHIN, healed).await;
-        let _ = answer.send(if healed.is_ok() { String::new() } else { last });
+        let open = if healed.is_ok() { String::new() } else { last };
+        told(Some(open.clone()));
+        let _ = answer.send(open);
     });
     let open = on_answer.await.map_err(|_| Verdict::Crashed("the observer is gone".into()))?;
     heals::check(&open)

@@ -118,7 +118,8 @@ impl Faults {
 
     fn of(plan: &Plan) -> Faults {
         let place = |name: &str| PLACES.iter().position(|place| *place == name).unwrap_or_default();
-        let mut faults = Faults::NONE;
+        // To the others, one that never was there is as one that has gone.
+        let mut faults = Faults { gone: plan.absent.iter().map(|name| place(name)).collect(), ..Faults::NONE };
         for timed in &plan.faults {
             match &timed.fault {
                 Fault::Cut { from, to, ms, .. } => faults.cuts.push((place(from), place(to), Duration::from_millis(*ms))),
@@ -293,10 +294,12 @@ pub(super) async fn rehearse(world: &World, plan: &Plan, planted: Planted, play:
         config.peers = peers.map(|(name, address)| (NodeName::new(name).expect("a name"), address)).collect();
         scripts.push(Script { config, place, seed, planted, begin, stop: Arc::new(Notify::new()) });
     }
-    for script in &scripts {
+    let taking_part = || scripts.iter().filter(|script| plan.has(PLACES[script.place]));
+    for script in taking_part() {
         start(world, script);
     }
-    let ready = || nodes(|nodes| nodes.lives.len() == PLACES.len() && nodes.lives.iter().all(|life| life.ready));
+    let all = taking_part().count();
+    let ready = || nodes(|nodes| nodes.lives.len() == all && nodes.lives.iter().all(|life| life.ready));
     until(READY_WITHIN, ready).await.map_err(|()| Verdict::Stuck("the nodes are not ready".into()))?;
     rt::sleep(DIALLED_AFTER).await;
 

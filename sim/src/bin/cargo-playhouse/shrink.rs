@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use playhouse_sim::plan::{Built, FORMAT, Plan, PlanFile};
+use playhouse_sim::plan::{Built, Extras, FORMAT, Plan, PlanFile};
 use serde_json::Value;
 
 use crate::common::trial::{self, Order};
@@ -46,6 +46,8 @@ pub(crate) fn run(test: &Test, from: &From, jobs: usize, budget: Duration, path:
         run: report::run,
         judge: |report| (report.seed, report.verdict()),
         save: &|plan, verdict| files::save(&path, &file(test, seed, plan, verdict.clone())),
+        // What a test can do without, nobody but the test knows.
+        extras: Extras::NONE,
         jobs,
         began,
         budget,

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use playhouse_sim::plan::Plan;
+use playhouse_sim::plan::{Extras, Plan};
 use playhouse_sim::shrink::{Aim, Trial, shrink};
 use serde_json::Value;
 
@@ -18,6 +18,8 @@ pub(crate) struct Order<'a, Request, Report> {
     pub(crate) judge: fn(&Report) -> (u64, Option<&Value>),
     /// Keeps a plan and how its run ended.
     pub(crate) save: &'a dyn Fn(&Plan, &Value) -> Result<(), String>,
+    /// The nodes that may be left out.
+    pub(crate) extras: Extras,
     pub(crate) jobs: usize,
     pub(crate) began: Instant,
     pub(crate) budget: Duration,
@@ -62,6 +64,10 @@ impl<Request: Send + 'static, Report: Send + 'static> Trial for Trials<'_, Reque
         usize::try_from(index).ok()
     }
 
+    fn extras(&self) -> Extras {
+        self.order.extras
+    }
+
     fn is_over(&self) -> bool {
         self.order.began.elapsed() >= self.order.budget || self.unsaved.is_some()
     }
@@ -102,7 +108,9 @@ pub(crate) fn show<Request, Report>(title: &str, plan: &Plan, small: &Smallest, 
     let counts = |plan: &Plan| (plan.faults.len(), plan.climate.hazards(), plan.turns.len());
     let ((faults, hazards, turns), (few, mild, straight)) = (counts(plan), counts(&small.plan));
     let turns = if turns > 0 { format!(", {turns} turns of the dice -> {straight}") } else { String::new() };
-    out(&format!("{title}: {faults} faults -> {few}, {hazards} hazards of the network -> {mild}{turns}"));
+    let without = small.plan.absent.len() - plan.absent.len();
+    let nodes = if without > 0 { format!(", {without} of the nodes left out") } else { String::new() };
+    out(&format!("{title}: {faults} faults -> {few}, {hazards} hazards of the network -> {mild}{turns}{nodes}"));
     let took = order.began.elapsed();
     let over = if took >= order.budget { "; the time was up" } else { "" };
     out(&format!("  {} runs in {:.1} s{over}", small.runs, took.as_secs_f64()));

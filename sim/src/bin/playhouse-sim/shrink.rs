@@ -35,6 +35,7 @@ pub(crate) fn run(order: &Order) -> u8 {
         run: pool::run,
         judge: |report| (report.seed, report.failure()),
         save: &|plan, verdict| files::save(&path, &PlanFile { verdict: verdict.clone(), ..order.case.file(plan.clone()) }),
+        extras: order.case.scenario().extras,
         jobs: order.jobs,
         began,
         budget: order.budget,
@@ -55,7 +56,7 @@ pub(crate) fn run(order: &Order) -> u8 {
         let value = json!({
             "scenario": order.case.scenario().name, "seed": order.case.seed(), "faults": plan.faults.len(), "shrunk": small.plan.faults.len(),
             "hazards": plan.climate.hazards(), "hazards_shrunk": small.plan.climate.hazards(), "runs": small.runs,
-            "wall_s": began.elapsed().as_secs_f64(), "promise": small.verdict["promise"], "plan": path,
+            "wall_s": began.elapsed().as_secs_f64(), "promise": small.verdict["promise"], "absent": small.plan.absent, "plan": path,
         });
         out(&value.to_string());
     }

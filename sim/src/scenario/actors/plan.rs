@@ -149,7 +149,8 @@ impl Troubles {
     pub(super) fn of(plan: &Plan) -> Troubles {
         let place = |name: &str| PLACES.iter().position(|place| *place == name).unwrap_or_default();
         let mut troubles =
-            Troubles { cuts: Vec::new(), gone: Vec::new(), held: [Duration::ZERO; 3], hasty: plan.dial("hasty") > 0 };
+            // To the others, one that never was there is as one that has gone.
+            Troubles { cuts: Vec::new(), gone: plan.absent.iter().map(|name| place(name)).collect(), held: [Duration::ZERO; 3], hasty: plan.dial("hasty") > 0 };
         for timed in &plan.faults {
             match &timed.fault {
                 Fault::Cut { from, to, ms, .. } => troubles.cuts.push((place(from), place(to), Duration::from_millis(*ms))),

@@ -12,10 +12,11 @@ pub(in crate::scenario::demo) const PROMISE: &str = "the cluster heals";
 /// So much virtual time there is for it.
 pub(in crate::scenario::demo) const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
-pub(in crate::scenario::demo) fn is_healed(status: &ClusterStatus) -> bool {
+/// Whether all is well with so many worker nodes.
+pub(in crate::scenario::demo) fn is_healed(status: &ClusterStatus, nodes: usize) -> bool {
     let alive = status.nodes.values().filter(|node| format!("{:?}", node.state) == "Alive").count();
     let up = status.workers.iter().filter(|worker| worker.up).count();
-    alive == 2 && status.workers.len() == up && up == WORKERS as usize
+    alive == nodes && status.workers.len() == up && up == WORKERS as usize
 }
 
 /// What was not well when the time was over.
