@@ -3,7 +3,7 @@
 //!
 //! Nothing here is a model of the product: a [`scenario`] starts real nodes in a [`world`], gives them work and faults, and holds what
 //! came out against its promises. What befalls a run is a [`plan`], which is data; [`shrink`] makes it smaller, [`explore`] goes on from rare moments of it. A run can be seen as a
-//! [`timeline`], and its datagrams be read from a [`pcap`]. [`history`] judges what clients saw. Built without `--cfg madsim` only what needs no simulation is here; `cargo sim` builds
+//! [`timeline`], asked [`why`] it broke, and its datagrams be read from a [`pcap`]. [`history`] judges what clients saw. Built without `--cfg madsim` only what needs no simulation is here; `cargo sim` builds
 //! it with.
 
 #[cfg(madsim)]
@@ -28,6 +28,7 @@ pub mod timeline;
 pub mod verdict;
 #[cfg(madsim)]
 pub mod weather;
+pub mod why;
 #[cfg(madsim)]
 pub mod world;
 

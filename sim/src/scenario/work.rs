@@ -13,7 +13,7 @@ use playhouse::rt::{self, Host};
 use playhouse::{Authority, ClientError, ClusterStatus, JobStatus, Node, NodeConfig};
 
 use self::book::{Book, enter};
-use super::demo::{DONE_WITHIN, NODES, PORT, WORKERS, client_config, head_config, live, worker_config};
+use super::demo::{DONE_WITHIN, NODES, PORT, WORKERS, client_config, head_config, live, told, worker_config};
 use super::trio::{Oracle, judged};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
@@ -82,7 +82,9 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     let config = client_config(&authority, world, head)?;
     let (count, pace) = (plan.dial("tasks"), plan.dial("pace"));
     world.start("client", move |host| async move {
-        let _ = answer.send(client(host, config, count, pace, submitted).await);
+        let seen = client(host, config, count, pace, submitted).await;
+        told(seen.as_ref().err().map(ToString::to_string));
+        let _ = answer.send(seen);
         // Its connection stays until the world ends.
         std::future::pending().await
     });

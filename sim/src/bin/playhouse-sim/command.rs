@@ -32,6 +32,7 @@ use crate::table::{Progress, print};
   cargo sim run demo --seeds 0..50
   cargo sim run actors --seeds 0..100000 --budget 5m
   cargo sim replay demo --seed 7
+  cargo sim replay --plan FILE --why
   cargo sim replay demo --seed 7 --html out.html --pcap out.pcap --keylog keys.txt
   cargo sim twice demo --seed 7
   cargo sim shrink demo --seed 7 --bug late-watermark
@@ -114,6 +115,9 @@ enum Command {
         all: bool,
         #[command(flatten)]
         outputs: replay::Outputs,
+        /// Print one JSON object as the last line
+        #[arg(long)]
+        json: bool,
     },
     /// Run a seed in two fresh processes and compare their ledgers
     Twice {
@@ -270,7 +274,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Shrink { what, jobs, budget, out, json } => {
             with(&what, |case| shrink::run(&Order { case, jobs: as_wanted(jobs), budget, file: out, json }))
         }
-        Command::Replay { what, all, outputs } => with(&what, |case| replay::replay(&case, all, &outputs)),
+        Command::Replay { what, all, outputs, json } => with(&what, |case| replay::replay(&case, all, &outputs, json)),
         Command::Twice { scenario, seed, seeds, json, trap } => {
             let seeds = seeds.unwrap_or_else(|| seed.map_or(0..0, |seed| seed..seed + 1));
             twice(scenario, seeds, json, trap)

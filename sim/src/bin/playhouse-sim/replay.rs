@@ -11,6 +11,8 @@ use playhouse_rt::sim::ledger::Line;
 use playhouse_sim::pcap::{Datagram, Pcap, key_line};
 use playhouse_sim::talk;
 use playhouse_sim::timeline::{EVENTS_MAX, Entry, Run, Timeline, page};
+use playhouse_sim::why::{self, Why};
+use serde_json::json;
 
 use crate::common::{files, out};
 use crate::one;
@@ -25,6 +27,9 @@ pub(crate) struct Outputs {
     /// Write a page that shows the run: lanes, arrows, faults, the broken promise
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Print what led from the faults to the broken promise, instead of all that happened
+    #[arg(long)]
+    why: bool,
     /// Write all datagrams as a capture for packet analysers (pcapng, with virtual times)
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
@@ -35,12 +40,12 @@ pub(crate) struct Outputs {
 
 impl Outputs {
     fn is_empty(&self) -> bool {
-        self.html.is_none() && self.pcap.is_none() && self.keylog.is_none()
+        !self.why && self.html.is_none() && self.pcap.is_none() && self.keylog.is_none()
     }
 }
 
-/// Runs a seed. Prints what happened if nothing else is wanted, or all if `all`.
-pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
+/// Runs a seed. Prints what happened if nothing else is wanted, or all if `all`; the last line as JSON if `as_json`.
+pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs, as_json: bool) -> u8 {
     let plan = case.plan();
     out(plan.to_string().trim_end());
     if let Some(Err(error)) = outputs.html.as_ref().map(|path| files::writable(path)) {
@@ -52,6 +57,8 @@ pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
         Ok(packets) => packets,
         Err(error) => return failed(&error),
     };
+    let whys = Rc::new(RefCell::new(outputs.why.then(Why::new)));
+    let asked = whys.clone();
     let mut text = BufWriter::new(io::stdout());
     let seen = timeline.clone();
     let sink = move |line: &Line<'_>| {
@@ -65,6 +72,10 @@ pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
         {
             let Line { at, node, actor, kind, detail, .. } = *line;
             timeline.add(&Entry { at, node, actor, kind, detail });
+        }
+        if let Some(why) = &mut *asked.borrow_mut() {
+            let Line { number, at, node, task, actor, kind, detail, .. } = *line;
+            why.add(&why::Entry { number, at, node, task, actor, kind, detail });
         }
     };
     let (scenario, seed, bug) = (case.scenario(), case.seed(), case.bug());
@@ -88,6 +99,13 @@ pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
         let title = if n == 0 { "\nwho waits, actors first:\n" } else { "" };
         out(&format!("{title}  {}", row["text"].as_str().unwrap_or("?")));
     }
+    let slice = whys.take().and_then(|why| why.slice(&report["verdict"]));
+    if outputs.why {
+        match &slice {
+            Some(slice) => out(&format!("\nwhy, in {} events:\n{}", slice.events.len(), slice.to_string().trim_end())),
+            None => out("\nno promise is broken, so there is nothing to explain"),
+        }
+    }
     if let (Some(path), Some(timeline)) = (&outputs.html, timeline.take()) {
         let command = case.command();
         let run = Run { scenario: scenario.name.into(), seed, command, hash: hash.into() };
@@ -97,6 +115,11 @@ pub(crate) fn replay(case: &Case, all: bool, outputs: &Outputs) -> u8 {
     }
     if let Err(error) = packets.finish() {
         return failed(&error);
+    }
+    if as_json {
+        let mut value = report;
+        value["why"] = json!(slice.map(|slice| slice.json()));
+        out(&value.to_string());
     }
     verdict.exit_code()
 }
