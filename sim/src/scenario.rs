@@ -71,6 +71,7 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "stops-in-start-order", scenario: "actors", plant: |bugs| bugs.actors.supervise.forget_order = true },
     Bug { name: "intensity-ignored", scenario: "actors", plant: |bugs| bugs.actors.supervise.ignore_intensity = true },
     Bug { name: "state-kept", scenario: "actors", plant: |bugs| bugs.actors.state_kept = true },
+    Bug { name: "lives-overlap", scenario: "actors", plant: |bugs| bugs.actors.lives_overlap = true },
     Bug { name: "start-unheard", scenario: "actors", plant: |bugs| bugs.actors.start_unheard = true },
     Bug { name: "stopped-child-forgotten", scenario: "actors", plant: |bugs| bugs.actors.stopped_child_forgotten = true },
     Bug { name: "endless-asks", scenario: "actors", plant: |bugs| bugs.actors.endless_asks = true },

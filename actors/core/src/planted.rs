@@ -26,6 +26,8 @@ pub struct Planted {
     pub oldest_stops_first: bool,
     /// The state of a life that is followed by another one is never dropped.
     pub state_kept: bool,
+    /// An actor without a supervisor that fails begins its next life before the state of the last one is dropped.
+    pub lives_overlap: bool,
     /// A supervised actor ignores that it is to begin another life.
     pub start_unheard: bool,
     /// A child that somebody else stopped is told to begin another life, as if it could.

@@ -344,6 +344,9 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         }
         let was_live = matches!(self.phase, Phase::Live(_));
         if was_live {
+            if self.cell.shared.parent.is_none() && self.cell.shared.common.planted().lives_overlap {
+                return self.overlap();
+            }
             self.drop_body();
         }
         self.phase = Phase::Nothing;
@@ -357,6 +360,15 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             }
             Verdict::Stop => Phase::Parked(Some(failure.exit())),
         };
+    }
+
+    /// See [`crate::planted::Planted::lives_overlap`].
+    #[cold]
+    fn overlap(&mut self) {
+        let before = std::mem::replace(&mut self.phase, Phase::Nothing);
+        self.count_restart();
+        self.build();
+        drop(before);
     }
 
     /// Gives the state up, in order: the hook, then the drop. A panic in them changes nothing more.
