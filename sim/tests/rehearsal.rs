@@ -4,12 +4,16 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use playhouse_sim::plan::{Fault, PlanFile};
 use serde_json::Value;
+
+/// What Ctrl-C sends.
+const SIGINT: i32 = 2;
 
 /// Says to a test where it tells that it runs.
 const SOCKET: &str = "PLAYHOUSE_REHEARSAL_SOCKET";
@@ -206,6 +210,11 @@ fn a_promise_is_the_same_at_another_time_so_nothing_is_left_of_the_plan() {
     assert_eq!((file.plan.faults.len(), &file.verdict["promise"]), (0, &"nobody is paused".into()));
     let (code, said) = run(&["replay", "breaks_its_promise", "--plan", path.to_str().unwrap()]);
     assert!(code == Some(1) && said.contains("nobody is paused"), "{said}");
+    for command in ["replay", "shrink"] {
+        let (code, said) = run(&[command, "draws_twice", "--plan", path.to_str().unwrap()]);
+        let refused = "it is a plan of \"trial::breaks_its_promise\", not of \"trial::draws_twice\"";
+        assert!(code == Some(4) && said.contains(refused) && !said.contains("events"), "{said}");
+    }
 }
 
 #[test]
@@ -244,10 +253,24 @@ impl Lingering {
     /// Nobody can catch this signal: what is left is what the others do when they are alone. Returns when the run is gone, too.
     fn kill(mut self) {
         self.parent.kill().unwrap();
-        self.parent.wait().unwrap();
+        self.is_over();
+    }
+
+    /// Sends what Ctrl-C sends, to `cargo playhouse` alone or to its whole group, as a terminal does.
+    fn interrupt(mut self, group: bool) {
+        let id = self.parent.id();
+        let whom = if group { format!("-{id}") } else { id.to_string() };
+        assert!(Command::new("kill").args(["-INT", "--", &whom]).status().unwrap().success());
+        assert_eq!(self.is_over(), Some(SIGINT));
+    }
+
+    /// Waits for the end of both; the signal that ended the first of them.
+    fn is_over(&mut self) -> Option<i32> {
+        let status = self.parent.wait().unwrap();
         // The run holds the other end for as long as it lives.
         let end = self.stream.read_to_end(&mut Vec::new());
         assert!(matches!(end, Ok(0)), "the run goes on: {end:?}");
+        status.signal()
     }
 }
 
@@ -260,6 +283,16 @@ fn whoever_is_killed_leaves_no_run_behind_and_no_file() {
     command.env("TMPDIR", &temporary);
     Lingering::begin("never-ends", command).kill();
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "files are left");
+}
+
+#[test]
+fn ctrl_c_ends_the_runs_too() {
+    for (name, group) in [("interrupted", false), ("interrupted-group", true)] {
+        let mut command = playhouse(&["sim", "never_ends"]);
+        // A group of its own, as a shell gives it.
+        command.process_group(0);
+        Lingering::begin(name, command).interrupt(group);
+    }
 }
 
 #[test]

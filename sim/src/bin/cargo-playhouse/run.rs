@@ -125,11 +125,21 @@ fn is_canary(tests: &[Test], name: &str) -> bool {
     tests.iter().any(|test| test.name == name && test.canary)
 }
 
-/// What a saved plan says, or why it is none.
-pub(crate) fn read(path: &Path) -> Result<PlanFile, String> {
+/// What a saved plan of a test says, or why it is none.
+pub(crate) fn read(test: &Test, path: &Path) -> Result<PlanFile, String> {
     let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let text = String::from_utf8(text).map_err(|_| format!("{}: it is no text, so no plan", path.display()))?;
-    PlanFile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+    let file = PlanFile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    if file.scenario == test.name {
+        return Ok(file);
+    }
+    // Its faults may name nodes that this test lacks, or say nothing of those that it has: whatever came out would mean nothing.
+    Err(format!(
+        "{}: it is a plan of {:?}, not of {:?}; run it with that one, or write the new name into its \"scenario\" if the test was renamed",
+        path.display(),
+        file.scenario,
+        test.name
+    ))
 }
 
 /// Where a run comes from.
@@ -142,7 +152,7 @@ pub(crate) fn replay(test: &Test, from: &From, all: bool, html: Option<PathBuf>)
     let (seed, plan, what, again) = match from {
         From::Seed(seed) => (*seed, None, format!("seed {seed}"), format!("--seed {seed}")),
         From::Plan(path) => {
-            let file = read(path)?;
+            let file = read(test, path)?;
             (file.seed, Some(file.plan), format!("with {}", path.display()), format!("--plan {}", path.display()))
         }
     };

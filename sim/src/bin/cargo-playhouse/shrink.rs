@@ -29,7 +29,7 @@ pub(crate) fn run(test: &Test, from: &From, jobs: usize, budget: Duration, path:
     let began = Instant::now();
     let (seed, given) = match from {
         From::Seed(seed) => (*seed, None),
-        From::Plan(path) => read(path).map(|file| (file.seed, Some(file.plan)))?,
+        From::Plan(path) => read(test, path).map(|file| (file.seed, Some(file.plan)))?,
     };
     let first = report::run(&Request { plan: given, ..Request::new(test, seed) });
     let (Some(verdict), Some(plan)) = (first.verdict(), first.plan()) else {
