@@ -312,6 +312,7 @@ pub const ALL: &[Scenario] = &[
         name: "leader-kill",
         about: "three coordinators, of which the one that leads loses its power; clients submit jobs and count them",
         places: quorum::PLACES,
+        extras: Extras::NONE,
         promises: quorum::PROMISES,
         faults: &[
             "own",
@@ -333,6 +334,7 @@ pub const ALL: &[Scenario] = &[
         name: "partition",
         about: "three coordinators that are cut off from each other, one way or both; clients submit jobs and count them",
         places: quorum::PLACES,
+        extras: Extras::NONE,
         promises: quorum::PROMISES,
         faults: &[
             "cut",
@@ -354,6 +356,7 @@ pub const ALL: &[Scenario] = &[
         name: "disk",
         about: "three coordinators with disks that are slow, full, or fail, and that lose their power; clients submit jobs and count them",
         places: quorum::PLACES,
+        extras: Extras::NONE,
         promises: quorum::PROMISES,
         faults: &[
             "slow-disk",

@@ -1,4 +1,4 @@
-//! Three coordinators, two worker nodes, and two clients that submit jobs one after the other. The coordinators lose their power (the one that
+//! Three coordinators, two worker nodes, and three clients that submit jobs, or count them. The coordinators lose their power (the one that
 //! leads first of all), are cut off from each other, or have sick disks. Whatever was acknowledged is there in the end, and once.
 
 mod book;
@@ -48,10 +48,10 @@ const HEADS: [&str; 3] = ["x", "y", "z"];
 const HANDS: [&str; 2] = ["a", "b"];
 
 /// The clients.
-const CLIENTS: [&str; 2] = ["c", "d"];
+const CLIENTS: [&str; 3] = ["c", "d", "e"];
 
 /// All of them, and who looks at them in the end.
-pub(super) const PLACES: &[&str] = &["x", "y", "z", "a", "b", "c", "d", "observer"];
+pub(super) const PLACES: &[&str] = &["x", "y", "z", "a", "b", "c", "d", "e", "observer"];
 
 const WORKERS: u32 = 4;
 const PORT: u16 = 4433;

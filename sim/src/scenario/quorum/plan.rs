@@ -33,14 +33,14 @@ const FURTHEST_CLOCK_MS: u64 = 5_000;
 
 pub(crate) fn draw(seed: u64, trouble: Trouble) -> Plan {
     let mut draw = Draw::new(seed);
-    draw.dial("questions", 4, (15, 35));
+    draw.dial("questions", 4, (15, 30));
     draw.dial("pause", 10, (40, 200));
     let any = |random: &mut Random| HEADS[random.below(HEADS.len() as u64) as usize].to_string();
     let kill = |random: &mut Random| Fault::Own { name: KILL.into(), numbers: vec![], ms: random.between(20, LONGEST_MS) };
     let crash =
         |random: &mut Random| Fault::Crash { node: any(random), down_ms: Some(random.between(2, LONGEST_MS)), lose_disk: false };
     let split = |random: &mut Random| {
-        let (client, ms) = (random.below(2), random.between(1_500, LONGEST_MS));
+        let (client, ms) = (random.below(3), random.between(1_500, LONGEST_MS));
         Fault::Own { name: SPLIT.into(), numbers: vec![client], ms }
     };
     let worker = |random: &mut Random| Fault::Crash {
