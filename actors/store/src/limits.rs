@@ -1,5 +1,7 @@
 //! Every bound of the store, with the relations between them checked when compiling.
 
+use std::time::Duration;
+
 use playhouse_wire::limits::PAYLOAD_MAX;
 
 /// The longest value of a checkpoint, in bytes: what one message can carry, so that a checkpoint can follow its actor to another node.
@@ -25,6 +27,12 @@ pub const JOURNAL_COMMIT_MAX: usize = 8 * 1024 * 1024;
 
 /// What a journal keeps of its file in memory, in bytes.
 pub const JOURNAL_CACHE: usize = 16 * 1024 * 1024;
+
+/// How long a journal's opener waits for the one before it, which may be about to end, to let the file go.
+pub const JOURNAL_CLAIM_WAIT: Duration = Duration::from_secs(2);
+
+/// How often it tries meanwhile.
+pub const JOURNAL_CLAIM_RETRY: Duration = Duration::from_millis(20);
 
 /// The longest name of a folder or file on the file systems we know, in bytes.
 const FILE_NAME_MAX: usize = 255;

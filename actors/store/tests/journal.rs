@@ -166,6 +166,34 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
 }
 
 #[test]
+fn two_cannot_open_one_file_and_the_second_is_told_so() {
+    run(async {
+        let folder = Folder::new("claim");
+        let first = folder.open().await.unwrap();
+        first.commit(Batch { append: entries(1..=3), ..Batch::default() }).await.unwrap();
+        let error = folder.open().await.expect_err("it is open");
+        assert!(matches!(error, JournalError::InUse { .. }), "{error:?}");
+        assert!(error.to_string().contains(folder.file().to_str().unwrap()), "{error}");
+        // The first has suffered nothing, and who comes after it finds all.
+        first.commit(Batch { append: entries(4..=4), ..Batch::default() }).await.unwrap();
+        drop(first);
+        assert_eq!(folder.open().await.unwrap().entries(0..=9, 100).await.unwrap(), entries(1..=4));
+    });
+}
+
+#[test]
+fn what_an_earlier_life_left_unfinished_is_replaced() {
+    run(async {
+        let folder = Folder::new("unfinished");
+        let unfinished = folder.0.join("journal.unfinished");
+        std::fs::write(&unfinished, b"half of a journal").unwrap();
+        let journal = folder.open().await.unwrap();
+        assert_eq!(journal.span().await.unwrap(), None);
+        assert!(!unfinished.exists());
+    });
+}
+
+#[test]
 fn an_entry_that_no_message_could_carry_is_refused() {
     run(async {
         let folder = Folder::new("long");

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use playhouse_rt::sim::{DiskFault, DiskFaults, Storage};
 use playhouse_rt::{Blocking, Disk, Duration, Random, timeout};
-use playhouse_store::{Batch, Journal};
+use playhouse_store::limits::{JOURNAL_ENTRY_MAX, JOURNAL_QUEUE};
+use playhouse_store::{Batch, Journal, JournalError};
 
 const SEEDS: u64 = 150;
 
@@ -91,5 +92,83 @@ fn what_was_acknowledged_survives_and_nothing_is_there_in_part() {
     // Faults that begin and never strike would prove nothing.
     for kind in ["write-error", "disk-full"] {
         assert!(struck.get(kind).is_some_and(|times| *times > 0), "no {kind} in any seed: {struck:?}");
+    }
+}
+
+/// Power is lost at every step of the first open: whatever is left, the next life opens it, and finds nothing in it.
+#[test]
+fn a_power_loss_within_the_first_open_leaves_a_journal_that_opens() {
+    let mut cut_off = 0;
+    for seed in 0..300 {
+        let (steps, chance) = (seed / 6, seed % 6);
+        cut_off += playhouse_rt::sim::run(seed, async move {
+            let mut random = Random::new(chance, "first open");
+            let storage = Storage::default();
+            storage.cut_after(1, steps);
+            let opened = Journal::open(Disk::simulated(&storage, 1), "/data/deep/journal".into(), Blocking::new(2)).await;
+            let was_cut_off = u64::from(opened.is_err());
+            storage.cut(1);
+            drop(opened);
+            storage.crash(1, &mut random);
+            for life in 2..4 {
+                let disk = Disk::simulated(&storage, life);
+                let journal = Journal::open(disk, "/data/deep/journal".into(), Blocking::new(2)).await;
+                let journal = journal.unwrap_or_else(|error| panic!("cut after {steps} steps: {error}"));
+                assert_eq!(last(&journal, seed).await, life - 2, "cut after {steps} steps");
+                journal.commit(numbered(life - 1)).await.unwrap();
+            }
+            was_cut_off
+        });
+    }
+    assert!((100..290).contains(&cut_off), "the first open takes fewer steps than are tried, and some: {cut_off} of 300");
+}
+
+#[test]
+fn one_has_the_file_until_it_lets_go_or_loses_its_power() {
+    playhouse_rt::sim::run(1, async {
+        let storage = Storage::default();
+        let open = async |life| Journal::open(Disk::simulated(&storage, life), "/data/journal".into(), Blocking::new(2)).await;
+        let first = open(1).await.unwrap();
+        assert!(matches!(open(2).await, Err(JournalError::InUse { .. })));
+        assert!(matches!(open(1).await, Err(JournalError::InUse { .. })), "nor can the same host twice");
+        first.commit(numbered(1)).await.unwrap();
+        drop(first);
+        let second = open(2).await.unwrap();
+        storage.cut(2);
+        let third = open(3).await.unwrap();
+        assert_eq!(last(&third, 1).await, 1);
+        // What the second lets go now is not its own any more.
+        drop(second);
+        assert!(matches!(open(4).await, Err(JournalError::InUse { .. })));
+    });
+}
+
+/// More than there is room for, from many tasks at once: each keeps the place in which it came.
+#[test]
+fn who_waits_for_room_keeps_his_place() {
+    for seed in 0..6 {
+        playhouse_rt::sim::run(seed, async move {
+            let storage = Storage::default();
+            let journal = Journal::open(Disk::simulated(&storage, 1), "/data/journal".into(), Blocking::new(2)).await.unwrap();
+            let many = (0..4 * (JOURNAL_QUEUE / JOURNAL_ENTRY_MAX) as u64).map(|number| {
+                let long = if number % 3 == 0 { JOURNAL_ENTRY_MAX } else { 8 };
+                let mut entry = vec![0; long];
+                entry[..8].copy_from_slice(&number.to_le_bytes());
+                // Each says who was the last, so that the last of them to be committed wins.
+                let batch =
+                    Batch { append: vec![(0, entry)], set: vec![("last", number.to_le_bytes().into())], ..Batch::default() };
+                let journal = journal.clone();
+                let mut submit = Box::pin(async move { journal.submit(batch).await.unwrap().await.unwrap() });
+                let waker = std::task::Waker::noop();
+                assert!(submit.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+                (number, playhouse_rt::spawn(submit))
+            });
+            let many: Vec<_> = many.collect();
+            let last = many.len() as u64 - 1;
+            for (_, task) in many {
+                task.await.unwrap();
+            }
+            assert_eq!(journal.value("last").await.unwrap(), Some(last.to_le_bytes().into()), "seed {seed}");
+        });
     }
 }

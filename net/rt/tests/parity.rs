@@ -48,6 +48,7 @@ fn every_item_is_there_with_its_type() {
     let _: fn(&rt::Disk, &Path) -> io::Result<()> = rt::Disk::create_dir_all;
     let _: fn(&rt::Disk, &Path) -> io::Result<Vec<rt::DirEntry>> = rt::Disk::list;
     let _: fn(&rt::Disk, &Path) -> io::Result<rt::DiskFile> = rt::Disk::open;
+    let _: fn(&rt::Disk, &Path) -> io::Result<rt::DiskFile> = rt::Disk::claim;
     let _: fn(&rt::DiskFile) -> io::Result<u64> = rt::DiskFile::len;
     let _: fn(&rt::DiskFile, u64, &mut [u8]) -> io::Result<()> = rt::DiskFile::read_at;
     let _: fn(&rt::DiskFile, u64, &[u8]) -> io::Result<()> = rt::DiskFile::write_at;
@@ -162,7 +163,19 @@ fn anywhere_in_a_file(disk: &rt::Disk, folder: &Path) {
     disk.rename(&path, &moved).unwrap();
     file.write_at(7, b"end").unwrap();
     assert_eq!(disk.read(&moved).unwrap(), b"a\0\0de\0\0end");
+    one_claims_it(disk, &moved);
     disk.remove(&moved).unwrap();
+}
+
+fn one_claims_it(disk: &rt::Disk, path: &Path) {
+    let first = disk.claim(path).unwrap();
+    let error = disk.claim(path).unwrap_err();
+    assert!(error.kind() == io::ErrorKind::ResourceBusy && error.to_string().contains("moved"), "{error}");
+    first.write_at(0, b"A").unwrap();
+    assert_eq!(disk.read_at(path, 0, 1).unwrap(), b"A", "who does not claim it is not kept out");
+    drop(first);
+    drop(disk.claim(path).unwrap());
+    disk.claim(path).unwrap();
 }
 
 #[cfg(not(madsim))]

@@ -1,19 +1,13 @@
 //! A file of a [`Disk`], as redb wants it.
 
 use std::io;
-use std::path::Path;
+use std::sync::Arc;
 
-use playhouse_rt::{Disk, DiskFile};
+use playhouse_rt::DiskFile;
 use redb::StorageBackend;
 
 #[derive(Debug)]
-pub(super) struct FileOfDisk(DiskFile);
-
-impl FileOfDisk {
-    pub(super) fn open(disk: &Disk, file: &Path) -> io::Result<FileOfDisk> {
-        disk.open(file).map(FileOfDisk)
-    }
-}
+pub(super) struct FileOfDisk(pub(super) Arc<DiskFile>);
 
 impl StorageBackend for FileOfDisk {
     fn len(&self) -> io::Result<u64> {

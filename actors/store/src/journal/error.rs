@@ -19,6 +19,15 @@ pub enum JournalError {
         #[source]
         error: io::Error,
     },
+    /// Somebody else has the file open. Nothing was changed.
+    #[error(
+        "the journal {} is in use: another process uses it, or another node in this one. Stop that one, or give this node a folder of its own",
+        .file.display()
+    )]
+    InUse {
+        /// The journal.
+        file: PathBuf,
+    },
     /// The file is not what was written.
     #[error(
         "the journal {} is damaged: {what}. Do not start this member with an empty one in its place: it would have forgotten what it voted \
@@ -76,6 +85,7 @@ impl Trouble {
             Trouble::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 JournalError::Damaged { file, what: error.to_string() }
             }
+            Trouble::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::ResourceBusy => JournalError::InUse { file },
             Trouble::Redb(redb::Error::Io(error)) => JournalError::Disk { file, error },
             Trouble::Redb(redb::Error::PreviousIo) => {
                 JournalError::Broken { file, reason: "the disk refused something before".into() }

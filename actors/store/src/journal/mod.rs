@@ -12,14 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use playhouse_rt::sync::{Semaphore, oneshot};
-use playhouse_rt::{Blocking, Disk};
+use playhouse_rt::{Blocking, Disk, DiskFile};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::limits::{JOURNAL_CACHE, JOURNAL_COMMIT_MAX, JOURNAL_ENTRY_MAX, JOURNAL_QUEUE};
+use crate::limits::{
+    JOURNAL_CACHE, JOURNAL_CLAIM_RETRY, JOURNAL_CLAIM_WAIT, JOURNAL_COMMIT_MAX, JOURNAL_ENTRY_MAX, JOURNAL_QUEUE,
+};
 use backend::FileOfDisk;
 pub use error::JournalError;
 
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+/// What the name of a journal ends with until it is made.
+const UNFINISHED: &str = ".unfinished";
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 
 /// What one commit changes: all of it or nothing. It is done in the order of the fields.
@@ -45,8 +49,8 @@ impl Batch {
 /// A log and its values. Clones are the same journal.
 ///
 /// # Order
-/// Commits are applied in the order in which [`Journal::submit`] was done: as they came, as long as there is room. What a read gives is at least as new as what was
-/// acknowledged before it was asked for.
+/// Commits are applied in the order in which [`Journal::submit`] was begun (polled for the first time), also when they have to wait for room.
+/// What a read gives is at least as new as what was acknowledged before it was asked for.
 ///
 /// # After a failure
 /// When the disk refuses a commit, the journal commits nothing more: what was acknowledged is safe, but what is on the disk beside it is not
@@ -58,6 +62,8 @@ struct Inner {
     file: PathBuf,
     database: Database,
     blocking: Blocking,
+    /// Held by whoever waits for room: the others wait behind it, in the order in which they came.
+    order: Semaphore,
     /// Room for what waits, in bytes.
     room: Arc<Semaphore>,
     queue: Mutex<Queue>,
@@ -87,17 +93,26 @@ impl std::fmt::Debug for Inner {
 impl Journal {
     /// Opens the journal in `file`, which is made with its folder if it is not there. All work on the disk runs on `blocking`.
     ///
-    /// After a crash, what a commit had not finished is undone.
+    /// After a crash, what a commit had not finished is undone. The file is locked until all clones are dropped and what they had begun is
+    /// done; for that of another opener this waits, no longer than [`JOURNAL_CLAIM_WAIT`].
     ///
     /// # Errors
-    /// When the disk refuses, or when the file is damaged or of a later version. Nothing keeps two from opening one file, which destroys it:
-    /// whoever opens a journal must be the only one.
+    /// When somebody else has the file open, the disk refuses, or the file is damaged or of a later version.
     pub async fn open(disk: Disk, file: PathBuf, blocking: Blocking) -> Result<Journal, JournalError> {
-        let path = file.clone();
-        let opened = blocking.run(move || open(&disk, &path)).await.map_err(JournalError::Panicked)?;
-        let database = opened.map_err(|error| error.in_file(&file))?;
+        let began = playhouse_rt::now();
+        let database = loop {
+            let (disk, path) = (disk.clone(), file.clone());
+            let opened = blocking.run(move || open(&disk, &path)).await.map_err(JournalError::Panicked)?;
+            match opened.map_err(|error| error.in_file(&file)) {
+                Err(JournalError::InUse { .. }) if playhouse_rt::now() - began < JOURNAL_CLAIM_WAIT => {
+                    playhouse_rt::sleep(JOURNAL_CLAIM_RETRY).await;
+                }
+                opened => break opened?,
+            }
+        };
+        let order = Semaphore::new(1);
         let room = Arc::new(Semaphore::new(JOURNAL_QUEUE));
-        Ok(Journal(Arc::new(Inner { file, database, blocking, room, queue: Mutex::default() })))
+        Ok(Journal(Arc::new(Inner { file, database, blocking, order, room, queue: Mutex::default() })))
     }
 
     /// Where it is.
@@ -116,7 +131,7 @@ impl Journal {
     }
 
     /// The first half of [`Journal::commit`]: waits for room only, and gives the rest to be waited for. The batch has its place in the
-    /// order when this is done, and is committed whether or not somebody waits.
+    /// order from the first poll on, and when this is done, it is committed whether or not somebody waits.
     ///
     /// # Errors
     /// As with [`Journal::commit`].
@@ -128,6 +143,8 @@ impl Journal {
             return Err(JournalError::Long { number: *number, length: entry.len() });
         }
         let bytes = batch.bytes().min(JOURNAL_QUEUE);
+        // Room alone would not keep the order: two that find it together run on as their threads do.
+        let _turn = self.0.order.acquire().await.unwrap_or_else(|_| unreachable!("nobody closes the order"));
         let room = self.0.room.clone().acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await;
         let room = room.unwrap_or_else(|_| unreachable!("nobody closes the room"));
         let (reply, answer) = oneshot::channel();
@@ -265,15 +282,49 @@ impl Journal {
 fn open(disk: &Disk, file: &Path) -> Result<Database, error::Trouble> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     crate::store::make_root(disk, folder).map_err(|failed| failed.error)?;
-    let backend = FileOfDisk::open(disk, file)?;
-    let database = Database::builder().set_cache_size(JOURNAL_CACHE).create_with_backend(backend)?;
-    // Both tables are there from now on. The file's name is durable before anybody relies on what is in it.
+    if !is_there(disk, file)? {
+        make(disk, file, folder)?;
+    }
+    // An earlier life may have crashed between the file's new name and this, and nobody may rely on a name that can go.
+    disk.sync_dir(folder)?;
+    let database = over(disk.claim(file)?.into())?;
+    // A file of an earlier version, or of something else that redb can read, may have no such tables.
     let transaction = database.begin_write()?;
     transaction.open_table(LOG)?;
     transaction.open_table(VALUES)?;
     transaction.commit()?;
-    disk.sync_dir(folder)?;
     Ok(database)
+}
+
+fn over(file: Arc<DiskFile>) -> Result<Database, error::Trouble> {
+    Ok(Database::builder().set_cache_size(JOURNAL_CACHE).create_with_backend(FileOfDisk(file))?)
+}
+
+/// Makes an empty journal under another name, and gives it its own when it is durable as a whole: redb cannot open what it has begun to make.
+fn make(disk: &Disk, file: &Path, folder: &Path) -> Result<(), error::Trouble> {
+    let mut unfinished = file.as_os_str().to_owned();
+    unfinished.push(UNFINISHED);
+    let unfinished = PathBuf::from(unfinished);
+    let held = Arc::new(disk.claim(&unfinished)?);
+    // Whoever had claimed it before may have finished it: then what is held here is the journal.
+    if is_there(disk, file)? {
+        return Ok(());
+    }
+    held.set_len(0)?;
+    drop(over(held.clone())?);
+    held.sync()?;
+    disk.rename(&unfinished, file)?;
+    disk.sync_dir(folder)?;
+    Ok(())
+}
+
+/// Whether there is anything in it: an empty file is as good as none.
+fn is_there(disk: &Disk, file: &Path) -> std::io::Result<bool> {
+    match disk.read_at(file, 0, 1) {
+        Ok(first) => Ok(!first.is_empty()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn commit(database: &Database, batches: &[Batch]) -> Result<(), error::Trouble> {

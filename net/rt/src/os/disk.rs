@@ -1,6 +1,6 @@
 //! The operating system's files.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -116,6 +116,23 @@ impl Disk {
     pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         Ok(DiskFile { file, path: path.to_path_buf(), seeking: Mutex::new(()) })
+    }
+
+    /// As [`Disk::open`], for this handle alone: as long as it lives, nobody else can claim the file, in this process or in another one. Who
+    /// does not claim it is not kept out.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ResourceBusy`] when somebody else has claimed it; else as the operating system says, which may have no locks here.
+    pub fn claim(&self, path: &Path) -> io::Result<DiskFile> {
+        let opened = self.open(path)?;
+        match opened.file.try_lock() {
+            Ok(()) => Ok(opened),
+            Err(TryLockError::WouldBlock) => {
+                let why = format!("{}: somebody else uses it", path.display());
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, why))
+            }
+            Err(TryLockError::Error(error)) => opened.named(Err(error)),
+        }
     }
 }
 

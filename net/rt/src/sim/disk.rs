@@ -103,7 +103,7 @@ impl Disk {
     /// # Errors
     /// When the folder does not exist, the disk is full or fails; in the last two cases the file may then hold a part of it.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.storage_of(path).state_for(self.writer)?;
+        let mut state = self.storage_of(path).changed_by(self.writer)?;
         let file = state.make(path, self.writer)?;
         self.freed(path, state.files[file].content.len() as u64);
         let (written, result) = self.admit(path, 0, 0, bytes.len());
@@ -118,7 +118,7 @@ impl Disk {
     /// When there is no such file, or the disk fails; nothing is durable then that was not.
     pub fn sync(&self, path: &Path) -> io::Result<()> {
         self.before(Call::Sync, path)?;
-        let mut state = self.storage_of(path).state_for(self.writer)?;
+        let mut state = self.storage_of(path).changed_by(self.writer)?;
         let file = state.find(path)?;
         if !self.loses_sync(path) {
             state.files[file].sync();
@@ -138,7 +138,7 @@ impl Disk {
             return Err(io::Error::new(io::ErrorKind::CrossesDevices, why));
         }
         self.before(Call::Write, from)?;
-        let mut state = storage.state_for(self.writer)?;
+        let mut state = storage.changed_by(self.writer)?;
         let file = state.find(from)?;
         for (path, file) in [(from, None), (to, Some(file))] {
             let name = state.names.entry(path.to_path_buf()).or_default();
@@ -155,7 +155,7 @@ impl Disk {
     /// When the disk fails.
     pub fn sync_dir(&self, folder: &Path) -> io::Result<()> {
         self.before(Call::Sync, folder)?;
-        let mut state = self.storage_of(folder).state_for(self.writer)?;
+        let mut state = self.storage_of(folder).changed_by(self.writer)?;
         if !self.loses_sync(folder) {
             for (_, name) in state.names.iter_mut().filter(|(path, _)| path.parent() == Some(folder)) {
                 name.durable = name.file;
@@ -173,7 +173,7 @@ impl Disk {
     /// When there is none, or the disk fails.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         self.before(Call::Write, path)?;
-        let mut state = self.storage_of(path).state_for(self.writer)?;
+        let mut state = self.storage_of(path).changed_by(self.writer)?;
         let file = state.find(path)?;
         self.freed(path, state.files[file].content.len() as u64);
         let name = state.names.entry(path.to_path_buf()).or_default();
@@ -188,7 +188,7 @@ impl Disk {
     /// When the disk fails.
     pub fn create_dir_all(&self, folder: &Path) -> io::Result<()> {
         self.before(Call::Write, folder)?;
-        self.storage_of(folder).state_for(self.writer)?.add_folders(folder);
+        self.storage_of(folder).changed_by(self.writer)?.add_folders(folder);
         Ok(())
     }
 
@@ -209,12 +209,27 @@ impl Disk {
         self.before(Call::Read, path)?;
         let mut state = self.storage_of(path).state_for(self.writer)?;
         let file = match state.find(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => state.make(path, self.writer)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                state.burn(self.writer)?;
+                state.make(path, self.writer)?
+            }
             found => found?,
         };
         drop(state);
         record("disk", || format!("open {}", path.display()));
-        Ok(DiskFile { disk: self.clone(), storage: self.storage_of(path).clone(), path: path.to_path_buf(), file })
+        let storage = self.storage_of(path).clone();
+        Ok(DiskFile { disk: self.clone(), storage, path: path.to_path_buf(), file, claim: None })
+    }
+
+    /// As [`Disk::open`], for this handle alone: as long as it lives and its host has power, nobody else can claim the file. Who does not
+    /// claim it is not kept out.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ResourceBusy`] when somebody else has claimed it; else as with [`Disk::open`].
+    pub fn claim(&self, path: &Path) -> io::Result<DiskFile> {
+        let mut opened = self.open(path)?;
+        opened.claim = Some(opened.storage.state_for(self.writer)?.claim(path, opened.file, self.writer)?);
+        Ok(opened)
     }
 }
 
@@ -225,6 +240,16 @@ pub struct DiskFile {
     storage: Storage,
     path: PathBuf,
     file: usize,
+    /// The number of its claim, if it has one.
+    claim: Option<u64>,
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim {
+            self.storage.state().release(self.file, claim);
+        }
+    }
 }
 
 impl DiskFile {
@@ -261,7 +286,7 @@ impl DiskFile {
     /// # Errors
     /// When the disk is full or fails; a part may be written then.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.storage.state_for(self.disk.writer)?;
+        let mut state = self.storage.changed_by(self.disk.writer)?;
         let file = &mut state.files[self.file];
         let (written, result) = self.disk.admit(&self.path, file.content.len() as u64, offset, bytes.len());
         if written > 0 {
@@ -277,7 +302,7 @@ impl DiskFile {
     /// When the disk is full or fails; nothing has changed then.
     pub fn set_len(&self, length: u64) -> io::Result<()> {
         self.disk.before(Call::Write, &self.path)?;
-        let mut state = self.storage.state_for(self.disk.writer)?;
+        let mut state = self.storage.changed_by(self.disk.writer)?;
         let file = &mut state.files[self.file];
         let old = file.content.len() as u64;
         if let Some(faults) = &self.disk.faults
@@ -299,7 +324,7 @@ impl DiskFile {
     pub fn sync(&self) -> io::Result<()> {
         self.disk.before(Call::Sync, &self.path)?;
         if !self.disk.loses_sync(&self.path) {
-            self.storage.state_for(self.disk.writer)?.files[self.file].sync();
+            self.storage.changed_by(self.disk.writer)?.files[self.file].sync();
         }
         record("disk", || format!("sync {}", self.path.display()));
         Ok(())

@@ -36,6 +36,12 @@ pub(super) struct State {
     unreadable: BTreeSet<PathBuf>,
     /// The hosts that have lost their power.
     off: BTreeSet<u64>,
+    /// How many more calls of a host change something before it loses its power.
+    fuses: BTreeMap<u64, u64>,
+    /// The files that one handle has for itself: of which host it is, and the claim's number.
+    claims: BTreeMap<usize, (u64, u64)>,
+    /// How many claims there were.
+    claimed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +80,13 @@ impl Storage {
         if state.off.contains(&writer) { Err(io::Error::other("this host has lost its power")) } else { Ok(state) }
     }
 
+    /// As [`Storage::state_for`], for a call that changes something.
+    pub(super) fn changed_by(&self, writer: u64) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state_for(writer)?;
+        state.burn(writer)?;
+        Ok(state)
+    }
+
     pub(super) fn is(&self, other: &Storage) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -95,12 +108,18 @@ impl Storage {
     /// From now on nothing that the host with number `writer` does reaches the disk: each call fails. To be called before its tasks are
     /// dropped and [`Storage::crash`] decides about what is there, for what is dropped may still write and make durable.
     pub fn cut(&self, writer: u64) {
-        self.state().off.insert(writer);
+        self.state().turn_off(writer);
+    }
+
+    /// As [`Storage::cut`], after `calls` more calls of that host that change something: for a power loss between any two steps of work.
+    pub fn cut_after(&self, writer: u64, calls: u64) {
+        self.state().fuses.insert(writer, calls);
     }
 
     /// The host with number `writer` loses its power: what it wrote and did not make durable is lost, torn or kept.
     pub fn crash(&self, writer: u64, random: &mut Random) {
         let state = &mut *self.state();
+        state.claims.retain(|_, (of, _)| *of != writer);
         let mut fates = [0u32; 3];
         for file in state.files.iter_mut().filter(|file| file.writer == writer) {
             fates[file.crash(random)] += 1;
@@ -155,6 +174,40 @@ impl Storage {
 }
 
 impl State {
+    fn turn_off(&mut self, writer: u64) {
+        self.off.insert(writer);
+        // Its process is gone, and its locks with it.
+        self.claims.retain(|_, (of, _)| *of != writer);
+    }
+
+    /// A host is about to change something.
+    pub(super) fn burn(&mut self, writer: u64) -> io::Result<()> {
+        let Some(fuse) = self.fuses.get_mut(&writer) else { return Ok(()) };
+        if let Some(left) = fuse.checked_sub(1) {
+            *fuse = left;
+            return Ok(());
+        }
+        self.turn_off(writer);
+        Err(io::Error::other("this host has lost its power"))
+    }
+
+    pub(super) fn claim(&mut self, path: &Path, file: usize, writer: u64) -> io::Result<u64> {
+        if self.claims.contains_key(&file) {
+            let why = format!("{}: somebody else uses it", path.display());
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, why));
+        }
+        self.claimed += 1;
+        self.claims.insert(file, (writer, self.claimed));
+        Ok(self.claimed)
+    }
+
+    /// Nothing, when the claim went with its host before.
+    pub(super) fn release(&mut self, file: usize, claim: u64) {
+        if self.claims.get(&file).is_some_and(|(_, held)| *held == claim) {
+            self.claims.remove(&file);
+        }
+    }
+
     pub(super) fn add_folders(&mut self, folder: &Path) {
         self.folders.extend(folder.ancestors().map(Path::to_path_buf));
     }
