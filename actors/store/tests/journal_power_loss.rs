@@ -150,25 +150,25 @@ fn who_waits_for_room_keeps_his_place() {
         playhouse_rt::sim::run(seed, async move {
             let storage = Storage::default();
             let journal = Journal::open(Disk::simulated(&storage, 1), "/data/journal".into(), Blocking::new(2)).await.unwrap();
-            let many = (0..4 * (JOURNAL_QUEUE / JOURNAL_ENTRY_MAX) as u64).map(|number| {
-                let long = if number % 3 == 0 { JOURNAL_ENTRY_MAX } else { 8 };
-                let mut entry = vec![0; long];
-                entry[..8].copy_from_slice(&number.to_le_bytes());
-                // Each says who was the last, so that the last of them to be committed wins.
-                let batch =
-                    Batch { append: vec![(0, entry)], set: vec![("last", number.to_le_bytes().into())], ..Batch::default() };
+            // The first fill the room. Each takes away what came after it, so that one that is overtaken leaves a gap.
+            let long = (JOURNAL_QUEUE / JOURNAL_ENTRY_MAX) as u64 + 1;
+            let many = (0..long + 40).map(|number| {
+                let entry = vec![0; if number < long { JOURNAL_ENTRY_MAX } else { 8 }];
+                let batch = Batch { truncate: Some(number), append: vec![(number, entry)], ..Batch::default() };
                 let journal = journal.clone();
                 let mut submit = Box::pin(async move { journal.submit(batch).await.unwrap().await.unwrap() });
                 let waker = std::task::Waker::noop();
                 assert!(submit.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
-                (number, playhouse_rt::spawn(submit))
+                playhouse_rt::spawn(submit)
             });
             let many: Vec<_> = many.collect();
-            let last = many.len() as u64 - 1;
-            for (_, task) in many {
+            let count = many.len();
+            for task in many {
                 task.await.unwrap();
             }
-            assert_eq!(journal.value("last").await.unwrap(), Some(last.to_le_bytes().into()), "seed {seed}");
+            let found: Vec<u64> =
+                journal.entries(0..=u64::MAX, usize::MAX).await.unwrap().iter().map(|(number, _)| *number).collect();
+            assert!(found.iter().copied().eq(0..count as u64), "seed {seed}: {found:?}");
         });
     }
 }
