@@ -35,3 +35,38 @@ const _: () = assert!(
 
 /// The wait before a member that could not be reached is called again.
 pub const RETRY_UNREACHABLE: Duration = Duration::from_millis(100);
+
+/// How many may vote. More only make each command slower: others learn.
+pub const VOTERS_MAX: usize = 7;
+
+/// How long a member may take to say what it is, or to take its seat.
+pub const ASK_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The wait before it is asked again.
+pub const ASK_RETRY: Duration = Duration::from_millis(100);
+
+/// How long the founder of a group waits for those who are to be in it.
+pub const FOUND_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a change of the membership may take until a majority has it on its disks.
+pub const CHANGE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a new member may take to catch up with the log.
+pub const CATCH_UP_WAIT: Duration = Duration::from_secs(60);
+
+/// How many commands a learner may be behind when it begins to vote.
+pub const BEHIND_MAX: u64 = ENTRIES_PER_CALL;
+
+/// How long a member that wants to be let in waits for it.
+pub const ENTER_WAIT: Duration = Duration::from_secs(90);
+
+/// The wait of the leader before it tries again to let somebody in.
+pub const ADMIT_RETRY: Duration = Duration::from_secs(1);
+
+/// How often it tries.
+pub const ADMIT_TRIES: u32 = 30;
+
+/// How many wait to be let in. One more is told to ask again.
+pub const WISHES_MAX: usize = 64;
+
+const _: () = assert!(CHANGE_WAIT.as_secs() * 2 + CATCH_UP_WAIT.as_secs() < ENTER_WAIT.as_secs(), "who asks waits for all of it");

@@ -1,29 +1,33 @@
 //! One member's part in the agreement.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openraft::error::{ClientWriteError, InitializeError, RaftError};
-use openraft::{ChangeMembers, Config, Raft, ServerState, SnapshotPolicy};
-use playhouse_rt::{Blocking, Disk};
+use openraft::error::{ClientWriteError, RaftError};
+use openraft::{Config, Raft, ServerState, SnapshotPolicy};
+use playhouse_rt::sync::{Notify, Semaphore};
+use playhouse_rt::{Blocking, Disk, Random};
 use playhouse_store::{Journal, JournalError};
 use playhouse_wire::NodeName;
 
+use super::election::{self, Hearing};
 use super::kept::Kept;
 use super::log::Log;
-use super::network::{self, Transport, Ways};
+use super::network::{Known, Transport, Ways};
+use super::seat::{Seat, Waits};
 use super::state::{Copy, Replicated};
 use super::types::{Command, Member, Number, Types};
-use crate::limits::{COMMAND_MAX, ENTRIES_PER_CALL, SNAPSHOT_CHUNK, SNAPSHOT_DEADLINE, SNAPSHOT_EVERY};
+use crate::limits::{COMMAND_MAX, ENTRIES_PER_CALL, SNAPSHOT_CHUNK, SNAPSHOT_DEADLINE, SNAPSHOT_EVERY, VOTERS_MAX};
 
 /// How fast the group notices that its leader is gone, and how long its log becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// How often the leader says that it lives.
     pub beat: Duration,
-    /// Between three and four times this without it (the members draw), somebody wants to be elected: the leader's lease is twice as long,
-    /// and only then does the wait begin.
+    /// After so long without it somebody wants to be elected: one member after the other, each a tenth of this later. Nobody gives a vote
+    /// before three quarters of this are over, so no member that hears badly throws a leader over that the others hear. At least three
+    /// beats; nothing that is acknowledged or read depends on it.
     pub silence: Duration,
     /// After so many commands a snapshot is made. A tenth as many before it are kept, for members that are a little behind.
     pub snapshot_every: u64,
@@ -39,7 +43,7 @@ impl Profile {
 }
 
 /// What a member is in its group at the moment, and whom it follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Whether it leads. It may have been voted out and not know it: what it proposes then fails.
     pub leads: bool,
@@ -51,6 +55,10 @@ pub struct Standing {
     pub applied: u64,
     /// Who votes.
     pub voters: Vec<String>,
+    /// Who hears all and does not vote.
+    pub learners: Vec<String>,
+    /// Whether who votes and learns is about to change: no majority has it on its disks yet. Those who vote before and after it do until then.
+    pub is_changing: bool,
 }
 
 /// A member could not take part.
@@ -67,6 +75,47 @@ pub enum GroupError {
         /// What is wrong.
         reason: String,
     },
+    /// Nobody founds a group where there is one. This member takes no part; if it belonged to that group and has lost its disk, its leader
+    /// replaces it.
+    #[error(
+        "no group was founded: {member} belongs to one already. Do not found another one: let the leader of that one add this member"
+    )]
+    Exists {
+        /// Who belongs to it.
+        member: String,
+    },
+    /// A member did not say what it is, or did not take its seat. Nothing was changed.
+    #[error("{member} did not answer within {within:?}: {why}. Start it, or look at the connection, and try again")]
+    Silent {
+        /// Who.
+        member: String,
+        /// How long it was asked.
+        within: Duration,
+        /// What was in the way.
+        why: String,
+    },
+    /// Something takes longer than it may. It may still come to its end: look at [`Standing::voters`], or do it again, which does no harm.
+    #[error(
+        "{what} has taken longer than {within:?}; it may still come to its end. See that a majority of the voters runs, and try again"
+    )]
+    Late {
+        /// What.
+        what: String,
+        /// How long it was given.
+        within: Duration,
+    },
+    /// There are as many voters as there may be. Nothing was changed.
+    #[error("{VOTERS_MAX} members vote, and no more may; let {member} learn, or demote or remove another one first")]
+    Full {
+        /// Who was to vote.
+        member: String,
+    },
+    /// This member takes no part, so it can change nothing.
+    #[error(transparent)]
+    Waits(#[from] Waits),
+    /// This member does not lead. Nothing was changed.
+    #[error("this node does not lead{}; nothing was changed", .0.as_ref().map_or(String::new(), |leader| format!(", {leader} does")))]
+    NotLeader(Option<String>),
     /// The membership was not changed: nothing else is.
     #[error("the membership was not changed: {0}")]
     Refused(String),
@@ -90,24 +139,105 @@ pub enum ProposeError {
 }
 
 /// One member of a group that agrees on the order of commands. Clones are the same member.
-pub struct Group<S> {
-    raft: Raft<Types>,
+pub struct Group<S>(pub(super) Arc<Inner<S>>);
+
+pub(super) struct Inner<S> {
+    pub(super) name: NodeName,
+    pub(super) me: Number,
+    pub(super) profile: Profile,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) journal: Journal,
+    pub(super) log: Log,
+    pub(super) hearing: Hearing,
+    pub(super) known: Arc<Known>,
     copy: Copy<S>,
-    name: NodeName,
+    config: Arc<Config>,
+    place: Mutex<Place>,
+    /// Its seat changes one change after the other.
+    pub(super) seating: Semaphore,
+    /// So does the membership, if this member leads.
+    pub(super) changing: Arc<Semaphore>,
+    /// Its place has changed, or will not any more.
+    moved: Notify,
+    pub(super) welcoming: AtomicBool,
+    stopped: AtomicBool,
+}
+
+/// Where a member is.
+struct Place {
+    seat: Seat,
+    /// Begun with the first seat.
+    raft: Option<Raft<Types>>,
+    /// What it was told that it forgot.
+    forgot: Option<Waits>,
 }
 
 impl<S> Clone for Group<S> {
     fn clone(&self) -> Group<S> {
-        Group { raft: self.raft.clone(), copy: self.copy.clone(), name: self.name.clone() }
+        Group(self.0.clone())
+    }
+}
+
+impl<S> Inner<S> {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn seat(&self) -> Seat {
+        self.place().seat
+    }
+
+    /// openraft's part, if it has begun.
+    pub(super) fn raft(&self) -> Option<Raft<Types>> {
+        self.place().raft.clone()
+    }
+
+    /// The same, if this member has a seat.
+    pub(super) fn taking_part(&self) -> Option<Raft<Types>> {
+        let place = self.place();
+        place.raft.clone().filter(|_| matches!(place.seat, Seat::In { .. }))
+    }
+
+    pub(super) fn why_it_waits(&self) -> Option<Waits> {
+        let place = self.place();
+        let new = || Waits::New { file: self.journal.file().display().to_string() };
+        matches!(place.seat, Seat::Out { .. }).then(|| place.forgot.clone().unwrap_or_else(new))
+    }
+
+    pub(super) fn stands(&self, seat: Seat, forgot: Option<Waits>) {
+        let mut place = self.place();
+        place.seat = seat;
+        place.forgot = forgot;
+        drop(place);
+        self.moved.notify_waiters();
+    }
+}
+
+impl<S: Replicated> Inner<S> {
+    /// Begins openraft's part, if it has not begun.
+    pub(super) async fn begin(&self) -> Result<(), GroupError> {
+        if self.raft().is_none() {
+            self.hearing.hears();
+            let ways = Ways { transport: self.transport.clone(), known: self.known.clone() };
+            let raft = Raft::new(self.me, self.config.clone(), ways, self.log.clone(), self.copy.clone()).await;
+            self.place().raft = Some(raft.map_err(|fatal| GroupError::Stopped(fatal.to_string()))?);
+            self.moved.notify_waiters();
+        }
+        Ok(())
     }
 }
 
 impl<S: Replicated> Group<S> {
-    /// Takes part as `name`, with what the journal in `file` knows from earlier lives. A new group begins with [`Group::found`] at one of its
-    /// members; who comes later waits until the leader adds it.
+    /// Takes part as `name`, with what the journal in `file` knows from earlier lives. A journal that is new takes no part until its group
+    /// is founded ([`Group::found`], at one of the members), or a leader adds the member, who may ask for it ([`Group::enter`]). That holds
+    /// also for a member that has lost its disk: its leader notices, removes it and adds it anew.
     ///
     /// # Errors
-    /// When the journal cannot be used.
+    /// When the journal cannot be used, or the profile not be kept.
     pub async fn join(
         name: NodeName,
         profile: Profile,
@@ -115,35 +245,38 @@ impl<S: Replicated> Group<S> {
         state: S,
         transport: Arc<dyn Transport>,
     ) -> Result<Group<S>, GroupError> {
+        let config = Arc::new(config(profile)?);
         let journal = Journal::open(disk, file, blocking).await?;
         let unusable = |reason: String| GroupError::Unusable { file: journal.file().display().to_string(), reason };
         let kept = Arc::new(Kept::default());
-        let log =
-            Log::open(journal.clone(), Member::number(&name), kept.clone()).await.map_err(|error| unusable(error.to_string()))?;
+        let me = Member::number(&name);
+        let log = Log::open(journal.clone(), me, kept.clone()).await.map_err(|error| unusable(error.to_string()))?;
         let copy = Copy::open(journal.clone(), state, kept).await.map_err(|error| unusable(error.to_string()))?;
-        let config = config(profile)?;
-        let raft = Raft::new(Member::number(&name), Arc::new(config), Ways(transport), log, copy.clone()).await;
-        let raft = raft.map_err(|fatal| GroupError::Stopped(fatal.to_string()))?;
-        Ok(Group { raft, copy, name })
-    }
-
-    /// Begins a group of these members, of which this is one. Fine if it was begun so before.
-    ///
-    /// # Errors
-    /// When a group with others was begun here before, or the member has stopped.
-    pub async fn found(&self, members: &[Member]) -> Result<(), GroupError> {
-        let members = numbered(members)?;
-        match self.raft.initialize(members.clone()).await {
-            Ok(()) => Ok(()),
-            Err(RaftError::APIError(InitializeError::NotAllowed(error))) => {
-                let metrics = self.raft.metrics();
-                let known: BTreeMap<Number, Member> =
-                    metrics.borrow().membership_config.nodes().map(|(number, member)| (*number, member.clone())).collect();
-                if known == members { Ok(()) } else { Err(GroupError::Refused(error.to_string())) }
-            }
-            Err(RaftError::APIError(error)) => Err(GroupError::Refused(error.to_string())),
-            Err(RaftError::Fatal(fatal)) => Err(GroupError::Stopped(fatal.to_string())),
+        let life = Random::here("life of a journal").next_u64();
+        let seat = Seat::of(&journal, life).await.map_err(|error| unusable(error.to_string()))?;
+        let inner = Arc::new(Inner {
+            name,
+            me,
+            profile,
+            transport,
+            journal,
+            log,
+            hearing: Hearing::new(),
+            known: Arc::default(),
+            copy,
+            config,
+            place: Mutex::new(Place { seat, raft: None, forgot: None }),
+            seating: Semaphore::new(1),
+            changing: Arc::new(Semaphore::new(1)),
+            moved: Notify::new(),
+            welcoming: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        });
+        if let Seat::In { .. } = seat {
+            inner.begin().await?;
         }
+        playhouse_rt::spawn(election::drive(Arc::downgrade(&inner)));
+        Ok(Group(inner))
     }
 
     /// Applies a command to all copies. `Ok` means that a majority has it on its disks, and that it is applied here: it will never be lost.
@@ -162,7 +295,8 @@ impl<S: Replicated> Group<S> {
         if !before.leads {
             return Err(ProposeError::NotLeader(before.leader));
         }
-        match self.raft.client_write(Command(command)).await {
+        let Some(raft) = self.0.taking_part() else { return Err(ProposeError::NotLeader(None)) };
+        match raft.client_write(Command(command)).await {
             Ok(written) => Ok(written.log_id.index),
             // It may be in the log of this member or of others, and a leader to come may find it there.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
@@ -179,7 +313,8 @@ impl<S: Replicated> Group<S> {
     /// When this member does not lead, or a majority does not confirm that it does.
     pub async fn settle(&self) -> Result<(), ProposeError> {
         use openraft::error::CheckIsLeaderError;
-        match self.raft.ensure_linearizable().await {
+        let Some(raft) = self.0.taking_part() else { return Err(ProposeError::NotLeader(None)) };
+        match raft.ensure_linearizable().await {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to))) => {
                 Err(ProposeError::NotLeader(to.leader_node.map(|member| member.name)))
@@ -191,28 +326,7 @@ impl<S: Replicated> Group<S> {
 
     /// Looks at this member's copy. It may be behind that of others: see [`Group::settle`]. Commands wait meanwhile.
     pub fn read<T>(&self, read: impl FnOnce(&S) -> T) -> T {
-        read(&self.copy.held().state)
-    }
-
-    /// Adds a member that hears all, and when it has caught up lets it vote. Waits for that.
-    ///
-    /// # Errors
-    /// When this member does not lead, or another change is under way.
-    pub async fn add(&self, member: Member) -> Result<(), GroupError> {
-        let number = number_of(&member)?;
-        self.raft.add_learner(number, member, true).await.map_err(refused)?;
-        self.raft.change_membership(ChangeMembers::AddVoterIds([number].into()), false).await.map_err(refused)?;
-        Ok(())
-    }
-
-    /// Removes a member, which may be this one.
-    ///
-    /// # Errors
-    /// As with [`Group::add`].
-    pub async fn remove(&self, name: &NodeName) -> Result<(), GroupError> {
-        let gone = ChangeMembers::RemoveVoters([Member::number(name)].into());
-        self.raft.change_membership(gone, false).await.map_err(refused)?;
-        Ok(())
+        read(&self.0.copy.held().state)
     }
 
     /// All members, those among them that only hear.
@@ -222,60 +336,57 @@ impl<S: Replicated> Group<S> {
 
     /// What this member is at the moment.
     pub fn standing(&self) -> Standing {
-        standing(&self.raft.metrics().borrow())
+        self.0.taking_part().map_or_else(Standing::default, |raft| standing(&raft.metrics().borrow()))
+    }
+
+    /// Why this member takes no part, if it takes none.
+    pub fn waits(&self) -> Option<Waits> {
+        self.0.why_it_waits()
     }
 
     /// Waits until what this member is has changed from `seen`; `None` when it has stopped.
     pub async fn changed(&self, seen: &Standing) -> Option<Standing> {
-        let mut metrics = self.raft.metrics();
         loop {
-            let now = standing(&metrics.borrow_and_update());
+            let mut moved = std::pin::pin!(self.0.moved.notified());
+            moved.as_mut().enable();
+            let raft = self.0.raft();
+            let now = self.standing();
             if now != *seen {
                 return Some(now);
             }
-            metrics.changed().await.ok()?;
+            match raft {
+                None if self.0.has_stopped() => return None,
+                None => moved.await,
+                Some(raft) => {
+                    let mut metrics = raft.metrics();
+                    if standing(&metrics.borrow_and_update()) == *seen || self.0.taking_part().is_none() {
+                        playhouse_rt::select! {
+                            changed = metrics.changed() => changed.ok()?,
+                            () = moved => {}
+                        }
+                    }
+                }
+            }
         }
-    }
-
-    /// Answers a call of another member; see [`Transport`].
-    ///
-    /// # Errors
-    /// When the bytes are no question of a member's.
-    pub async fn answer(&self, question: &[u8]) -> Result<Vec<u8>, String> {
-        network::answer(&self.raft, question).await
     }
 
     /// Takes part no more, for this life. The others go on.
     pub async fn stop(&self) {
-        // It ends all the same when one of its tasks panicked.
-        let _ = self.raft.shutdown().await;
+        self.0.stopped.store(true, Ordering::SeqCst);
+        self.0.moved.notify_waiters();
+        if let Some(raft) = self.0.raft() {
+            // It ends all the same when one of its tasks panicked.
+            let _ = raft.shutdown().await;
+        }
     }
 
     /// The name of this member.
     pub fn name(&self) -> &NodeName {
-        &self.name
+        &self.0.name
     }
 }
 
-fn refused(error: RaftError<Number, ClientWriteError<Number, Member>>) -> GroupError {
-    match error {
-        RaftError::APIError(error) => GroupError::Refused(error.to_string()),
-        RaftError::Fatal(fatal) => GroupError::Stopped(fatal.to_string()),
-    }
-}
-
-fn number_of(member: &Member) -> Result<Number, GroupError> {
-    let name = NodeName::new(&member.name).map_err(|error| GroupError::Refused(format!("{:?}: {error}", member.name)))?;
-    Ok(Member::number(&name))
-}
-
-fn numbered(members: &[Member]) -> Result<BTreeMap<Number, Member>, GroupError> {
-    let numbered: BTreeMap<_, _> =
-        members.iter().map(|member| Ok((number_of(member)?, member.clone()))).collect::<Result<_, GroupError>>()?;
-    if numbered.len() == members.len() { Ok(numbered) } else { Err(GroupError::Refused("two members have one name".into())) }
-}
-
-fn standing(metrics: &openraft::RaftMetrics<Number, Member>) -> Standing {
+pub(super) fn standing(metrics: &openraft::RaftMetrics<Number, Member>) -> Standing {
     let membership = metrics.membership_config.membership();
     let name = |number: Number| membership.get_node(&number).map(|member| member.name.clone());
     Standing {
@@ -284,16 +395,29 @@ fn standing(metrics: &openraft::RaftMetrics<Number, Member>) -> Standing {
         leader: metrics.current_leader.and_then(name),
         applied: metrics.last_applied.map_or(0, |at| at.index),
         voters: membership.voter_ids().filter_map(name).collect(),
+        learners: membership.learner_ids().filter_map(name).collect(),
+        is_changing: is_changing(metrics),
     }
+}
+
+pub(super) fn is_changing(metrics: &openraft::RaftMetrics<Number, Member>) -> bool {
+    let stored = &metrics.membership_config;
+    stored.membership().get_joint_config().len() > 1 || *stored.log_id() > metrics.last_applied
 }
 
 fn config(profile: Profile) -> Result<Config, GroupError> {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Config {
         cluster_name: "playhouse".into(),
+        // How long a call with entries may take; and two thirds of the time between looks at whether a leader that was removed is to go.
         heartbeat_interval: millis(profile.beat),
-        election_timeout_min: millis(profile.silence),
-        election_timeout_max: millis(profile.silence * 2),
+        // How long a call for a vote may take.
+        election_timeout_min: millis(profile.silence / 2),
+        // How long after a beat no vote is given.
+        election_timeout_max: millis(profile.silence * 3 / 4),
+        // We do both, on time.
+        enable_heartbeat: false,
+        enable_elect: false,
         install_snapshot_timeout: millis(SNAPSHOT_DEADLINE),
         max_payload_entries: ENTRIES_PER_CALL,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(profile.snapshot_every.max(1)),

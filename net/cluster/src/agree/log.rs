@@ -77,6 +77,11 @@ impl Log {
         Ok(Log { journal, me, kept, tail: Arc::new(Mutex::new(Tail { durable, last, purged, ..Tail::default() })) })
     }
 
+    /// The last entry that was given to it, durable or not.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.tail().last
+    }
+
     fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,11 +4,15 @@
 
 #![expect(clippy::result_large_err, reason = "openraft's error, in openraft's traits")]
 
+mod answers;
+mod election;
 mod group;
 mod kept;
 mod log;
+mod members;
 mod network;
 mod runtime;
+mod seat;
 mod state;
 #[cfg(all(test, not(madsim)))]
 mod suite;
@@ -16,5 +20,6 @@ mod types;
 
 pub use group::{Group, GroupError, Profile, ProposeError, Standing};
 pub use network::{Called, Transport};
+pub use seat::Waits;
 pub use state::Replicated;
 pub use types::Member;

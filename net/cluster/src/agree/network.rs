@@ -1,7 +1,8 @@
-//! openraft's calls over whatever carries bytes between members.
+//! openraft's calls over whatever carries bytes between members, and ours beside them.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable};
@@ -9,13 +10,13 @@ use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest, VoteResponse,
 };
-use openraft::{AnyError, Raft};
+use openraft::{AnyError, RaftLogId};
 use playhouse_wire::{decode, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Member, Number, Types};
-use crate::limits::RETRY_UNREACHABLE;
+use super::types::{LogId, Member, Number, Types, Vote};
+use crate::limits::{RETRY_UNREACHABLE, WISHES_MAX};
 
 /// What a call gives, in the end.
 pub type Called = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
@@ -28,46 +29,167 @@ pub trait Transport: Send + Sync + 'static {
 
 /// What members ask each other.
 #[derive(Serialize, Deserialize)]
-enum Question {
+pub(crate) enum Question {
     Append(AppendEntriesRequest<Types>),
     Vote(VoteRequest<Number>),
     Snapshot(InstallSnapshotRequest<Types>),
+    /// What are you? Answered with a [`Presence`](super::seat::Presence).
+    Presence,
+    /// Take your seat, if this is still your life. Answered with `Result<(), String>`.
+    Seat {
+        life: u64,
+        group: u64,
+    },
+    /// A leader says: you had acknowledged this. Answered with a [`Presence`](super::seat::Presence).
+    Forgot {
+        leader: Vote,
+        acknowledged: LogId,
+    },
+    /// If I wanted to be elected, with a log that ends so, would you vote for me? Answered with `bool`.
+    Would {
+        from: Number,
+        last: Option<LogId>,
+    },
+    /// Let me in. Answered with `Result<(), String>`: whether it will be tried.
+    Admit {
+        member: Member,
+        votes: bool,
+    },
 }
 
-/// What a member says.
-type Answer<T, E> = Result<T, RaftError<Number, E>>;
+/// What a member says to a question of openraft's.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Reply<T> {
+    Raft(T),
+    /// It has no seat.
+    Out,
+}
 
-/// Answers the question of another member.
-pub(crate) async fn answer(raft: &Raft<Types>, question: &[u8]) -> Result<Vec<u8>, String> {
-    let question: Question = decode(question).map_err(|error| error.to_string())?;
-    let answer = match question {
-        Question::Append(request) => encode(&raft.append_entries(request).await),
-        Question::Vote(request) => encode(&raft.vote(request).await),
-        Question::Snapshot(request) => encode(&raft.install_snapshot(request).await),
-    };
-    answer.map_err(|error| error.to_string())
+/// What a leader has found out about others, over all the ways to them.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<Knowledge>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Knowledge {
+    /// As which leader.
+    vote: Vote,
+    /// The last entry that each has acknowledged to that leader.
+    acknowledged: BTreeMap<Number, LogId>,
+    /// Who has no seat, although it is a member.
+    pub(crate) out: BTreeMap<Number, ()>,
+    /// Who has lost what it acknowledged.
+    pub(crate) forgot: BTreeMap<Number, LogId>,
+    /// Who wants to be let in.
+    pub(crate) wishes: BTreeMap<Number, Wish>,
+}
+
+/// Somebody wants to be let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) member: Member,
+    pub(crate) votes: bool,
+    /// How often it was tried.
+    pub(crate) tries: u32,
+}
+
+impl Known {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Knowledge> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this member has acknowledged to the leader with this vote.
+    fn acknowledged(&self, vote: &Vote, target: Number) -> Option<LogId> {
+        let known = self.lock();
+        known.acknowledged.get(&target).copied().filter(|_| known.vote == *vote)
+    }
+
+    fn acknowledges(&self, vote: &Vote, target: Number, through: Option<LogId>) {
+        let mut known = self.lock();
+        if known.vote != *vote {
+            // Two of its own votes are never incomparable.
+            if known.vote > *vote {
+                return;
+            }
+            known.vote = *vote;
+            known.acknowledged.clear();
+            known.forgot.clear();
+        }
+        let Some(through) = through else { return };
+        let last = known.acknowledged.entry(target).or_insert(through);
+        *last = (*last).max(through);
+    }
+}
+
+impl Knowledge {
+    /// The member begins anew: what it acknowledged before does not count.
+    pub(crate) fn begins_anew(&mut self, target: Number) {
+        self.acknowledged.remove(&target);
+        self.forgot.remove(&target);
+        self.out.remove(&target);
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !(self.out.is_empty() && self.forgot.is_empty() && self.wishes.is_empty())
+    }
+
+    /// All that only a leader needs.
+    pub(crate) fn forget(&mut self) {
+        self.out.clear();
+        self.forgot.clear();
+        self.wishes.clear();
+    }
+
+    /// Notes that somebody wants to be let in.
+    pub(crate) fn wish(&mut self, number: Number, member: Member, votes: bool) -> Result<(), String> {
+        if self.wishes.len() >= WISHES_MAX && !self.wishes.contains_key(&number) {
+            return Err(format!("{WISHES_MAX} others wait to be let in; ask again"));
+        }
+        let wish = self.wishes.entry(number).or_insert(Wish { member: member.clone(), votes, tries: 0 });
+        (wish.member, wish.votes) = (member, votes);
+        Ok(())
+    }
+}
+
+/// Asks a member something of ours.
+pub(crate) async fn ask<T: DeserializeOwned>(
+    transport: &dyn Transport,
+    to: &Member,
+    question: &Question,
+    within: Duration,
+) -> Result<T, String> {
+    let request = encode(question).map_err(|error| error.to_string())?;
+    let answer = transport.call(to, request, within);
+    // A transport that forgets the deadline must not hold up who asks.
+    let answer = playhouse_rt::timeout(within, answer).await.map_err(|late| late.to_string())??;
+    decode(&answer).map_err(|error| error.to_string())
 }
 
 /// Makes the way to each member.
-pub(crate) struct Ways(pub(crate) Arc<dyn Transport>);
+pub(crate) struct Ways {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) known: Arc<Known>,
+}
 
 impl RaftNetworkFactory<Types> for Ways {
     type Network = Way;
 
     async fn new_client(&mut self, target: Number, member: &Member) -> Way {
-        Way { transport: self.0.clone(), target, member: member.clone() }
+        Way { transport: self.transport.clone(), known: self.known.clone(), target, member: member.clone() }
     }
 }
 
 /// The way to one member.
 pub(crate) struct Way {
     transport: Arc<dyn Transport>,
+    known: Arc<Known>,
     target: Number,
     member: Member,
 }
 
+type Failed<E> = RPCError<Number, Member, RaftError<Number, E>>;
+
 impl Way {
-    async fn ask<T, E>(&self, question: Question, option: RPCOption) -> Result<T, RPCError<Number, Member, RaftError<Number, E>>>
+    async fn ask<T, E>(&self, question: Question, option: RPCOption) -> Result<T, Failed<E>>
     where
         T: DeserializeOwned,
         E: std::error::Error + DeserializeOwned,
@@ -75,10 +197,23 @@ impl Way {
         let request = encode(&question).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
         let bytes = self.transport.call(&self.member, request, option.hard_ttl()).await;
         // Whatever is in the way, it may be gone soon: openraft waits a little and asks again.
-        let bytes = bytes.map_err(|why| RPCError::Unreachable(Unreachable::new(&AnyError::error(why))))?;
-        let answer: Answer<T, E> = decode(&bytes).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
-        answer.map_err(|error| RPCError::RemoteError(RemoteError::new_with_node(self.target, self.member.clone(), error)))
+        let bytes = bytes.map_err(unreachable::<E>)?;
+        let answer: Reply<Result<T, RaftError<Number, E>>> =
+            decode(&bytes).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+        match answer {
+            Reply::Raft(answer) => {
+                answer.map_err(|error| RPCError::RemoteError(RemoteError::new_with_node(self.target, self.member.clone(), error)))
+            }
+            Reply::Out => {
+                self.known.lock().out.insert(self.target, ());
+                Err(unreachable(format!("{} has no seat", self.member)))
+            }
+        }
     }
+}
+
+fn unreachable<E: std::error::Error>(why: String) -> Failed<E> {
+    RPCError::Unreachable(Unreachable::new(&AnyError::error(why)))
 }
 
 impl RaftNetwork<Types> for Way {
@@ -86,15 +221,32 @@ impl RaftNetwork<Types> for Way {
         &mut self,
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
-    ) -> Result<AppendEntriesResponse<Number>, RPCError<Number, Member, RaftError<Number>>> {
-        self.ask(Question::Append(request), option).await
+    ) -> Result<AppendEntriesResponse<Number>, Failed<openraft::error::Infallible>> {
+        let (vote, prev) = (request.vote, request.prev_log_id);
+        let last = request.entries.last().map(|entry| *entry.get_log_id()).or(prev);
+        let before = self.known.acknowledged(&vote, self.target);
+        let answer = self.ask(Question::Append(request), option).await?;
+        match &answer {
+            AppendEntriesResponse::Success => self.known.acknowledges(&vote, self.target, last),
+            AppendEntriesResponse::PartialSuccess(through) => self.known.acknowledges(&vote, self.target, *through),
+            // It had this entry when it was asked, and nobody but this leader can have taken it away since. openraft may not see that: it
+            // takes it for a bug of its own.
+            AppendEntriesResponse::Conflict if prev.is_some() && prev <= before => {
+                if let Some(acknowledged) = before {
+                    self.known.lock().forgot.insert(self.target, acknowledged);
+                }
+                return Err(unreachable(format!("{} has lost what it acknowledged", self.member)));
+            }
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
+        }
+        Ok(answer)
     }
 
     async fn vote(
         &mut self,
         request: VoteRequest<Number>,
         option: RPCOption,
-    ) -> Result<VoteResponse<Number>, RPCError<Number, Member, RaftError<Number>>> {
+    ) -> Result<VoteResponse<Number>, Failed<openraft::error::Infallible>> {
         self.ask(Question::Vote(request), option).await
     }
 
@@ -102,7 +254,7 @@ impl RaftNetwork<Types> for Way {
         &mut self,
         request: InstallSnapshotRequest<Types>,
         option: RPCOption,
-    ) -> Result<InstallSnapshotResponse<Number>, RPCError<Number, Member, RaftError<Number, InstallSnapshotError>>> {
+    ) -> Result<InstallSnapshotResponse<Number>, Failed<InstallSnapshotError>> {
         self.ask(Question::Snapshot(request), option).await
     }
 
