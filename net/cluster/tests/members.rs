@@ -148,3 +148,18 @@ fn no_more_vote_than_may() {
         assert!(matches!(error, Err(GroupError::Full { .. })), "{error:?}");
     });
 }
+
+#[test]
+fn nobody_asks_in_the_name_of_another_one() {
+    seeds(0..1, |seed| async move {
+        let mut play = Play::founded(seed, Profile::FAST, Weather::FINE, &NAMES).await;
+        play.commands(3).await;
+        let (leader, others) = play.roles().await;
+        let question = play.world.lock().unwrap().asked[&leader].clone();
+        let asked = play.group(&others[0]);
+        let error = asked.answer_from(&node(&others[1]), &question).await.unwrap_err();
+        assert!(error.contains(&others[1]), "{error}");
+        asked.answer_from(&node(&leader), &question).await.unwrap();
+        assert!(asked.answer_from(&node(&leader), b"?").await.is_err());
+    });
+}

@@ -4,22 +4,46 @@ use std::sync::Arc;
 
 use openraft::raft::VoteResponse;
 use openraft::{Raft, ServerState};
-use playhouse_wire::{decode, encode};
+use playhouse_wire::{NodeName, decode, encode};
 
 use super::election::leads;
 use super::group::{Group, Inner, is_changing};
 use super::network::{Question, Reply};
 use super::seat::{Presence, Seat, Waits};
 use super::state::Replicated;
-use super::types::{LogId, Types, Vote};
+use super::types::{LogId, Member, Types, Vote};
 
 impl<S: Replicated> Group<S> {
-    /// Answers a call of another member; see [`Transport`](crate::Transport).
+    /// As [`Group::answer`], for a caller whose certificate proves that it is `from`: it speaks for nobody else.
+    ///
+    /// # Errors
+    /// When the bytes are no question of a member's, or one that only another member can ask.
+    pub async fn answer_from(&self, from: &NodeName, question: &[u8]) -> Result<Vec<u8>, String> {
+        let asked: Question = decode(question).map_err(|error| error.to_string())?;
+        let speaks_for = match &asked {
+            Question::Append(request) => request.vote.leader_id().voted_for(),
+            Question::Vote(request) => request.vote.leader_id().voted_for(),
+            Question::Snapshot(request) => request.vote.leader_id().voted_for(),
+            Question::Forgot { leader, .. } => leader.leader_id().voted_for(),
+            Question::Would { from, .. } => Some(*from),
+            Question::Admit { member, .. } => super::members::number_of(member).ok(),
+            Question::Presence | Question::Seat { .. } => Some(Member::number(from)),
+        };
+        if speaks_for != Some(Member::number(from)) {
+            return Err(format!("{from} asks in another member's name"));
+        }
+        self.answers(asked).await
+    }
+
+    /// Answers a call of another member; see [`Transport`](crate::Transport). Whoever carries calls has seen to it that a member made it.
     ///
     /// # Errors
     /// When the bytes are no question of a member's.
     pub async fn answer(&self, question: &[u8]) -> Result<Vec<u8>, String> {
-        let question: Question = decode(question).map_err(|error| error.to_string())?;
+        self.answers(decode(question).map_err(|error| error.to_string())?).await
+    }
+
+    async fn answers(&self, question: Question) -> Result<Vec<u8>, String> {
         let inner = &self.0;
         if inner.has_stopped() {
             return Err(format!("{} has stopped", inner.name));
@@ -131,7 +155,7 @@ impl<S: Replicated> Inner<S> {
         Ok(self.presence())
     }
 
-    pub(super) fn is_asked_to_admit(self: &Arc<Self>, member: super::types::Member, votes: bool) -> Result<(), String> {
+    pub(super) fn is_asked_to_admit(self: &Arc<Self>, member: Member, votes: bool) -> Result<(), String> {
         if !self.taking_part().is_some_and(|raft| leads(&raft)) {
             return Err(format!("{} does not lead", self.name));
         }

@@ -87,6 +87,8 @@ pub(super) async fn drive<S: Replicated>(member: Weak<Inner<S>>) {
         let wait = match part_taken {
             None => beat,
             Some(raft) if leads(&raft) => {
+                // Should it be voted out, it gives the new one its time.
+                inner.hearing.hears();
                 let _ = raft.trigger().heartbeat().await;
                 inner.clone().welcome();
                 beat

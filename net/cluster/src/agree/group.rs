@@ -67,6 +67,9 @@ pub enum GroupError {
     /// Its journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The profile contradicts itself. Nothing was begun.
+    #[error("the profile cannot be kept: its silence, {:?}, is shorter than three of its beats, {:?}", .0.silence, .0.beat)]
+    Profile(Profile),
     /// What is in the journal cannot be used.
     #[error("the journal {file} holds something that cannot be used: {reason}. It is of another version, or damaged")]
     Unusable {
@@ -406,6 +409,9 @@ pub(super) fn is_changing(metrics: &openraft::RaftMetrics<Number, Member>) -> bo
 }
 
 fn config(profile: Profile) -> Result<Config, GroupError> {
+    if profile.silence < profile.beat * 3 || profile.beat.is_zero() {
+        return Err(GroupError::Profile(profile));
+    }
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Config {
         cluster_name: "playhouse".into(),

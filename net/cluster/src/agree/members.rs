@@ -102,7 +102,8 @@ impl<S: Replicated> Group<S> {
             }
             if let Some((leader, presence)) = self.leader_of(&own, known).await {
                 let has_seat = self.0.taking_part().is_some();
-                if has_seat && presence.is_settled && presence.members.contains(&(own.clone(), votes)) {
+                let is_in = |(member, voter): &(Member, bool)| *member == own && (*voter || !votes);
+                if has_seat && presence.is_settled && presence.members.iter().any(is_in) {
                     return Ok(());
                 }
                 if leader.name == own.name {

@@ -59,6 +59,8 @@ pub struct World {
     pub weather: Weather,
     /// At which address each was called last.
     pub addresses: BTreeMap<String, String>,
+    /// What each has asked last.
+    pub asked: BTreeMap<String, Vec<u8>>,
     random: Random,
 }
 
@@ -93,6 +95,7 @@ impl Transport for Wire {
         let doubled = {
             let world = &mut *world.lock().unwrap();
             world.addresses.insert(to.clone(), address);
+            world.asked.insert(from.clone(), request.clone());
             world.random.below(1000) < world.weather.doubled
         };
         let deliver = move || {
@@ -101,7 +104,7 @@ impl Transport for Wire {
             spawn(async move {
                 let Some(there) = passage(&world) else { return std::future::pending().await };
                 sleep(there).await;
-                let answer = reach(&world, &from, &to)?.answer(&request).await;
+                let answer = reach(&world, &from, &to)?.answer_from(&node(&from), &request).await;
                 let Some(back) = passage(&world) else { return std::future::pending().await };
                 sleep(back).await;
                 reach(&world, &to, &from).map(drop)?;
@@ -146,6 +149,7 @@ impl Play {
             cut: None,
             weather,
             addresses: BTreeMap::new(),
+            asked: BTreeMap::new(),
             random: Random::new(seed, "weather"),
         };
         Play {
