@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use playhouse_actors::prelude::*;
-use playhouse_cluster::{Called, Group, Member, Replica, Transport};
+use playhouse_cluster::{Called, Group, GroupError, Member, Replica, Transport};
 use playhouse_plane::Plane;
 use playhouse_wire::{ActorName, MessageId};
 use serde::{Deserialize, Serialize};
 
 use crate::coordinators::Coordinators;
+use crate::limits::FOUND_AGAIN;
 use crate::network::{Roads, Way};
 
 /// The name of the actor that answers the other coordinators.
@@ -27,10 +28,48 @@ impl Message for Question {
 pub(crate) struct Agreement {
     pub(crate) group: Group<Replica<Plane>>,
     pub(crate) coordinators: Coordinators,
+    /// Those that found the group, if this node is among them.
+    pub(crate) founders: Vec<Member>,
 }
 
 impl Actor for Agreement {
     type Context = Ctx<Self>;
+
+    fn started(&mut self, ctx: &mut Ctx<Self>) {
+        if !self.founders.is_empty() {
+            let begins = begin(self.group.clone(), self.founders.clone());
+            ctx.spawn(begins.into_actor(self));
+        }
+    }
+}
+
+/// Founds the group with the others, or finds its place in it, however long they take to come up.
+async fn begin(group: Group<Replica<Plane>>, founders: Vec<Member>) {
+    let me = group.name().as_str();
+    let (own, others): (Vec<Member>, Vec<Member>) = founders.iter().cloned().partition(|member| member.name == me);
+    let Some(own) = own.into_iter().next() else { return };
+    let mut is_in = group.waits().is_none();
+    loop {
+        if !is_in {
+            match group.found(&founders).await {
+                Ok(()) => return,
+                Err(GroupError::Exists { .. }) => is_in = true,
+                Err(GroupError::Stopped(_)) => return,
+                Err(error) => tracing::info!(%error, "the cluster is not founded yet"),
+            }
+        }
+        if is_in {
+            if others.is_empty() {
+                return;
+            }
+            // Where it listens may have changed, and its disk may have been lost.
+            match group.enter(own.clone(), &others, true).await {
+                Ok(()) | Err(GroupError::Stopped(_)) => return,
+                Err(error) => tracing::info!(%error, "the other coordinators do not know yet that this one is back"),
+            }
+        }
+        playhouse_rt::sleep(FOUND_AGAIN).await;
+    }
 }
 
 impl Remote for Agreement {
@@ -43,14 +82,15 @@ impl Handler<Question> for Agreement {
     type Result = Later<Result<bytes::Bytes, String>>;
 
     fn handle(&mut self, Question(question): Question, ctx: &mut Ctx<Self>) -> Self::Result {
-        // A certificate of the cluster is not enough to take part in its decisions.
-        let stranger = ctx.from().filter(|from| !self.coordinators.has(&from.node)).map(|from| from.node.clone());
+        let from = ctx.from().map_or(ctx.system().node(), |from| &from.node).clone();
         let group = self.group.clone();
+        // A certificate of the cluster is not enough to take part in its decisions.
+        let known = self.coordinators.has(&from) || group.members().iter().any(|member| member.name == from.as_str());
         Later::new(async move {
-            if let Some(stranger) = stranger {
-                return Err(format!("{stranger} is no coordinator known here"));
+            if !known {
+                return Err(format!("{from} is no coordinator known here"));
             }
-            group.answer(&question).await.map(bytes::Bytes::from)
+            group.answer_from(&from, &question).await.map(bytes::Bytes::from)
         })
     }
 }

@@ -68,6 +68,9 @@ pub const JOIN_WITHIN: Duration = Duration::from_secs(30);
 /// See [`JOIN_WITHIN`].
 pub const SEED_DEADLINE: Duration = Duration::from_secs(2);
 
+/// The wait before coordinators that do not find each other try again to found their cluster.
+pub const FOUND_AGAIN: Duration = Duration::from_millis(200);
+
 /// How long a new coordinator waits to be taken among the others.
 pub const ENROL_WITHIN: Duration = Duration::from_secs(60);
 

@@ -17,7 +17,7 @@ use crate::coordinators::{Coordinators, discover};
 use crate::finder::Finder;
 use crate::ground::{Ground, Roster};
 use crate::inspect::Watchtower;
-use crate::limits::{ANSWER_DEADLINE, ENROL_WITHIN, JOIN_WITHIN, PLANE_MAILBOX};
+use crate::limits::{CHANGE_WITHIN, ENROL_WITHIN, JOIN_WITHIN, PLANE_MAILBOX};
 use crate::messages::Enrol;
 use crate::network::{Inbox, Roads, Way};
 use crate::node::{Coordinate, Coordinating, Inner, NodeConfig, StartError};
@@ -148,10 +148,11 @@ async fn start_coordinator(
     let journal = (disk, data.join("journal.redb"), Blocking::new(2));
     let calls = Arc::new(Calls { system: system.clone(), roads: Arc::downgrade(&finder.roads) });
     let group = Group::join(name.clone(), profile, journal, Replica::new(name, incarnation), calls).await?;
-    let agreement = {
-        let (group, coordinators) = (group.clone(), coordinators.clone());
-        move || Agreement { group: group.clone(), coordinators: coordinators.clone() }
-    };
+    let founds = listed.iter().any(|(listed, _)| listed == name);
+    let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
+    let founders: Vec<Member> = if founds { listed.iter().map(member).collect() } else { Vec::new() };
+    let (of_group, known) = (group.clone(), coordinators.clone());
+    let agreement = move || Agreement { group: of_group.clone(), coordinators: known.clone(), founders: founders.clone() };
     let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
     system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
     let planted = plane.planted;
@@ -165,13 +166,10 @@ async fn start_coordinator(
     // After a panic the node starts anew: what was agreed on is in the journal.
     let options = SpawnOptions { mailbox: PLANE_MAILBOX, restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
     let coordinator = system.spawn_remote(ActorName::new(COORDINATOR).expect("a name"), options, factory)?;
-    if listed.iter().any(|(listed, _)| listed == name) {
-        let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
-        group.found(&listed.iter().map(member).collect::<Vec<_>>()).await?;
-    } else {
+    if !founds {
         let enrol = Enrol { node: name.clone(), address: finder.roads.endpoint.local_addr() };
         let until = playhouse_rt::now() + ENROL_WITHIN;
-        let enrolled = others.ask(enrol, ANSWER_DEADLINE, Some(until)).await;
+        let enrolled = others.ask(enrol, CHANGE_WITHIN, Some(until)).await;
         enrolled.map_err(|error| StartError::Enrol(error.to_string()))?.map_err(StartError::Enrol)?;
     }
     Ok((coordinator, group))

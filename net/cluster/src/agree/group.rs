@@ -334,7 +334,10 @@ impl<S: Replicated> Group<S> {
 
     /// All members, those among them that only hear.
     pub fn members(&self) -> Vec<Member> {
-        self.raft.metrics().borrow().membership_config.nodes().map(|(_, member)| member.clone()).collect()
+        let Some(raft) = self.0.raft() else { return Vec::new() };
+        let metrics = raft.metrics();
+        let members = metrics.borrow().membership_config.nodes().map(|(_, member)| member.clone()).collect();
+        members
     }
 
     /// What this member is at the moment.
