@@ -1,6 +1,6 @@
 //! A throw-away cluster: nodes as processes on loopback, with certificates of their own, gone with this process.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -28,11 +28,21 @@ pub(crate) struct Cluster {
     folder: PathBuf,
     authority: Authority,
     nodes: Vec<Process>,
-    head: NodeName,
-    pub(crate) head_address: SocketAddr,
+    /// The coordinators, and where they listen.
+    coordinators: Vec<(NodeName, SocketAddr)>,
     /// Nodes whose processes ended, as their readers see it.
     ended: rt::sync::mpsc::Sender<NodeName>,
     endings: rt::sync::mpsc::Receiver<NodeName>,
+}
+
+/// How large a cluster is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) coordinators: u32,
+    /// Nodes that offer workers.
+    pub(crate) nodes: u32,
+    /// Workers on all of them together.
+    pub(crate) workers: u32,
 }
 
 struct Process {
@@ -43,8 +53,8 @@ struct Process {
 }
 
 impl Cluster {
-    /// Starts a coordinator that wants `workers` workers, and `nodes` nodes that offer them.
-    pub(crate) async fn start(nodes: u32, workers: u32) -> Result<Cluster, Trouble> {
+    /// Starts a cluster: its first coordinator, the others, which join it, and the nodes that offer workers.
+    pub(crate) async fn start(size: Size) -> Result<Cluster, Trouble> {
         let host = Host::os();
         let folder = std::env::temp_dir().join(format!(
             "playhouse-{}-{:08x}",
@@ -54,27 +64,26 @@ impl Cluster {
         let at_fault = |error: &dyn std::fmt::Display| Trouble::new(format!("{}: {error}", folder.display()));
         private_folder(&folder).map_err(|error| at_fault(&error))?;
         let authority = Authority::new("demo", host.wall_clock()).map_err(|error| at_fault(&error))?;
-        let head = NodeName::new("head").expect("a name");
-        let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (ended, endings) = rt::sync::mpsc::channel(1 + nodes as usize);
-        let head_address = nobody;
-        let mut cluster = Cluster { folder, authority, nodes: Vec::new(), head: head.clone(), head_address, ended, endings };
-        let workers = workers.to_string();
-        let data = cluster.folder.join("data");
-        let extra: [&OsStr; 6] =
-            ["--coordinator".as_ref(), "head".as_ref(), "--workers".as_ref(), workers.as_ref(), "--data".as_ref(), data.as_ref()];
-        cluster.head_address = cluster.process("head", &extra).await?;
-        let coordinator = format!("{head}={}", cluster.head_address);
+        let (ended, endings) = rt::sync::mpsc::channel((size.coordinators + size.nodes) as usize);
+        let mut cluster = Cluster { folder, authority, nodes: Vec::new(), coordinators: Vec::new(), ended, endings };
+        let workers = size.workers.to_string();
+        let mut join: Vec<OsString> = Vec::new();
+        for number in 1..=size.coordinators {
+            let name = format!("coordinator-{number}");
+            let data = cluster.folder.join(format!("data-{number}"));
+            let mut extra: Vec<OsString> = vec!["--data".into(), data.into(), "--workers".into(), workers.clone().into()];
+            if join.is_empty() {
+                extra.push("--found".into());
+            }
+            extra.extend(join.iter().cloned());
+            let address = cluster.process(&name, &extra).await?;
+            cluster.coordinators.push((NodeName::new(&name).map_err(Trouble::new)?, address));
+            join.extend(["--join".into(), address.to_string().into()]);
+        }
         let checkpoints = cluster.folder.join("checkpoints");
-        for number in 1..=nodes {
-            let extra: [&OsStr; 6] = [
-                "--coordinator".as_ref(),
-                coordinator.as_ref(),
-                "--capacity".as_ref(),
-                workers.as_ref(),
-                "--checkpoints".as_ref(),
-                checkpoints.as_ref(),
-            ];
+        let offer = ["--capacity".into(), workers.into(), "--checkpoints".into(), checkpoints.into()];
+        for number in 1..=size.nodes {
+            let extra: Vec<OsString> = join.iter().chain(&offer).cloned().collect();
             cluster.process(&format!("worker-{number}"), &extra).await?;
         }
         Ok(cluster)
@@ -88,7 +97,7 @@ impl Cluster {
 
     /// The coordinators, and where they listen.
     pub(crate) fn coordinators(&self) -> Vec<(NodeName, SocketAddr)> {
-        vec![(self.head.clone(), self.head_address)]
+        self.coordinators.clone()
     }
 
     /// How many processes there are.
@@ -96,7 +105,7 @@ impl Cluster {
         self.nodes.len()
     }
 
-    async fn process(&mut self, name: &str, extra: &[&OsStr]) -> Result<SocketAddr, Trouble> {
+    async fn process(&mut self, name: &str, extra: &[OsString]) -> Result<SocketAddr, Trouble> {
         let identity = self.identity(name)?;
         let folder = self.folder.join(name);
         let pem = identity.to_pem();
@@ -140,8 +149,15 @@ impl Cluster {
         address.ok_or_else(|| Trouble::new(format!("{name} did not get ready (its own words are above)")))
     }
 
-    /// Waits until the cluster cannot go on: its coordinator's process, or the last of its worker nodes', ended without being killed
-    /// here. Says of others that they ended. Gives which, and how.
+    /// Whether most of the coordinators run, and a node with workers.
+    fn goes_on(&self) -> bool {
+        let is_coordinator = |process: &&Process| self.coordinators.iter().any(|(name, _)| *name == process.name);
+        let up = self.nodes.iter().filter(is_coordinator).count();
+        2 * up > self.coordinators.len() && self.nodes.len() > up
+    }
+
+    /// Waits until the cluster cannot go on: too many of its processes ended without being killed here. Says of others that they ended. Gives
+    /// the last one, and how.
     pub(crate) async fn lost(&mut self) -> String {
         loop {
             let Some(name) = self.endings.recv().await else { return std::future::pending().await };
@@ -149,7 +165,7 @@ impl Cluster {
             let mut process = self.nodes.remove(at);
             let how = process.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
             let what = format!("the process of {name} ended ({how})");
-            if name == self.head || self.nodes.len() < 2 {
+            if !self.goes_on() {
                 return what;
             }
             err(&format!("playhouse: {what}; the cluster goes on without it"));

@@ -7,25 +7,27 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use playhouse::demo::{self, Found, Index, Manifest, Notes};
 use playhouse::rt::{self, Blocking, Host};
-use playhouse::{Client, ClusterStatus, JobHandle, JobStatus, Node, NodeConfig, NodeName, WindowResult};
+use playhouse::{Client, ClusterStatus, EncodeError, Job, JobHandle, JobStatus, Node, NodeConfig, NodeName, Value, WindowResult};
 use serde_json::json;
 
 use crate::Trouble;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Size};
 use crate::text::{Paint, bytes, err, number, out, tame};
 
 /// Runs a real cluster on this machine: an index of words, a stream, and a killed node.
 ///
-/// Starts a coordinator and two worker nodes as processes, joined over QUIC with mutual TLS. Submits a job that counts the words of all
+/// Starts three coordinators and two worker nodes as processes, joined over QUIC with mutual TLS. Submits a job that counts the words of all
 /// text files below a folder, kills one node on the way, and compares what comes out with a plain count. Leaves nothing behind.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   playhouse demo
+  playhouse demo --kill leader
+  playhouse demo --kill leader --repeat 20 --json | tail -n 1 | jq .failover_ms
   playhouse demo --input ~/notes --kill none
-  playhouse demo --json | tail -n 1 | jq .replan_ms
 
-The JSON object has: nodes workers files bytes tasks_completed tasks_retried result_ok words windows windows_ok killed replan_ms
-slowest_ms job_ms wall_ms quic_messages quic_bytes mtls remarks remarks_cut.
+The JSON object has: nodes coordinators workers files bytes tasks_completed tasks_retried result_ok words windows windows_ok killed
+replan_ms failover_ms slowest_ms job_ms wall_ms quic_messages quic_bytes mtls remarks remarks_cut; with --repeat: runs all_equal, and
+failover_ms and replan_ms as p50, p99 and max.
 
 Exit codes: 0 all was equal, 1 it was not or something failed, 2 wrong arguments, 128+N ended by signal N.")]
 pub(crate) struct Args {
@@ -35,6 +37,12 @@ pub(crate) struct Args {
     /// Which node to kill part-way, with SIGKILL
     #[arg(long, value_enum, default_value_t = Kill::Worker)]
     kill: Kill,
+    /// Coordinators: with three the cluster survives the loss of any one
+    #[arg(long, value_name = "N", default_value = "3", value_parser = ["1", "3", "5", "7"])]
+    coordinators: String,
+    /// Run it so often, and say how long what took
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeat: u32,
     /// Workers in the whole cluster
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
@@ -50,6 +58,8 @@ pub(crate) struct Args {
 enum Kill {
     /// A node with running tasks
     Worker,
+    /// The coordinator that leads
+    Leader,
     /// No node
     None,
 }
@@ -70,6 +80,8 @@ struct Outcome {
     job: JobStatus,
     cluster: ClusterStatus,
     killed: Option<(NodeName, u64)>,
+    /// From the loss of the coordinator that led to the next submission that was acknowledged.
+    failover_ms: Option<u64>,
     job_ms: u64,
     /// A node with the right names and a certificate of another authority found no way in.
     stranger_refused: bool,
@@ -97,28 +109,111 @@ async fn main(args: Args) -> Result<u8, Trouble> {
     let disk = Host::os().disk().clone();
     let folder = input.clone();
     let manifest = reader.run(move || demo::scan(&disk, &folder)).await.map_err(Trouble::new)?.map_err(Trouble::usage)?;
-    bars.say(&format!("starting {} nodes", WORKER_NODES + 1));
-    let mut cluster = Cluster::start(WORKER_NODES, args.workers).await?;
-    let nodes = cluster.size();
-    let result = with_cluster(&args, &manifest, &mut cluster, &bars).await;
-    let slow = cluster.stop().await;
-    let outcome = result?;
+    let coordinators = args.coordinators.parse().map_err(Trouble::usage)?;
+    let size = Size { coordinators, nodes: WORKER_NODES, workers: args.workers };
+    let mut series = Series::default();
+    for run in 1..=args.repeat {
+        let of = if args.repeat > 1 { format!("run {run} of {}: ", args.repeat) } else { String::new() };
+        bars.say(&format!("{of}starting {} nodes", size.coordinators + size.nodes));
+        let mut cluster = Cluster::start(size).await?;
+        let nodes = cluster.size();
+        let result = with_cluster(&args, &manifest, &mut cluster, &bars).await;
+        let slow = cluster.stop().await;
+        let outcome = result?;
+        for name in slow {
+            bars.note(&format!("{name} did not stop in time and was killed"));
+        }
 
-    bars.say("counting serially, to compare");
-    let disk = Host::os().disk().clone();
-    let listed = manifest.clone();
-    let (index, windows) = reader.run(move || demo::serial(&disk, &listed)).await.map_err(Trouble::new)?;
-    bars.clear();
-    let summary =
-        Summary { args: &args, input: &input, manifest: &manifest, outcome: &outcome, index: &index, windows: &windows, nodes };
-    out(&summary.text());
-    for name in slow {
-        err(&format!("playhouse: {name} did not stop in time and was killed"));
+        bars.say("counting serially, to compare");
+        let disk = Host::os().disk().clone();
+        let listed = manifest.clone();
+        let (index, windows) = reader.run(move || demo::serial(&disk, &listed)).await.map_err(Trouble::new)?;
+        let summary = Summary {
+            args: &args,
+            input: &input,
+            manifest: &manifest,
+            outcome: &outcome,
+            index: &index,
+            windows: &windows,
+            nodes,
+        };
+        series.add(&summary);
+        if args.repeat == 1 {
+            bars.clear();
+            out(&summary.text());
+            if args.json {
+                out(&summary.json(rt::now() - began).to_string());
+            }
+        } else if !summary.all_equal() {
+            bars.note(&format!("run {run}:\n{}", summary.text()));
+        }
     }
-    if args.json {
-        out(&summary.json(rt::now() - began).to_string());
+    if args.repeat > 1 {
+        bars.clear();
+        out(&series.text(&args));
+        if args.json {
+            out(&series.json(rt::now() - began).to_string());
+        }
     }
-    Ok(u8::from(!summary.all_equal()))
+    Ok(u8::from(series.unequal > 0))
+}
+
+/// What many runs gave.
+#[derive(Default)]
+struct Series {
+    runs: u32,
+    unequal: u32,
+    failovers: Vec<u64>,
+    replans: Vec<u64>,
+}
+
+impl Series {
+    fn add(&mut self, summary: &Summary<'_>) {
+        self.runs += 1;
+        self.unequal += u32::from(!summary.all_equal());
+        self.failovers.extend(summary.outcome.failover_ms);
+        self.replans.extend(summary.replan_ms());
+    }
+
+    fn text(&self, args: &Args) -> String {
+        let paint = Paint::stdout();
+        let mut lines = vec![paint.bold(&format!("{} runs, each checked against a plain count", self.runs))];
+        let equal = if self.unequal == 0 { "all equal".to_string() } else { format!("{} NOT EQUAL", self.unequal) };
+        lines.push(format!("  {:<20} {}", "results", paint.verdict(self.unequal == 0, &equal)));
+        let mut row = |name: &str, values: &[u64]| {
+            if let Some([p50, p99, max]) = spread(values) {
+                lines.push(format!(
+                    "  {name:<20} median {p50} ms, 99th percentile {p99} ms, longest {max} ms, of {}",
+                    values.len()
+                ));
+            }
+        };
+        row("leader lost", &self.failovers);
+        row("node lost", &self.replans);
+        if args.kill == Kill::Leader {
+            lines.push("  leader lost: from its SIGKILL to the next submission that was acknowledged".into());
+        }
+        lines.join("\n")
+    }
+
+    fn json(&self, wall: Duration) -> serde_json::Value {
+        let object = |values: &[u64]| spread(values).map(|[p50, p99, max]| json!({ "p50": p50, "p99": p99, "max": max }));
+        json!({
+            "runs": self.runs,
+            "all_equal": self.unequal == 0,
+            "failover_ms": object(&self.failovers),
+            "replan_ms": object(&self.replans),
+            "wall_ms": wall.as_millis() as u64,
+        })
+    }
+}
+
+/// The median, the 99th percentile and the greatest.
+fn spread(values: &[u64]) -> Option<[u64; 3]> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let at = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+    Some([at(50)?, at(99)?, *sorted.last()?])
 }
 
 async fn with_cluster(args: &Args, manifest: &Manifest, cluster: &mut Cluster, bars: &Bars) -> Result<Outcome, Trouble> {
@@ -145,7 +240,7 @@ async fn with_client(
     let (job, found) = demo::job(manifest, Duration::from_millis(args.pace)).map_err(Trouble::new)?;
     let began = rt::now();
     let job = client.submit(job, found).await.map_err(Trouble::new)?;
-    let killed = watch(args, cluster, client, &job, bars).await?;
+    let (killed, failover_ms) = watch(args, cluster, client, &job, bars).await?;
     let found = rt::select! {
         lost = cluster.lost() => return Err(Trouble::new(lost)),
         found = job.wait() => found.map_err(Trouble::new)?,
@@ -155,13 +250,15 @@ async fn with_client(
     let status = job.progress(0).await.map_err(Trouble::new)?;
     let known = client.status().await.map_err(Trouble::new)?;
     let stranger_refused = stranger_is_refused(cluster, client).await?;
-    Ok(Outcome { found, windows, job: status, cluster: known, killed, job_ms, stranger_refused })
+    Ok(Outcome { found, windows, job: status, cluster: known, killed, failover_ms, job_ms, stranger_refused })
 }
 
 /// Tries to connect to the coordinator as a stranger would who knows everything but the authority's key: with the right name, trusting
 /// the right authority, but with a certificate of another one. It counts only if the coordinator itself refused.
 async fn stranger_is_refused(cluster: &Cluster, client: &Client) -> Result<bool, Trouble> {
-    let before = client.status().await.map_err(Trouble::new)?.traffic.refused;
+    // The one that leads: its counts are in the status.
+    let status = client.status().await.map_err(Trouble::new)?;
+    let before = status.traffic.refused;
     let elsewhere = playhouse::Authority::new("demo", Host::os().wall_clock()).map_err(Trouble::new)?;
     let name = NodeName::new("client").map_err(Trouble::new)?;
     let identity = elsewhere.issue(&name, Host::os().wall_clock(), UP_WITHIN).map_err(Trouble::new)?;
@@ -169,7 +266,8 @@ async fn stranger_is_refused(cluster: &Cluster, client: &Client) -> Result<bool,
     let mut config = NodeConfig::new(identity, ([127, 0, 0, 1], 0).into(), cluster.coordinators());
     config.threads = 1;
     let node = Node::start(Host::os(), config).await.map_err(Trouble::new)?;
-    let (head, address) = cluster.coordinators().remove(0);
+    let leader = cluster.coordinators().into_iter().find(|(name, _)| *name == status.coordinator.name);
+    let Some((head, address)) = leader else { return Err(Trouble::new("an unknown coordinator leads")) };
     let refused = rt::timeout(UP_WITHIN, node.dial(head, address)).await;
     node.stop(Duration::from_secs(1)).await;
     let after = client.status().await.map_err(Trouble::new)?.traffic.refused;
@@ -183,8 +281,8 @@ async fn watch(
     client: &Client,
     job: &JobHandle<Found>,
     bars: &Bars,
-) -> Result<Option<(NodeName, u64)>, Trouble> {
-    let mut killed = None;
+) -> Result<(Option<(NodeName, u64)>, Option<u64>), Trouble> {
+    let (mut killed, mut failover) = (None, None);
     let mut seen = 0;
     loop {
         let status = rt::select! {
@@ -195,19 +293,37 @@ async fn watch(
         let status = status.map_err(Trouble::new)?;
         bars.show(&status);
         if status.state.is_some() {
-            return Ok(killed);
+            return Ok((killed, failover));
         }
         seen = status.done;
-        if args.kill == Kill::Worker && killed.is_none() && status.done * 3 >= status.tasks {
-            let workers = client.status().await.map_err(Trouble::new)?.workers;
-            if let Some(victim) = workers.into_iter().find(|worker| worker.task.is_some()).map(|worker| worker.id.node) {
-                let at = Host::os().wall_clock().as_millis() as u64;
-                cluster.kill(&victim).map_err(Trouble::new)?;
-                bars.note(&format!("killed {victim} with SIGKILL after {} of {} tasks", status.done, status.tasks));
-                killed = Some((victim, at));
+        if args.kill == Kill::None || killed.is_some() || status.done * 3 < status.tasks {
+            continue;
+        }
+        let known = client.status().await.map_err(Trouble::new)?;
+        let victim = match args.kill {
+            Kill::Leader => Some(known.coordinator.name),
+            _ => known.workers.into_iter().find(|worker| worker.task.is_some()).map(|worker| worker.id.node),
+        };
+        if let Some(victim) = victim {
+            let at = Host::os().wall_clock().as_millis() as u64;
+            let began = rt::now();
+            cluster.kill(&victim).map_err(Trouble::new)?;
+            bars.note(&format!("killed {victim} with SIGKILL after {} of {} tasks", status.done, status.tasks));
+            killed = Some((victim, at));
+            if args.kill == Kill::Leader {
+                let (nothing, unit) = empty_job().map_err(Trouble::new)?;
+                client.submit(nothing, unit).await.map_err(Trouble::new)?;
+                failover = Some((rt::now() - began).as_millis() as u64);
             }
         }
     }
+}
+
+/// A job that is done when it is accepted.
+fn empty_job() -> Result<(Job, Value<()>), EncodeError> {
+    let job = Job::new("default");
+    let unit = job.value(&())?;
+    Ok((job, unit))
 }
 
 /// Progress bars on a terminal, lines elsewhere; all on standard error.
@@ -335,12 +451,16 @@ impl Summary<'_> {
         if let Some(slowest) = &job.slowest {
             row("slowest task", format!("{} (task {}), {} ms", slowest.function, slowest.task, slowest.nanos / 1_000_000));
         }
+        if let (Some((node, _)), Some(ms)) = (killed, self.outcome.failover_ms) {
+            row("killed", format!("{node}, which led, with SIGKILL; the next job was acknowledged after {} ms", number(ms)));
+        }
         match (killed, self.replan_ms()) {
+            _ if self.args.kill == Kill::Leader => {}
             (Some((node, _)), Some(ms)) => {
                 row("killed", format!("{node} with SIGKILL; its work was planned anew after {} ms", number(ms)))
             }
             (Some((node, _)), None) => row("killed", format!("{node} with SIGKILL; nothing had to be planned anew")),
-            (None, _) if self.args.kill == Kill::Worker => row("killed", "nothing: the job was done before".into()),
+            (None, _) if self.args.kill != Kill::None => row("killed", "nothing: the job was done before".into()),
             (None, _) => {}
         }
         row("over QUIC", format!("{} messages, {}", number(cluster.traffic.messages), bytes(cluster.traffic.bytes)));
@@ -394,6 +514,7 @@ impl Summary<'_> {
         let notes: Vec<_> = self.notes().into_iter().map(|(path, remark)| json!({ "path": path, "remark": remark })).collect();
         json!({
             "nodes": self.nodes,
+            "coordinators": cluster.coordinator.voters.len(),
             "workers": self.args.workers,
             "files": found.index.files,
             "bytes": self.manifest.bytes(),
@@ -405,6 +526,7 @@ impl Summary<'_> {
             "windows_ok": self.windows_ok(),
             "killed": killed.as_ref().map(|(node, _)| node.as_str()),
             "replan_ms": self.replan_ms(),
+            "failover_ms": self.outcome.failover_ms,
             "slowest_ms": job.slowest.as_ref().map(|slowest| slowest.nanos / 1_000_000),
             "job_ms": job_ms,
             "wall_ms": wall.as_millis() as u64,

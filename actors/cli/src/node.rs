@@ -18,21 +18,27 @@ use crate::text::{err, sentence};
 /// It prints one line, `ready ADDRESS`, when others can connect to it. At SIGHUP it reads its identity again: connections stay, and
 /// new ones use the new certificate.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  playhouse ca issue --ca certs/ca --node head --out certs/head
-  playhouse node --identity certs/head --coordinator head --listen 127.0.0.1:4433 --data /var/lib/head
-  playhouse node --identity certs/w1 --coordinator head=127.0.0.1:4433 \\
-                 --capacity 4 --checkpoints /shared/checkpoints")]
+#[command(after_help = "Examples:
+  a cluster's first coordinator, once; afterwards without --found:
+    playhouse node --identity certs/x --listen 10.0.0.1:4433 --data /var/lib/playhouse --found
+  another coordinator; two more make the cluster survive the loss of any one:
+    playhouse node --identity certs/y --listen 10.0.0.2:4433 --data /var/lib/playhouse --join 10.0.0.1:4433
+  a node with workers:
+    playhouse node --identity certs/w1 --listen 10.0.0.9:4433 --join 10.0.0.1:4433 --join 10.0.0.2:4433 \\
+                   --capacity 4 --checkpoints /shared/checkpoints")]
 pub(crate) struct Args {
     /// Folder with the node's cert.pem, key.pem and ca.pem; its name is in the certificate
     #[arg(long, value_name = "DIR")]
     identity: PathBuf,
-    /// A coordinator of the cluster; may be given more than once. This node is one if its name is among them: then without an address
-    #[arg(long, value_name = "NAME=ADDRESS", required = true, value_parser = coordinator)]
-    coordinator: Vec<(NodeName, Option<SocketAddr>)>,
-    /// Folder of this coordinator's journal: its own, and kept from one start to the next
+    /// Where a node of the cluster listens, any one: it says who the coordinators are. May be given more than once; one that answers is enough
+    #[arg(long, value_name = "ADDRESS")]
+    join: Vec<SocketAddr>,
+    /// Be a coordinator, with its journal in this folder: its own, and kept from one start to the next
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Begin a cluster as its first coordinator
+    #[arg(long, requires = "data", conflicts_with = "join")]
+    found: bool,
     /// Where to listen; port 0 chooses a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -42,7 +48,7 @@ pub(crate) struct Args {
     /// How many workers this node offers to run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024))]
     capacity: u32,
-    /// How many workers the cluster wants (for the coordinator)
+    /// How many workers the cluster wants (with --found)
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
     /// Folder for checkpoints, the same for all nodes that offer workers
@@ -54,13 +60,6 @@ pub(crate) struct Args {
     /// Also stop when standard input ends, and then remove this folder
     #[arg(long, value_name = "DIR", hide = true)]
     until_stdin_ends: Option<PathBuf>,
-}
-
-fn coordinator(text: &str) -> Result<(NodeName, Option<SocketAddr>), String> {
-    match text.contains('=') {
-        true => peer(text).map(|(name, address)| (name, Some(address))),
-        false => Ok((text.parse().map_err(|e| format!("{e}"))?, None)),
-    }
 }
 
 pub(crate) fn peer(text: &str) -> Result<(NodeName, SocketAddr), String> {
@@ -103,24 +102,24 @@ pub(crate) fn run(args: Args) -> Result<u8, Trouble> {
 }
 
 async fn main(args: Args) -> Result<u8, Trouble> {
-    let identity = read_identity(&args.identity)?;
-    let coordinators = args.coordinator.iter().map(|(name, address)| match address {
-        Some(address) => Ok((name.clone(), *address)),
-        None if name == identity.node() => Ok((name.clone(), args.listen)),
-        None => Err(Trouble::usage(format!("where is {name}? Say --coordinator {name}=ADDRESS"))),
-    });
-    let coordinators = coordinators.collect::<Result<_, _>>()?;
-    let mut config = NodeConfig::new(identity, args.listen, coordinators);
-    let coordinates = config.coordinators.iter().any(|(name, _)| name == config.identity.node());
-    config.coordinate = match (coordinates, args.data) {
-        (true, Some(data)) => {
-            let plane = PlaneConfig { workers: args.workers, ..PlaneConfig::default() };
-            Some(Coordinate { plane, ..Coordinate::new(data) })
+    let mut config = NodeConfig::new(read_identity(&args.identity)?, args.listen, Vec::new());
+    config.join = args.join;
+    if let Some(data) = &args.data {
+        let begun = journal_exists(data)?;
+        if args.found && begun {
+            let why = format!("{} holds the journal of a coordinator: start it without --found", data.display());
+            return Err(Trouble::usage(why));
         }
-        (true, None) => return Err(Trouble::usage("a coordinator keeps a journal; say where: --data DIR")),
-        (false, None) => None,
-        (false, Some(_)) => return Err(Trouble::usage("--data is for coordinators, and no --coordinator names this node")),
-    };
+        if !begun && !args.found && config.join.is_empty() {
+            let why = "holds no journal: begin a cluster with --found, or say where one is with --join ADDRESS";
+            return Err(Trouble::usage(format!("{} {why}", data.display())));
+        }
+        if args.found || begun {
+            config.coordinators = vec![(config.identity.node().clone(), args.listen)];
+        }
+        let plane = PlaneConfig { workers: args.workers, ..PlaneConfig::default() };
+        config.coordinate = Some(Coordinate { plane, ..Coordinate::new(data) });
+    }
     config.capacity = args.capacity;
     config.checkpoints = args.checkpoints;
     config.tasks = demo::tasks();
@@ -200,6 +199,11 @@ fn renew(node: &Node, folder: &Path, config: &mut NodeConfig) {
         }
         Err(why) => err(&format!("playhouse: {}; the identity stays as it was", sentence(&why))),
     }
+}
+
+/// Whether a coordinator has kept its journal there before.
+fn journal_exists(data: &Path) -> Result<bool, Trouble> {
+    Coordinate::new(data).is_begun(Host::os().disk()).map_err(|error| Trouble::usage(format!("{}: {error}", data.display())))
 }
 
 /// Whose fault it was that a node did not start.

@@ -78,6 +78,14 @@ impl Coordinate {
     pub fn new(data: impl Into<PathBuf>) -> Coordinate {
         Coordinate { plane: PlaneConfig::default(), data: data.into(), profile: Profile::FAST }
     }
+
+    /// Whether a coordinator has kept its journal there before.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    pub fn is_begun(&self, disk: &playhouse_rt::Disk) -> std::io::Result<bool> {
+        crate::start::has_journal(disk, &self.data)
+    }
 }
 
 impl NodeConfig {

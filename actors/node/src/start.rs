@@ -6,6 +6,7 @@ use std::sync::Arc;
 use playhouse_actors::prelude::*;
 use playhouse_cluster::{Group, Member, Replica};
 use playhouse_net::{Config, Endpoint};
+use playhouse_plane::{Plane, PlaneConfig};
 use playhouse_rt::{Blocking, Host};
 use playhouse_store::Store;
 use playhouse_wire::{ActorName, Incarnation};
@@ -25,12 +26,18 @@ use crate::node::{Coordinate, Coordinating, Inner, NodeConfig, StartError};
 /// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
 const JOBS_PER_MS: u64 = 1000;
 
+/// The name of a coordinator's journal in its folder.
+const JOURNAL: &str = "journal.redb";
+
 /// Starts all that the configuration asks for, or nothing.
 pub(crate) async fn start(host: Host, config: NodeConfig) -> Result<Inner, StartError> {
     let name = config.identity.node().clone();
     let listed = config.coordinators.iter().any(|(coordinator, _)| *coordinator == name);
     if config.coordinate.is_none() && listed {
         return Err(StartError::Config(format!("`coordinators` name {name}, and it lacks `coordinate`")));
+    }
+    if config.coordinate.is_some() && config.coordinators.is_empty() && config.join.is_empty() {
+        return Err(StartError::Config("a coordinator begins a cluster, named by `coordinators`, or joins one".into()));
     }
     if config.capacity > 0 && config.coordinators.is_empty() && config.join.is_empty() {
         return Err(StartError::Config("a node that offers workers needs to know a coordinator, or a node to ask".into()));
@@ -73,12 +80,25 @@ async fn furnish(
     let Finder { system, roads, host } = finder;
     let (endpoint, inbox) = (&roads.endpoint, &roads.inbox);
     let watchtower = Watchtower::raise(finder.clone(), incarnation)?;
-    let mut listed = config.coordinators;
+    let (mut listed, own) = (config.coordinators, system.node());
+    let group = match &config.coordinate {
+        Some(coordinate) => Some(take_part(finder, incarnation, coordinate).await?),
+        None => None,
+    };
+    // What its journal says of the others holds; who has none yet asks.
+    let members = group.iter().filter(|group| group.waits().is_none()).flat_map(Group::members);
+    for member in members {
+        if let (Ok(name), Ok(address)) = (NodeName::new(&member.name), member.address.parse())
+            && listed.iter().all(|(listed, _)| *listed != name)
+        {
+            listed.push((name, address));
+        }
+    }
     if listed.is_empty() && !config.join.is_empty() {
         listed = discover(finder, &config.join, JOIN_WITHIN).await.map_err(StartError::Join)?;
     }
     for (coordinator, address) in &mut listed {
-        if coordinator == system.node() {
+        if coordinator == own {
             // It may listen at a port that was chosen for it.
             *address = endpoint.local_addr();
         } else {
@@ -90,8 +110,8 @@ async fn furnish(
         coordinators.follow(system)?;
     }
     let mut coordinates = None;
-    if let (Some(coordinate), Some(coordinators)) = (config.coordinate, &coordinators) {
-        let started = start_coordinator(finder, incarnation, coordinate, coordinators.clone(), &listed).await?;
+    if let (Some(coordinate), Some(group), Some(coordinators)) = (config.coordinate, group, &coordinators) {
+        let started = start_coordinator(finder, incarnation, coordinate.plane, group, coordinators, &listed).await?;
         let hears = started.0.clone();
         inbox.listen(Box::new(move |node, incarnation, up| {
             // If there is no room for it, silence will be noticed, and a node that asks is told who leads.
@@ -128,26 +148,45 @@ async fn furnish(
     Ok(Inner { finder: finder.clone(), watchtower, incarnation, coordinators, coordinates, agent })
 }
 
-/// Takes part in the agreement of the coordinators, and starts the one of this node.
+/// Whether a coordinator has kept its journal in this folder.
+pub(crate) fn has_journal(disk: &playhouse_rt::Disk, data: &std::path::Path) -> std::io::Result<bool> {
+    match disk.list(data) {
+        Ok(files) => Ok(files.iter().any(|file| file.name == JOURNAL)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the journal of a coordinator, and takes part in the agreement with what it says.
+async fn take_part(
+    finder: &Finder,
+    incarnation: Incarnation,
+    coordinate: &Coordinate,
+) -> Result<Group<Replica<Plane>>, StartError> {
+    let (name, system, data) = (finder.system.node(), &finder.system, &coordinate.data);
+    let disk = finder.host.disk().clone();
+    disk.create_dir_all(data).map_err(|error| StartError::Data { folder: data.display().to_string(), error })?;
+    let journal = (disk, data.join(JOURNAL), Blocking::new(2));
+    let calls = Arc::new(Calls { system: system.clone(), roads: Arc::downgrade(&finder.roads) });
+    let copy = Replica::new(name, incarnation);
+    Ok(Group::join(name.clone(), coordinate.profile, journal, copy, calls).await?)
+}
+
+/// Starts the coordinator of this node. One that is new among others waits until they have taken it.
 async fn start_coordinator(
     finder: &Finder,
     incarnation: Incarnation,
-    coordinate: Coordinate,
-    coordinators: Coordinators,
+    mut plane: PlaneConfig,
+    group: Group<Replica<Plane>>,
+    coordinators: &Coordinators,
     listed: &[(NodeName, SocketAddr)],
 ) -> Result<Coordinating, StartError> {
     let (name, system) = (finder.system.node(), &finder.system);
-    let Coordinate { mut plane, data, profile } = coordinate;
     // Above all that an earlier cluster of this name gave, unless that took more than a thousand jobs a millisecond: a late report to that
     // one must not be mistaken for one to this.
     if !plane.planted.reuse_job_numbers {
         plane.first_job = plane.first_job.max(incarnation.0.saturating_mul(JOBS_PER_MS));
     }
-    let disk = finder.host.disk().clone();
-    disk.create_dir_all(&data).map_err(|error| StartError::Data { folder: data.display().to_string(), error })?;
-    let journal = (disk, data.join("journal.redb"), Blocking::new(2));
-    let calls = Arc::new(Calls { system: system.clone(), roads: Arc::downgrade(&finder.roads) });
-    let group = Group::join(name.clone(), profile, journal, Replica::new(name, incarnation), calls).await?;
     let founds = listed.iter().any(|(listed, _)| listed == name);
     let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
     let founders: Vec<Member> = if founds { listed.iter().map(member).collect() } else { Vec::new() };
@@ -156,8 +195,7 @@ async fn start_coordinator(
     let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
     system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
     let planted = plane.planted;
-    let others = coordinators.clone();
-    let mut hands = Some(PlaneHands::new(finder.clone(), coordinators, plane));
+    let mut hands = Some(PlaneHands::new(finder.clone(), coordinators.clone(), plane));
     let shared = group.clone();
     let factory = move || {
         let hands = hands.take().expect("a coordinator is never built anew");
@@ -169,7 +207,7 @@ async fn start_coordinator(
     if !founds {
         let enrol = Enrol { node: name.clone(), address: finder.roads.endpoint.local_addr() };
         let until = playhouse_rt::now() + ENROL_WITHIN;
-        let enrolled = others.ask(enrol, CHANGE_WITHIN, Some(until)).await;
+        let enrolled = coordinators.ask(enrol, CHANGE_WITHIN, Some(until)).await;
         enrolled.map_err(|error| StartError::Enrol(error.to_string()))?.map_err(StartError::Enrol)?;
     }
     Ok((coordinator, group))
