@@ -100,8 +100,9 @@ pub(super) async fn drive<S: Replicated>(member: Weak<Inner<S>>) {
                     if wait.is_zero() {
                         let tried = stand(&inner, &raft).await;
                         let silence = inner.profile.silence;
-                        // Who was elected will be heard soon; who was not lets others try.
-                        let pause = if tried { silence / 2 } else { silence / 10 };
+                        // An election takes the syncs of two disks, and must not be cut short by the next one. Who was not let stand lets
+                        // others try.
+                        let pause = if tried { silence } else { silence / 10 };
                         inner.hearing.waits(pause + part(silence / 4, &mut random));
                         patience = part(silence / 20, &mut random);
                         silence / 40
