@@ -100,10 +100,12 @@ impl<S: Replicated> Group<S> {
             if self.0.has_stopped() {
                 return Err(GroupError::Stopped("it was told to".into()));
             }
+            // Before the leader is asked: what it said before this member had its seat is of the time before it was removed.
+            let has_seat = self.0.taking_part().is_some();
             if let Some((leader, presence)) = self.leader_of(&own, known).await {
-                let has_seat = self.0.taking_part().is_some();
                 let is_in = |(member, voter): &(Member, bool)| *member == own && (*voter || !votes);
-                if has_seat && presence.is_settled && presence.members.iter().any(is_in) {
+                let both = [presence, self.0.presence()];
+                if has_seat && both.iter().all(|presence| presence.is_settled && presence.members.iter().any(is_in)) {
                     return Ok(());
                 }
                 if leader.name == own.name {
