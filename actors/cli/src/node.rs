@@ -42,9 +42,6 @@ pub(crate) struct Args {
     /// Where to listen; port 0 chooses a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// A node to stay connected to; may be given more than once
-    #[arg(long, value_name = "NAME=ADDRESS", value_parser = peer)]
-    peer: Vec<(NodeName, SocketAddr)>,
     /// How many workers this node offers to run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024))]
     capacity: u32,
@@ -87,6 +84,9 @@ fn warn_of_expiry(identity: &Identity) {
 
 /// The wait before a node whose life was given up begins a later one.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// A start that takes longer than this is explained.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a node may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -135,13 +135,19 @@ async fn main(args: Args) -> Result<u8, Trouble> {
     // One for all lives, so that no signal falls between two of them.
     let mut signals = Signals::new().map_err(Trouble::new)?;
     loop {
-        let node = Node::start(Host::os(), NodeConfig { listen, ..config.clone() }).await.map_err(not_started)?;
+        let start = Node::start(Host::os(), NodeConfig { listen, ..config.clone() });
+        let node = rt::select! {
+            started = say_if_slow(start, &config.join) => started.map_err(not_started)?,
+            // Nobody answered yet, and nobody has to.
+            signal = signals.next() => match signal.map_err(Trouble::new)? {
+                Signal::Stop(_) => return Ok(0),
+                Signal::Reload => continue,
+            },
+            () = &mut stdin_ended => return Ok(0),
+        };
         if args.metrics.is_some() {
             node.keep_times(true);
             served.set(Some(node.clone()));
-        }
-        for (peer, address) in &args.peer {
-            rt::spawn(say_if_unreachable(node.clone(), peer.clone(), *address));
         }
         // A later life listens where others know this node to be.
         listen = node.address();
@@ -164,7 +170,6 @@ async fn main(args: Args) -> Result<u8, Trouble> {
         match failed {
             None if late.is_empty() => return Ok(0),
             None => return Err(Trouble::new(format!("these actors did not stop in time: {late:?}"))),
-            Some(why) if config.coordinate.is_some() => return Err(Trouble::new(why)),
             Some(why) => {
                 err(&format!("playhouse: {why}; it starts again as a later life"));
                 rt::select! {
@@ -201,6 +206,20 @@ fn renew(node: &Node, folder: &Path, config: &mut NodeConfig) {
     }
 }
 
+/// Says whom it waits for, when a node takes long to start.
+async fn say_if_slow<T>(start: impl Future<Output = T>, seeds: &[SocketAddr]) -> T {
+    let mut start = std::pin::pin!(start);
+    rt::select! {
+        started = &mut start => return started,
+        () = rt::sleep(SLOW_AFTER) => {}
+    }
+    if !seeds.is_empty() {
+        let seeds: Vec<String> = seeds.iter().map(ToString::to_string).collect();
+        err(&format!("playhouse: waiting for the cluster; it is asked for at {}", seeds.join(", ")));
+    }
+    start.await
+}
+
 /// Whether a coordinator has kept its journal there before.
 fn journal_exists(data: &Path) -> Result<bool, Trouble> {
     Coordinate::new(data).is_begun(Host::os().disk()).map_err(|error| Trouble::usage(format!("{}: {error}", data.display())))
@@ -211,13 +230,6 @@ fn not_started(error: StartError) -> Trouble {
     match error {
         StartError::Config(_) => Trouble::usage(error),
         error => Trouble::new(error),
-    }
-}
-
-/// Connects to a peer, and says so when the first try fails. It is tried on in any case.
-async fn say_if_unreachable(node: Node, peer: NodeName, address: SocketAddr) {
-    if let Err(why) = node.dial(peer.clone(), address).await {
-        err(&format!("playhouse: no connection to {peer} at {address} yet: {why}"));
     }
 }
 

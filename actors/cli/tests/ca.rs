@@ -142,7 +142,7 @@ fn an_end_that_is_near_or_past_is_a_warning() {
     assert_eq!((left[0], left[2]), (19, -11), "{shown}");
 
     // A node does not start with it, and says why.
-    let error = desk.fails("node --identity past --coordinator past", 1);
+    let error = desk.fails("node --identity past --data data --found", 1);
     assert!(error.contains("the certificate of past has expired at"), "{error}");
     // An authority gives nothing that outlives it, and nothing once it is over.
     Authority::valid_for("stage", now, DAY * 100 + DAY / 2).unwrap().save(&desk.0.join("short")).unwrap();
@@ -190,7 +190,7 @@ struct Running {
 
 impl Running {
     fn start(desk: &Desk, name: &str) -> Running {
-        let mut child = desk.command(&["node", "--identity", name, "--coordinator", name]).spawn().unwrap();
+        let mut child = desk.command(&["node", "--identity", name, "--data", "data", "--found"]).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         let address = ready.strip_prefix("ready ").unwrap_or_else(|| panic!("{ready}")).trim().parse().unwrap();

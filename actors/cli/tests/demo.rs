@@ -131,7 +131,7 @@ fn a_killed_node_changes_nothing_in_the_result() {
         assert!(value[key].as_u64().is_some_and(|number| number > 0), "{key} in {value}");
     }
     assert!(value["killed"].as_str().unwrap().starts_with("worker-"), "{value}");
-    assert_eq!((&value["files"], &value["nodes"]), (&120.into(), &3.into()));
+    assert_eq!((&value["files"], &value["nodes"], &value["coordinators"]), (&120.into(), &5.into(), &3.into()));
     stage.is_left_clean();
 }
 
@@ -201,7 +201,7 @@ fn an_interrupt_ends_everything() {
     for name in ["INT", "TERM", "HUP"] {
         let stage = Stage::new(&format!("interrupt-{name}"));
         let mut child = started(&stage, "starting");
-        while stage.processes().len() < 3 {
+        while stage.processes().len() < 5 {
             assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
             std::thread::yield_now();
         }
@@ -216,7 +216,7 @@ fn an_interrupt_ends_everything() {
 fn a_killed_parent_leaves_nothing() {
     let stage = Stage::new("orphan");
     let mut child = started(&stage, "starting");
-    while stage.processes().len() < 3 {
+    while stage.processes().len() < 5 {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::yield_now();
     }
@@ -226,17 +226,32 @@ fn a_killed_parent_leaves_nothing() {
 }
 
 #[test]
-fn a_dead_coordinator_is_a_clear_failure() {
+fn a_killed_leader_changes_nothing_in_the_result() {
+    let stage = Stage::new("leader");
+    stage.write_play();
+    let output = stage.demo(&["--kill", "leader"]).output().unwrap();
+    let value = last_line(&output);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!((&value["result_ok"], &value["windows_ok"]), (&true.into(), &true.into()), "{value}");
+    assert!(value["killed"].as_str().unwrap().starts_with("coordinator-"), "{value}");
+    assert!(value["failover_ms"].as_u64().is_some_and(|ms| ms > 0), "{value}");
+    stage.is_left_clean();
+}
+
+#[test]
+fn with_most_coordinators_dead_it_fails_and_says_so() {
     let stage = Stage::new("headless");
     let mut child = started(&stage, "starting");
-    let head = loop {
-        let is_head = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("/head\0"));
-        if let (Some(head), 3..) = (stage.processes().into_iter().find(is_head), stage.processes().len()) {
-            break head;
+    let heads = loop {
+        let is_head =
+            |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("/coordinator-"));
+        let heads: Vec<u32> = stage.processes().into_iter().filter(is_head).collect();
+        if heads.len() == 3 && stage.processes().len() >= 5 {
+            break heads;
         }
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
     };
-    signal(head, "KILL");
+    heads.iter().take(2).for_each(|head| signal(*head, "KILL"));
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(1), "{status:?}");
     stage.is_left_clean();

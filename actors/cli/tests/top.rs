@@ -41,7 +41,7 @@ impl Stage {
 
     /// Starts a node. Gives its address and, if it serves them, that of its metrics.
     fn node(&mut self, name: &str, extra: &str) -> (SocketAddr, Option<SocketAddr>) {
-        let mut child = self.command(&format!("node --identity {name} --coordinator head{extra}")).spawn().unwrap();
+        let mut child = self.command(&format!("node --identity {name}{extra}")).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let mut metrics = None;
@@ -93,20 +93,20 @@ fn entry<'a>(list: &'a Value, key: &str, value: &str) -> &'a Value {
 #[test]
 fn it_shows_nodes_actors_and_links_and_a_killed_node() {
     let mut stage = Stage::new("shows", &["head", "w1", "ops"]);
-    let (head, _) = stage.node("head", " --workers 2");
-    let (w1, _) = stage.node("w1", &format!(" --peer head={head} --capacity 2 --checkpoints checkpoints"));
+    let (head, _) = stage.node("head", " --data data --found --workers 2");
+    let (w1, _) = stage.node("w1", &format!(" --join {head} --capacity 2 --checkpoints checkpoints"));
     let given = format!("--peer head={head} --peer w1={w1} --once --json");
     // Until the coordinator has started its workers.
     let value = loop {
         let output = stage.top(&format!("{given} --tree"));
         let value = json(&output);
-        if value["nodes"].as_array().unwrap().iter().any(|node| node["alive"] == 4) {
+        if value["nodes"].as_array().unwrap().iter().any(|node| node["alive"] == 5) {
             assert!(output.status.success(), "{output:?}");
             break value;
         }
     };
     let (of_head, of_w1) = (entry(&value["nodes"], "node", "head"), entry(&value["nodes"], "node", "w1"));
-    assert_eq!((&of_head["alive"], &of_w1["alive"]), (&2.into(), &4.into()));
+    assert_eq!((&of_head["alive"], &of_w1["alive"]), (&4.into(), &5.into()));
     assert_eq!((&of_head["address"], &of_w1["address"]), (&head.to_string().into(), &w1.to_string().into()));
     assert_eq!(entry(&of_w1["kinds"], "kind", "Worker")["actors"], 2);
     let link = entry(&of_w1["peers"], "node", "head");
@@ -121,7 +121,7 @@ fn it_shows_nodes_actors_and_links_and_a_killed_node() {
 
     // From one node the others are found, unless they are not wanted.
     let found = stage.top(&format!("--peer head={head} --once --json"));
-    assert_eq!(entry(&json(&found)["nodes"], "node", "w1")["alive"], 4);
+    assert_eq!(entry(&json(&found)["nodes"], "node", "w1")["alive"], 5);
     let only = json(&stage.top(&format!("--peer head={head} --once --json --only")));
     assert_eq!(only["nodes"].as_array().unwrap().len(), 1);
 
@@ -133,13 +133,13 @@ fn it_shows_nodes_actors_and_links_and_a_killed_node() {
     assert!(entry(&value["nodes"], "node", "head")["error"].is_null());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.lines().any(|line| line.starts_with("w1    not reached: ")), "{text}");
-    assert!(text.starts_with("1 of 2 nodes, 2 actors, sorted by rate\n"), "{text}");
+    assert!(text.starts_with("1 of 2 nodes, 4 actors, sorted by rate\n"), "{text}");
 }
 
 #[test]
 fn what_it_is_given_may_be_wrong() {
     let mut stage = Stage::new("wrong", &["head", "ops"]);
-    let (head, _) = stage.node("head", "");
+    let (head, _) = stage.node("head", " --data data --found");
     let fails = |output: Output, words: &str| {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!((output.status.code(), said.contains(words)), (Some(2), true), "{said}");
@@ -183,7 +183,7 @@ fn read_until(terminal: &mut File, words: &str) -> String {
 #[test]
 fn the_terminal_is_given_back_as_it_was() {
     let mut stage = Stage::new("terminal", &["head", "ops"]);
-    let (head, _) = stage.node("head", "");
+    let (head, _) = stage.node("head", " --data data --found");
     for (quit, no_color) in [("q", false), ("TERM", true)] {
         let (mut ours, theirs) = terminal(24, 60);
         let before = tcgetattr(&theirs).unwrap();
@@ -195,7 +195,7 @@ fn the_terminal_is_given_back_as_it_was() {
         }
         let mut child = command.spawn().unwrap();
         let screen = read_until(&mut ours, "coordinator");
-        assert!(screen.contains("\x1b[?1049h") && screen.contains("1 node, 2 actors, sorted by rate"), "{screen:?}");
+        assert!(screen.contains("\x1b[?1049h") && screen.contains("1 node, 4 actors, sorted by rate"), "{screen:?}");
         assert_eq!(screen.contains("\x1b[1m"), !no_color, "{screen:?}");
         assert!(tcgetattr(&theirs).unwrap().local_modes != before.local_modes, "keys come at once");
         if quit == "q" {
@@ -246,13 +246,13 @@ fn speak(address: SocketAddr, request: &[u8], end: bool) -> String {
 #[test]
 fn metrics_are_served_and_odd_requests_are_answered() {
     let mut stage = Stage::new("metrics", &["head"]);
-    let (_, metrics) = stage.node("head", " --metrics 127.0.0.1:0");
+    let (_, metrics) = stage.node("head", " --data data --found --metrics 127.0.0.1:0");
     let metrics = metrics.unwrap();
     let page = speak(metrics, b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n", false);
     let (head, body) = page.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("Content-Type: text/plain; version=0.0.4"), "{head}");
     assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
-    for line in ["playhouse_actors_alive{node=\"head\"} 2", "playhouse_actors{node=\"head\",kind=\"Shell\"} 1"] {
+    for line in ["playhouse_actors_alive{node=\"head\"} 4", "playhouse_actors{node=\"head\",kind=\"Shell\"} 1"] {
         assert!(body.lines().any(|found| found == line), "{line} is missing in {body}");
     }
     let long = [b"GET /metrics HTTP/1.1\r\nX: ", &vec![b'x'; 9000][..]].concat();

@@ -336,9 +336,8 @@ impl<S: Replicated> Group<S> {
     /// All members, those among them that only hear.
     pub fn members(&self) -> Vec<Member> {
         let Some(raft) = self.0.raft() else { return Vec::new() };
-        let metrics = raft.metrics();
-        let members = metrics.borrow().membership_config.nodes().map(|(_, member)| member.clone()).collect();
-        members
+        let metrics = raft.metrics().borrow().clone();
+        metrics.membership_config.nodes().map(|(_, member)| member.clone()).collect()
     }
 
     /// What this member is at the moment.
