@@ -4,6 +4,7 @@ mod ca;
 mod cluster;
 mod demo;
 mod node;
+mod operate;
 mod serve;
 mod text;
 mod top;
@@ -28,6 +29,9 @@ enum Command {
     Node(node::Args),
     Ca(ca::Args),
     Top(top::Args),
+    Status(operate::Status),
+    Drain(operate::Drain),
+    Dismiss(operate::Dismiss),
 }
 
 /// Something went wrong that one line can tell.
@@ -64,6 +68,9 @@ fn main() -> ExitCode {
         Command::Node(args) => node::run(args),
         Command::Ca(args) => ca::run(args),
         Command::Top(args) => top::run(args),
+        Command::Status(args) => operate::status(args),
+        Command::Drain(args) => operate::drain(args),
+        Command::Dismiss(args) => operate::dismiss(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

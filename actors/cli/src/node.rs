@@ -13,7 +13,7 @@ use crate::ca::authorities;
 use crate::serve::Served;
 use crate::text::{err, sentence};
 
-/// Runs one node of a cluster until SIGTERM or SIGINT.
+/// Runs one node of a cluster until SIGTERM or SIGINT. A node with workers lets their tasks end first.
 ///
 /// It prints one line, `ready ADDRESS`, when others can connect to it. At SIGHUP it reads its identity again: connections stay, and
 /// new ones use the new certificate.
@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// How many workers this node offers to run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024))]
     capacity: u32,
+    /// When it is told to stop, its tasks have so long to end, and it gets no new ones
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    drain: u64,
     /// How many workers the cluster wants (with --found)
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
@@ -158,7 +161,14 @@ async fn main(args: Args) -> Result<u8, Trouble> {
         let failed = loop {
             rt::select! {
                 signal = signals.next() => match signal.map_err(Trouble::new)? {
-                    Signal::Stop(_) => break None,
+                    Signal::Stop(_) => {
+                        rt::select! {
+                            () = drain(&node, args.capacity, args.drain) => {}
+                            stopped = until_stop(&mut signals) => stopped?,
+                            () = &mut stdin_ended => {}
+                        }
+                        break None;
+                    }
                     Signal::Reload => renew(&node, &args.identity, &mut config),
                 },
                 () = &mut stdin_ended => break None,
@@ -204,6 +214,23 @@ fn renew(node: &Node, folder: &Path, config: &mut NodeConfig) {
         }
         Err(why) => err(&format!("playhouse: {}; the identity stays as it was", sentence(&why))),
     }
+}
+
+/// Lets what the node does come to its end.
+async fn drain(node: &Node, capacity: u32, seconds: u64) {
+    if capacity == 0 || seconds == 0 {
+        return;
+    }
+    err(&format!("playhouse: its tasks have {seconds} s to end; another signal stops it at once"));
+    if !node.drain(Duration::from_secs(seconds)).await {
+        err("playhouse: some of its tasks did not end in time; others run them again");
+    }
+}
+
+/// Waits for another signal to stop.
+async fn until_stop(signals: &mut Signals) -> Result<(), Trouble> {
+    while !matches!(signals.next().await.map_err(Trouble::new)?, Signal::Stop(_)) {}
+    Ok(())
 }
 
 /// Says whom it waits for, when a node takes long to start.

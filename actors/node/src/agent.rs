@@ -50,7 +50,7 @@ impl Agent {
         }
         let Ground { node, incarnation, coordinators, roster, .. } = &self.ground;
         let (node, incarnation) = (node.clone(), *incarnation);
-        let running = roster.lock().iter().copied().collect();
+        let running = roster.all();
         let workers = self.workers.keys().copied().collect();
         self.number += 1;
         // A beat that cannot be sent is not repeated: the next one says the same.

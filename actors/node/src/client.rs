@@ -15,7 +15,9 @@ use crate::coordinator::Coordinator;
 use crate::coordinators::Coordinators;
 use crate::job::{Job, Value};
 use crate::limits::{ANSWER_DEADLINE, WATCH_DEADLINE};
-use crate::messages::{ClusterStatus, FetchResult, FetchStale, FetchStatus, FetchWindows, Led, Submit, Watch};
+use crate::messages::{
+    ClusterStatus, Dismiss, DrainNode, FetchResult, FetchStale, FetchStatus, FetchWindows, Led, Submit, Watch,
+};
 
 /// Submits jobs to the cluster; see [`crate::Node::client`]. Cheap to clone.
 ///
@@ -45,8 +47,8 @@ pub enum ClientError {
         /// Why the last try failed.
         last: AskError,
     },
-    /// The job failed.
-    #[error("the job failed: {0}")]
+    /// The job failed, or what was wanted was not done.
+    #[error("it failed: {0}")]
     Failed(String),
     /// The cluster knows nothing of the job: it ended long ago, or all coordinators have lost their disks.
     #[error("the cluster knows no job {0} any more")]
@@ -119,6 +121,23 @@ impl Client {
         let failed = |last| ClientError::Coordinator { patience: ANSWER_DEADLINE, last };
         let coordinator = self.coordinators.find(coordinator).ok_or_else(gone).map_err(failed)?;
         coordinator.ask_within(FetchStale {}, ANSWER_DEADLINE).await.map_err(failed)
+    }
+
+    /// Takes a coordinator out of those who agree, whether or not it runs. It is not to come back with the journal that it has.
+    ///
+    /// # Errors
+    /// When it was not agreed on, or no coordinator that leads can be reached.
+    pub async fn dismiss(&self, coordinator: &NodeName) -> Result<(), ClientError> {
+        let dismissed = self.ask(Dismiss { node: coordinator.clone() }).await?;
+        dismissed.map_err(ClientError::Failed)
+    }
+
+    /// Lets a node leave: it gets no new tasks and shards from now on, and what its workers do comes to its end. The status says when.
+    ///
+    /// # Errors
+    /// When there is no such node, or no coordinator that leads can be reached.
+    pub async fn drain(&self, node: &NodeName) -> Result<(), ClientError> {
+        self.ask(DrainNode { node: node.clone() }).await?.map_err(ClientError::Failed)
     }
 
     /// Waits until the cluster has so many workers up.

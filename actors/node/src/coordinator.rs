@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use playhouse_actors::prelude::*;
-use playhouse_cluster::{Group, GroupError, Member, Replica, Standing};
+use playhouse_cluster::{Group, Replica, Standing};
 use playhouse_plane::limits::WORKERS_PER_NODE_MAX;
 use playhouse_plane::{
-    JobId, JobStatus, NodeState, Payload, Plane, PlaneConfig, PlaneEffect, PlaneEvent, RequestId, SubmitError, WindowResult,
+    JobId, JobStatus, NodeState, NodeStatus, Payload, Plane, PlaneConfig, PlaneEffect, PlaneEvent, RequestId, SubmitError,
+    WindowResult,
 };
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::{Incarnation, MessageId};
@@ -14,14 +15,14 @@ use playhouse_wire::{Incarnation, MessageId};
 use crate::agent::{AGENT, Agent};
 use crate::coordinators::{Coordinators, FOLLOWER, Follower};
 use crate::finder::Finder;
-use crate::limits::{CHANGE_WITHIN, FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
+use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
-    Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, Eat, Enrol, FetchResult, FetchStale, FetchStatus, FetchWindows,
-    Join, Leads, Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit, TaskIsDone, Watch, WhoAreYou, WorkerIsDown,
-    WorkerIsUp, YouAreLost,
+    Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, Drains, Eat, Enrol, FetchResult, FetchStale,
+    FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit, TaskIsDone,
+    Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::shard::{ShardActor, shard_name};
-use crate::shell::{Answer, Hands, Happened, Shell};
+use crate::shell::{Hands, Happened, Shell};
 use crate::worker::{Worker, worker_name};
 
 /// The coordinator's actor.
@@ -33,7 +34,7 @@ pub(crate) const COORDINATOR: &str = "coordinator";
 /// Carries out what the plane wants done: every order is an ask with a deadline, and what came of it goes back as an event.
 pub struct PlaneHands {
     finder: Finder,
-    coordinators: Coordinators,
+    pub(crate) coordinators: Coordinators,
     /// What a new cluster begins with.
     config: PlaneConfig,
     /// The term in which it leads.
@@ -77,7 +78,7 @@ impl PlaneHands {
     }
 
     /// Tells all nodes that this coordinator leads. Those that it has no connection to hear it when they have one.
-    fn announce_to_all(&self) {
+    pub(crate) fn announce_to_all(&self) {
         let own = self.finder.system.node();
         let peers = self.finder.roads.endpoint.peers();
         peers.iter().map(|peer| peer.node()).chain([own]).for_each(|node| self.announce(node));
@@ -267,7 +268,10 @@ impl Remote for Coordinator {
             .message_on::<FetchStatus>(MessageId { id: 10, version }, Lane::Control)
             .message_on::<FetchStale>(MessageId { id: 11, version: 1 }, Lane::Control)
             .message_on::<Enrol>(MessageId { id: 12, version: 1 }, Lane::Control)
-            .message_on::<Dismiss>(MessageId { id: 13, version: 1 }, Lane::Control);
+            .message_on::<Dismiss>(MessageId { id: 13, version: 1 }, Lane::Control)
+            .message_on::<Drains>(MessageId { id: 14, version: 1 }, Lane::Control)
+            .message_on::<Leaves>(MessageId { id: 15, version: 1 }, Lane::Control)
+            .message_on::<DrainNode>(MessageId { id: 16, version: 1 }, Lane::Control);
     }
 }
 
@@ -281,6 +285,18 @@ fn speaks_for(ctx: &Ctx<Coordinator>, (node, incarnation): (&NodeName, Incarnati
         tracing::warn!(from = ?ctx.from(), %node, %incarnation, "a report in another node's name was ignored");
     }
     same
+}
+
+impl Drains {
+    fn speaker(&self) -> (&NodeName, Incarnation) {
+        (&self.node, self.incarnation)
+    }
+}
+
+impl Leaves {
+    fn speaker(&self) -> (&NodeName, Incarnation) {
+        (&self.node, self.incarnation)
+    }
 }
 
 macro_rules! speaker {
@@ -319,6 +335,8 @@ becomes_event! {
     WorkerIsUp { id } => WorkerUp;
     WorkerIsDown { id, reason } => WorkerDown;
     TaskIsDone { fence, worker, outcome } => TaskDone;
+    Drains { node, incarnation } => NodeDrains;
+    Leaves { node, incarnation } => NodeLeaves;
 }
 
 impl Handler<Join> for Coordinator {
@@ -334,6 +352,20 @@ impl Handler<Join> for Coordinator {
             Some(NodeState::Lost) => Err(format!("{node}{incarnation} is counted as lost; join again as a later life")),
             _ => Ok(()),
         }))
+    }
+}
+
+impl Handler<DrainNode> for Coordinator {
+    type Result = Later<Led<Result<(), String>>>;
+
+    fn handle(&mut self, DrainNode { node }: DrainNode, ctx: &mut Ctx<Self>) -> Self::Result {
+        let lives = |status: &NodeStatus| status.state != NodeState::Lost;
+        let life = self.look(|plane| plane.nodes().get(&node).filter(|status| lives(status)).map(|status| status.incarnation));
+        match life {
+            Some(None) => Later::new(std::future::ready(Ok(Err(format!("no node called {node} offers workers here"))))),
+            Some(Some(incarnation)) => Later::new(self.take(PlaneEvent::NodeDrains { node, incarnation }, ctx, |_| Ok(()))),
+            None => Later::new(std::future::ready(Err(self.not_taken()))),
+        }
     }
 }
 
@@ -470,76 +502,6 @@ impl Handler<FetchStale> for Coordinator {
             status.coordinator.digest = Some(replica.digest());
             Some(status)
         }))
-    }
-}
-
-impl Coordinator {
-    /// Changes who the coordinators are. When that holds, all who are connected hear of it.
-    fn change(
-        &mut self,
-        ctx: &Ctx<Self>,
-        change: impl Future<Output = Result<(), GroupError>> + 'static,
-    ) -> Answer<Result<(), String>> {
-        let (leads, instead, me) = (self.leads().is_some(), self.not_taken(), ctx.me());
-        Box::pin(async move {
-            if !leads {
-                return Err(instead);
-            }
-            let changed = match playhouse_rt::timeout(CHANGE_WITHIN, change).await {
-                Ok(changed) => changed.map_err(|error| error.to_string()),
-                Err(_) => Err(format!("it was not agreed on within {} s; it may be later", CHANGE_WITHIN.as_secs())),
-            };
-            // If there is no room, they hear of it from the next leader.
-            let _ = me.tell_when_ready(Changed).await;
-            Ok(changed)
-        })
-    }
-}
-
-impl Handler<Enrol> for Coordinator {
-    type Result = Later<Led<Result<(), String>>>;
-
-    fn handle(&mut self, Enrol { node, address }: Enrol, ctx: &mut Ctx<Self>) -> Self::Result {
-        let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
-        if *from != node {
-            let refused = format!("only {node} itself may become a coordinator of that name");
-            return Later::new(std::future::ready(Ok(Err(refused))));
-        }
-        // Those that are coordinators must take its calls before it is one.
-        self.hands().coordinators.meet(&node, address);
-        let group = self.group().clone();
-        let member = Member { name: node.to_string(), address: address.to_string() };
-        Later::new(self.change(ctx, async move { group.add(member).await }))
-    }
-}
-
-impl Handler<Dismiss> for Coordinator {
-    type Result = Later<Led<Result<(), String>>>;
-
-    fn handle(&mut self, Dismiss { node }: Dismiss, ctx: &mut Ctx<Self>) -> Self::Result {
-        let group = self.group().clone();
-        Later::new(self.change(ctx, async move { group.remove(&node).await }))
-    }
-}
-
-/// The coordinators are others.
-struct Changed;
-
-impl Message for Changed {
-    type Result = ();
-}
-
-impl Handler<Changed> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, _: Changed, _: &mut Ctx<Self>) {
-        let members = self.group().members();
-        let listed = members.iter().filter_map(|member| Some((NodeName::new(&member.name).ok()?, member.address.parse().ok()?)));
-        let listed: Vec<_> = listed.collect();
-        self.hands().coordinators.are(&listed);
-        if self.leads().is_some() {
-            self.hands().announce_to_all();
-        }
     }
 }
 

@@ -16,6 +16,7 @@ mod ground;
 mod inspect;
 mod job;
 pub mod limits;
+mod members;
 mod messages;
 mod metrics;
 mod network;

@@ -36,6 +36,12 @@ messages! {
     WorkerIsDown { id: WorkerId, reason: String } -> Led<()>;
     /// A task was run.
     TaskIsDone { fence: Fence, worker: WorkerId, outcome: Result<TaskOutput, String> } -> Led<()>;
+    /// A node is about to leave.
+    Drains { node: NodeName, incarnation: Incarnation } -> Led<()>;
+    /// A node leaves.
+    Leaves { node: NodeName, incarnation: Incarnation } -> Led<()>;
+    /// A node is to leave, says an operator.
+    DrainNode { node: NodeName } -> Led<Result<(), String>>;
     /// A client wants a job done.
     Submit { key: JobKey, spec: JobSpec } -> Led<Result<JobId, SubmitError>>;
     /// How far is a job? Answered when more than `seen` of its tasks are done, or it has ended.

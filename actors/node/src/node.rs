@@ -20,6 +20,7 @@ use crate::client::Client;
 use crate::coordinator::{Coordinator, coordinator_status};
 use crate::coordinators::Coordinators;
 use crate::finder::Finder;
+use crate::ground::Ground;
 use crate::inspect::{INSPECT, Inspect, Inspection, Inspector, Watchtower};
 use crate::limits::SETTLE_MAX;
 use crate::messages::CoordinatorStatus;
@@ -175,7 +176,8 @@ pub(crate) struct Inner {
     pub(crate) incarnation: Incarnation,
     pub(crate) coordinators: Option<Coordinators>,
     pub(crate) coordinates: Option<Coordinating>,
-    pub(crate) agent: Option<Ref<Agent>>,
+    /// What offers workers.
+    pub(crate) offers: Option<(Ref<Agent>, Ground)>,
 }
 
 /// A coordinator, and its part in the agreement.
@@ -344,8 +346,8 @@ impl Node {
             }
         };
         let agent = async {
-            match &self.0.agent {
-                Some(agent) => match agent.ended().await {
+            match &self.0.offers {
+                Some((agent, _)) => match agent.ended().await {
                     Exit::Stopped => "the cluster counts this life of the node as lost".to_string(),
                     exit => format!("the node's agent ended: {exit}"),
                 },
@@ -355,6 +357,17 @@ impl Node {
         playhouse_rt::select! {
             why = coordinator => why,
             why = agent => why,
+        }
+    }
+
+    /// Lets it leave the cluster, before it is stopped: it gets no new tasks and shards, others start workers in place of its own, and what its
+    /// workers do comes to its end. At the end of `within` what is left is given to others. True: nothing was left.
+    ///
+    /// Nothing is left of a node that offers no workers. Dropped, the node goes on without getting anything new.
+    pub async fn drain(&self, within: Duration) -> bool {
+        match &self.0.offers {
+            Some((_, ground)) => ground.drain(within).await,
+            None => true,
         }
     }
 

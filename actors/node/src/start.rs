@@ -119,7 +119,7 @@ async fn furnish(
         }));
         coordinates = Some(started);
     }
-    let mut agent = None;
+    let mut offers = None;
     if let (Some(store), Some(coordinators)) = (store, &coordinators) {
         let ground = Ground {
             node: system.node().clone(),
@@ -132,11 +132,12 @@ async fn furnish(
             roster: Roster::default(),
         };
         let (capacity, beat_every) = (config.capacity, config.beat_every);
-        let factory = move || Agent::new(ground.clone(), capacity, beat_every);
+        let of_agent = ground.clone();
+        let factory = move || Agent::new(of_agent.clone(), capacity, beat_every);
         // It knows its node's workers; after a panic nobody would.
         let options = SpawnOptions { restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
         let started = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;
-        agent = Some(started.clone());
+        offers = Some((started.clone(), ground));
         inbox.listen(Box::new(move |node, _, up| {
             // If there is no room for this, a coordinator that does not know this life asks for it at its next beat.
             let _ = started.tell(PeerLink { node: node.clone(), up });
@@ -145,7 +146,7 @@ async fn furnish(
     for (peer, address) in config.peers {
         endpoint.connect(peer, address);
     }
-    Ok(Inner { finder: finder.clone(), watchtower, incarnation, coordinators, coordinates, agent })
+    Ok(Inner { finder: finder.clone(), watchtower, incarnation, coordinators, coordinates, offers })
 }
 
 /// Whether a coordinator has kept its journal in this folder.

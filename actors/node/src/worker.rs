@@ -41,14 +41,14 @@ struct Held(Ground, Fence);
 
 impl Held {
     fn new(ground: &Ground, fence: Fence) -> Held {
-        ground.roster.lock().insert(fence);
+        ground.roster.add(fence);
         Held(ground.clone(), fence)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.roster.lock().remove(&self.1);
+        self.0.roster.remove(self.1);
     }
 }
 

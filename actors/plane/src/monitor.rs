@@ -33,6 +33,8 @@ pub struct NodeStatus {
     pub state: NodeState,
     /// When it was last heard.
     pub last_beat: Time,
+    /// It is about to leave: it gets no new work, also when it beats.
+    pub draining: bool,
 }
 
 /// What a monitor hears.
@@ -148,10 +150,27 @@ impl Monitor {
                 }
             }
         }
-        let status = NodeStatus { incarnation, capacity: capacity.unwrap_or(0), state: NodeState::Alive, last_beat: now };
+        let status =
+            NodeStatus { incarnation, capacity: capacity.unwrap_or(0), state: NodeState::Alive, last_beat: now, draining: false };
         self.due.insert((now + self.config.suspect_after, node.clone()));
         self.nodes.insert(node.clone(), status);
         out.push(MonitorEffect::Alive(node.clone(), incarnation));
+    }
+
+    /// This life of the node is about to leave. False: it is not one that lives.
+    pub fn drain(&mut self, node: &NodeName, incarnation: Incarnation) -> bool {
+        let lives = matches!(self.judge(node, incarnation), Some(NodeState::Alive | NodeState::Suspect));
+        if lives {
+            self.update(node, |status| status.draining = true);
+        }
+        lives
+    }
+
+    /// This life of the node has left: nothing of it is waited for.
+    pub fn leave(&mut self, node: &NodeName, incarnation: Incarnation, out: &mut Vec<MonitorEffect>) {
+        if matches!(self.judge(node, incarnation), Some(NodeState::Alive | NodeState::Suspect)) {
+            self.lose(node, out);
+        }
     }
 
     fn lose(&mut self, node: &NodeName, out: &mut Vec<MonitorEffect>) {

@@ -48,6 +48,8 @@ struct Node {
     capacity: u32,
     /// Whether it may be told to start more.
     alive: bool,
+    /// It is about to leave.
+    draining: bool,
     next_number: u32,
     workers: BTreeMap<u32, State>,
 }
@@ -55,6 +57,9 @@ struct Node {
 impl Node {
     /// Workers that are there to stay.
     fn staying(&self) -> u32 {
+        if self.draining {
+            return 0;
+        }
         self.workers.values().filter(|s| !matches!(s, State::Stopping(..))).count() as u32
     }
 
@@ -85,7 +90,7 @@ impl Workers {
 
     /// The node is alive, and offers `capacity`.
     pub(crate) fn node_alive(&mut self, node: &NodeName, incarnation: Incarnation, capacity: u32) {
-        let fresh = || Node { incarnation, capacity: 0, alive: true, next_number: 1, workers: BTreeMap::new() };
+        let fresh = || Node { incarnation, capacity: 0, alive: true, draining: false, next_number: 1, workers: BTreeMap::new() };
         let known = self.nodes.entry(node.clone()).or_insert_with(fresh);
         assert_eq!(known.incarnation, incarnation, "the life of {node} before was lost first");
         known.alive = true;
@@ -98,6 +103,14 @@ impl Workers {
     pub(crate) fn node_suspect(&mut self, node: &NodeName) {
         if let Some(known) = self.nodes.get_mut(node) {
             known.alive = false;
+        }
+    }
+
+    /// The node is about to leave: others are to be there for its workers.
+    pub(crate) fn node_drains(&mut self, node: &NodeName) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            (known.alive, known.draining) = (false, true);
+            self.changed = true;
         }
     }
 

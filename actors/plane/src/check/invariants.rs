@@ -6,6 +6,8 @@ use alloc::string::String;
 
 use super::jobs;
 use super::world::World;
+use playhouse_wire::NodeName;
+
 use crate::plane::JobOutcome;
 use crate::scheduler::job::TaskState;
 
@@ -105,9 +107,11 @@ fn workers(world: &World) -> Result<(), String> {
     // A worker that stops may be there beside the one that takes its place.
     let mut by_node: BTreeMap<_, u32> = BTreeMap::new();
     let mut up = 0;
+    let stays = |node: &NodeName| !world.plane.nodes()[node].draining;
     for worker in world.plane.workers() {
-        *by_node.entry(worker.id.node).or_default() += 1;
-        up += u32::from(worker.up);
+        *by_node.entry(worker.id.node.clone()).or_default() += 1;
+        // One on a node that is about to leave has its successor elsewhere already.
+        up += u32::from(worker.up && stays(&worker.id.node));
     }
     expect(up <= world.plane.config.workers && by_node.values().all(|n| *n <= 2), || format!("{up} up, {by_node:?}"))
 }

@@ -37,7 +37,7 @@ pub fn operations(bytes: &[u8], planted: Planted) {
 
 /// One operation; `arg` chooses among what there is.
 fn step(world: &mut World, operation: u8, arg: usize) {
-    match operation % 42 {
+    match operation % 43 {
         0..=8 => world.deliver_to_node(arg),
         9 => world.double_to_node(arg),
         10 => world.drop_to_node(arg),
@@ -54,6 +54,7 @@ fn step(world: &mut World, operation: u8, arg: usize) {
         38 => world.link_down(arg),
         39 => world.damage(arg),
         40 => world.take_over(arg),
+        41 => world.drain(arg),
         _ => world.snapshot(),
     }
 }

@@ -180,6 +180,18 @@ impl World {
         node.shards.clear();
     }
 
+    /// A node says that it is about to leave, or (it was lucky) has left, and what it had in hand with it.
+    pub(super) fn drain(&mut self, arg: usize) {
+        let at = arg % self.nodes.len();
+        let node = &self.nodes[at];
+        let (name, incarnation) = (node.name.clone(), node.incarnation);
+        if arg / self.nodes.len() % 2 == 0 {
+            return self.tell(PlaneEvent::NodeDrains { node: name, incarnation });
+        }
+        self.crash(at);
+        self.tell(PlaneEvent::NodeLeaves { node: name, incarnation });
+    }
+
     /// A node starts, after a crash or without one, as its next life.
     pub(super) fn restart(&mut self, arg: usize) {
         self.crash(arg);
@@ -239,7 +251,10 @@ impl World {
     /// The faults stop. All jobs come to their end, and to the right one.
     pub(super) fn heal(&mut self) {
         let until = self.now + HEALED_WITHIN;
-        (0..self.nodes.len()).filter(|n| !self.nodes[*n].up).collect::<Vec<_>>().into_iter().for_each(|n| self.restart(n));
+        // Who was about to leave leaves, and comes back.
+        let drains = |node: &Node| self.plane.nodes().get(&node.name).is_some_and(|status| status.draining);
+        let away: Vec<usize> = (0..self.nodes.len()).filter(|n| !self.nodes[*n].up || drains(&self.nodes[*n])).collect();
+        away.into_iter().for_each(|n| self.restart(n));
         let mut rounds = 0;
         while self.finished.len() < self.jobs.len() {
             assert!(self.now < until, "stuck: {:?}", self.unfinished());

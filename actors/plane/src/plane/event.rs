@@ -109,6 +109,20 @@ pub enum PlaneEvent {
         /// Why.
         reason: String,
     },
+    /// A node is about to leave: it gets no new work, and what it does not have to keep goes elsewhere.
+    NodeDrains {
+        /// Its name.
+        node: NodeName,
+        /// Its life.
+        incarnation: Incarnation,
+    },
+    /// A node leaves. What it still had in hand is planned anew at once.
+    NodeLeaves {
+        /// Its name.
+        node: NodeName,
+        /// Its life.
+        incarnation: Incarnation,
+    },
 }
 
 /// What a plane wants done.

@@ -93,6 +93,8 @@ impl Plane {
     fn conclude(&mut self, concluded: Vec<MonitorEffect>, effects: &mut Vec<PlaneEffect>) {
         for effect in concluded {
             match effect {
+                // It beats on until it has left.
+                MonitorEffect::Alive(node, _) if self.monitor.nodes()[&node].draining => {}
                 MonitorEffect::Alive(node, incarnation) => {
                     let capacity = self.monitor.nodes()[&node].capacity;
                     self.workers.node_alive(&node, incarnation, capacity);
@@ -124,6 +126,15 @@ impl Plane {
         let shards = self.streams.node_lost(&node, incarnation);
         effects.push(PlaneEffect::NodeLost { node: node.clone(), incarnation });
         effects.push(PlaneEffect::Replanned { node, tasks, shards });
+    }
+
+    /// Its tasks go on to their end; new ones, its shards, and workers for those that it had, go elsewhere.
+    fn drain(&mut self, node: &NodeName, incarnation: Incarnation) {
+        if self.monitor.drain(node, incarnation) {
+            self.workers.node_drains(node);
+            self.scheduler.slots.set_open(node, incarnation, false);
+            self.streams.node_lost(node, incarnation);
+        }
     }
 
     fn heartbeat(
@@ -281,6 +292,12 @@ impl Machine for Plane {
             }
             PlaneEvent::ShardOpened { shard, epoch, seq } => self.streams.opened(shard, epoch, seq),
             PlaneEvent::ShardFed { shard, epoch, reply } => self.streams.fed(shard, epoch, reply),
+            PlaneEvent::NodeDrains { node, incarnation } => self.drain(&node, incarnation),
+            PlaneEvent::NodeLeaves { node, incarnation } => {
+                let mut concluded = Vec::new();
+                self.monitor.leave(&node, incarnation, &mut concluded);
+                self.conclude(concluded, effects);
+            }
             PlaneEvent::ShardFailed { shard, epoch, reason } => self.streams.failed(self.now, shard, epoch, &reason),
         }
         self.settle(effects);

@@ -35,4 +35,4 @@ done 1/0#2
 counters
 ----
 2.000s finished 1: done
-Counters { dispatched: 3, completed: 2, failed_attempts: 0, retried: 1, stale_results: 1, nodes_lost: 1 }
+Counters { accepted: 1, dispatched: 3, completed: 2, failed_attempts: 0, retried: 1, stale_results: 1, nodes_lost: 1 }

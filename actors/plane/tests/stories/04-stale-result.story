@@ -17,4 +17,4 @@ status 1
 counters
 ----
 running: 1 done, 1 running, 0 waiting, 0 failed, 0 skipped, 0 retries
-Counters { dispatched: 2, completed: 1, failed_attempts: 0, retried: 0, stale_results: 1, nodes_lost: 0 }
+Counters { accepted: 1, dispatched: 2, completed: 1, failed_attempts: 0, retried: 0, stale_results: 1, nodes_lost: 0 }

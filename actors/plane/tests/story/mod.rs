@@ -92,6 +92,16 @@ impl Story {
                 let (node, incarnation) = parse::node(words[1]);
                 self.tell(PlaneEvent::LinkDown { node, incarnation }, out);
             }
+            // drains NAME[#LIFE]; leaves NAME[#LIFE]: with a beat no more
+            "drains" => {
+                let (node, incarnation) = parse::node(words[1]);
+                self.tell(PlaneEvent::NodeDrains { node, incarnation }, out);
+            }
+            "leaves" => {
+                let (node, incarnation) = parse::node(words[1]);
+                self.beats.remove(&node);
+                self.tell(PlaneEvent::NodeLeaves { node, incarnation }, out);
+            }
             // tookover: another leader applies from here on
             "tookover" => self.tell(PlaneEvent::TookOver, out),
             // up WORKER; down WORKER REASON
