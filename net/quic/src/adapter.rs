@@ -8,10 +8,13 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use playhouse_rt::Host;
 use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, ServerConfig, UdpPoller};
+use quinn::{AsyncUdpSocket, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Runtime, ServerConfig, UdpPoller};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::signal::lock;
 use crate::stats::Counters;
@@ -21,12 +24,46 @@ pub(crate) fn open(
     host: &Host,
     listen: SocketAddr,
     server: ServerConfig,
+    secret: &[u8],
     counters: Arc<Counters>,
 ) -> io::Result<(Endpoint, Plug)> {
     let (plugged, runtime) = plugged(host, listen, counters)?;
     let plug = Plug(Mutex::new(vec![Arc::downgrade(&plugged)]));
-    let endpoint = Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(server), plugged, runtime)?;
+    let endpoint = Endpoint::new_with_abstract_socket(lasting(secret), Some(server), plugged, runtime)?;
     Ok((endpoint, plug))
+}
+
+/// What an endpoint ends connections with that it does not know: the same in each life of a node. So a peer of a life that was lost hears at
+/// its next word that this one knows nothing of it, and dials again; else it would wait for its idle time-out.
+fn lasting(secret: &[u8]) -> EndpointConfig {
+    let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"playhouse: stateless resets");
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())));
+    config.cid_generator(|| Box::new(Ids(SystemRandom::new())));
+    config
+}
+
+/// Draws the ids that connections are known by, so that nobody who listens can tell which belong together. quinn's own ones would be dropped
+/// without a word by another life.
+struct Ids(SystemRandom);
+
+/// As long as quinn's own.
+const ID_BYTES: usize = 8;
+
+impl ConnectionIdGenerator for Ids {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; ID_BYTES];
+        // Without it there would be no handshake either.
+        self.0.fill(&mut id).expect("the system gives random bytes");
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Pulls the socket out from under an endpoint. quinn keeps its socket until the last connection has drained, which takes three times

@@ -139,7 +139,8 @@ impl Endpoint {
         let (credentials, server) = Credentials::new(host, identity.clone(), idle_timeout, planted)?;
         let counters = Arc::new(Counters::default());
         let at = |error| BindError::Address { address: listen, error };
-        let (quinn, plug) = adapter::open(host, listen, server, counters.clone()).map_err(at)?;
+        let secret = identity.key().map_err(|error| BindError::Config(error.to_string()))?;
+        let (quinn, plug) = adapter::open(host, listen, server, secret.secret_der(), counters.clone()).map_err(at)?;
         let local = quinn.local_addr().map_err(at)?;
         let own =
             Hello { version: WIRE_VERSION, cluster: identity.cluster().to_string(), node: identity.node().clone(), incarnation };

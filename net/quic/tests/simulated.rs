@@ -192,6 +192,38 @@ fn a_partition_ends_connections_and_its_end_brings_them_back() {
     }
 }
 
+/// A node loses its power, and a later life of it comes back where it was. Its peer dialled it, and it does not know where that is.
+#[test]
+fn who_comes_back_is_found_at_the_next_word_and_not_after_a_silence() {
+    sim::run(3, async {
+        let world = World::new(3);
+        let (a, mut at_a) = world.node(1);
+        let host = |life| Host::simulated(&world.network, ip(2), disk(), life);
+        let identity = world.ca.issue(&called(2), host(1).wall_clock(), Duration::from_secs(86_400)).unwrap();
+        let second = |life: u64| {
+            let host = host(life);
+            let config = Config::new((ip(2), PORT).into(), identity.clone(), Incarnation(life));
+            let (sender, events) = mpsc::unbounded_channel();
+            (Endpoint::bind(&host, config, Arc::new(Ear(sender))).unwrap(), events)
+        };
+        let (first, mut at_first) = second(1);
+        a.connect(called(2), first.local_addr());
+        let mut told = Vec::new();
+        until(&mut at_a, "up n2", &mut told).await;
+        until(&mut at_first, "up n1", &mut told).await;
+        // A loss of power: not a word goes out.
+        world.network.detach(ip(2));
+        sleep(Duration::from_secs(1)).await;
+        let (_again, mut at_again) = second(2);
+        let began = playhouse_rt::now();
+        let _ = a.connected(&called(2)).await.send(Lane::Data, Bytes::from(vec![0; 200])).await;
+        until(&mut at_a, "down n2", &mut told).await;
+        until(&mut at_again, "up n1", &mut told).await;
+        let took = playhouse_rt::now() - began;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    });
+}
+
 #[test]
 fn the_same_seed_is_the_same_history() {
     assert_eq!(story(7), story(7));
