@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use playhouse::rt::{self, Host};
-use playhouse::{Client, ClusterStatus, Node, NodeConfig, NodeName};
+use playhouse::{Client, ClusterStatus, CoordinatorStatus, Node, NodeConfig, NodeName};
 use serde_json::json;
 
 use crate::Trouble;
 use crate::node::read_identity;
-use crate::text::{Paint, number, out};
+use crate::text::{Paint, number, out, sentence};
 
 /// How to reach the cluster.
 #[derive(Debug, clap::Args)]
@@ -75,12 +75,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn status(args: Status) -> Result<u8, Trouble> {
     with_client(args.reach, async |client| {
-        let known = client.status().await.map_err(Trouble::new)?;
+        let known = match client.status().await {
+            Ok(known) => known,
+            Err(error) => {
+                for name in client.coordinators() {
+                    let says = match client.coordinator(&name).await {
+                        Ok(own) => without_leader(&own),
+                        Err(error) => sentence(&error.to_string()),
+                    };
+                    out(&format!("{:<24} {says}", name.as_str()));
+                }
+                return Err(Trouble::new(error));
+            }
+        };
         let mut behind = Vec::new();
         for name in &known.coordinator.voters {
             let name: NodeName = name.parse().map_err(Trouble::new)?;
-            let own = client.stale_status(&name).await.ok().flatten();
-            behind.push((name, own.map(|own| known.coordinator.applied.saturating_sub(own.coordinator.applied))));
+            let own = client.coordinator(&name).await;
+            behind.push((name, own.map_err(|error| error.to_string())));
         }
         out(&if args.json { as_json(&known, &behind).to_string() } else { as_text(&known, &behind) });
         Ok(())
@@ -135,8 +147,18 @@ fn from(seeds: &[SocketAddr]) -> SocketAddr {
     }
 }
 
-/// Commands that each coordinator has still to apply; `None`: it does not answer.
-type Behind = [(NodeName, Option<u64>)];
+/// How a coordinator stands that nobody leads.
+fn without_leader(own: &CoordinatorStatus) -> String {
+    if let Some(why) = &own.waits {
+        return sentence(why);
+    }
+    let leader = own.leader.as_ref().map_or("nobody".to_string(), ToString::to_string);
+    let (term, applied, voters) = (own.term, number(own.applied), own.voters.join(", "));
+    format!("{applied} applied, follows {leader} in term {term}; these vote: {voters}")
+}
+
+/// What each coordinator says of itself, or why it says nothing.
+type Behind = [(NodeName, Result<CoordinatorStatus, String>)];
 
 fn as_text(known: &ClusterStatus, behind: &Behind) -> String {
     let paint = Paint::stdout();
@@ -146,9 +168,10 @@ fn as_text(known: &ClusterStatus, behind: &Behind) -> String {
     for (name, behind) in behind {
         let state = match behind {
             _ if *name == leader.name => format!("{} applied", number(leader.applied)),
-            Some(0) => "up to date".into(),
-            Some(commands) => format!("{} behind", number(*commands)),
-            None => paint.verdict(false, "does not answer"),
+            Ok(CoordinatorStatus { waits: Some(why), .. }) => paint.verdict(false, &sentence(why)),
+            Ok(own) if own.applied >= leader.applied => "up to date".into(),
+            Ok(own) => format!("{} behind", number(leader.applied - own.applied)),
+            Err(why) => paint.verdict(false, &sentence(why)),
         };
         lines.push(format!("{:<24} {state}", name.as_str()));
     }
@@ -174,7 +197,16 @@ fn as_text(known: &ClusterStatus, behind: &Behind) -> String {
 fn as_json(known: &ClusterStatus, behind: &Behind) -> serde_json::Value {
     let coordinators: Vec<_> = behind
         .iter()
-        .map(|(name, behind)| json!({ "name": name.as_str(), "leads": *name == known.coordinator.name, "behind": behind }))
+        .map(|(name, own)| {
+            let leads = *name == known.coordinator.name;
+            match own {
+                Ok(own) => {
+                    let behind = known.coordinator.applied.saturating_sub(own.applied);
+                    json!({ "name": name.as_str(), "leads": leads, "behind": behind, "waits": own.waits })
+                }
+                Err(error) => json!({ "name": name.as_str(), "leads": leads, "error": error }),
+            }
+        })
         .collect();
     json!({
         "leader": known.coordinator.name.as_str(),

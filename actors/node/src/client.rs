@@ -16,7 +16,8 @@ use crate::coordinators::Coordinators;
 use crate::job::{Job, Value};
 use crate::limits::{ANSWER_DEADLINE, WATCH_DEADLINE};
 use crate::messages::{
-    ClusterStatus, Dismiss, DrainNode, FetchResult, FetchStale, FetchStatus, FetchWindows, Led, Submit, Watch,
+    ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, FetchResult, FetchStale, FetchStanding, FetchStatus, FetchWindows, Led,
+    Submit, Watch,
 };
 
 /// Submits jobs to the cluster; see [`crate::Node::client`]. Cheap to clone.
@@ -109,6 +110,22 @@ impl Client {
     /// When no coordinator that leads can be reached.
     pub async fn status(&self) -> Result<ClusterStatus, ClientError> {
         self.ask(FetchStatus {}).await
+    }
+
+    /// The coordinators that are known here, by name.
+    pub fn coordinators(&self) -> Vec<NodeName> {
+        self.coordinators.list().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// How this coordinator stands among the others, whether or not it leads or takes part. It is asked once.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn coordinator(&self, coordinator: &NodeName) -> Result<CoordinatorStatus, ClientError> {
+        let failed = |last| ClientError::Coordinator { patience: ANSWER_DEADLINE, last };
+        let gone = || failed(AskError::Gone("the coordinator of this node has ended".into()));
+        let coordinator = self.coordinators.find(coordinator).ok_or_else(gone)?;
+        coordinator.ask_within(FetchStanding {}, ANSWER_DEADLINE).await.map_err(failed)
     }
 
     /// How the cluster was, as this coordinator knows, whether or not it leads: it may be behind. `None` when it knows nothing yet. It is

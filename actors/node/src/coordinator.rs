@@ -18,8 +18,8 @@ use crate::finder::Finder;
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
     Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, Drains, Eat, Enrol, FetchResult, FetchStale,
-    FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit, TaskIsDone,
-    Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+    FetchStanding, FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit,
+    TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::shard::{ShardActor, shard_name};
 use crate::shell::{Hands, Happened, Shell};
@@ -35,6 +35,7 @@ pub(crate) const COORDINATOR: &str = "coordinator";
 pub struct PlaneHands {
     finder: Finder,
     pub(crate) coordinators: Coordinators,
+    group: Group<Replica<Plane>>,
     /// What a new cluster begins with.
     config: PlaneConfig,
     /// The term in which it leads.
@@ -61,10 +62,16 @@ struct Watcher {
 const REPLANS_KEPT: usize = 64;
 
 impl PlaneHands {
-    pub(crate) fn new(finder: Finder, coordinators: Coordinators, config: PlaneConfig) -> PlaneHands {
+    pub(crate) fn new(
+        finder: Finder,
+        coordinators: Coordinators,
+        group: Group<Replica<Plane>>,
+        config: PlaneConfig,
+    ) -> PlaneHands {
         PlaneHands {
             finder,
             coordinators,
+            group,
             config,
             term: 0,
             origin: 0,
@@ -77,8 +84,11 @@ impl PlaneHands {
         }
     }
 
-    /// Tells all nodes that this coordinator leads. Those that it has no connection to hear it when they have one.
+    /// Tells all nodes that this coordinator leads, and who the others are. Those that it has no connection to hear it when they have one.
     pub(crate) fn announce_to_all(&self) {
+        let members = self.group.members();
+        let listed = members.iter().filter_map(|member| Some((NodeName::new(&member.name).ok()?, member.address.parse().ok()?)));
+        self.coordinators.are(&listed.collect::<Vec<_>>());
         let own = self.finder.system.node();
         let peers = self.finder.roads.endpoint.peers();
         peers.iter().map(|peer| peer.node()).chain([own]).for_each(|node| self.announce(node));
@@ -271,7 +281,8 @@ impl Remote for Coordinator {
             .message_on::<Dismiss>(MessageId { id: 13, version: 1 }, Lane::Control)
             .message_on::<Drains>(MessageId { id: 14, version: 1 }, Lane::Control)
             .message_on::<Leaves>(MessageId { id: 15, version: 1 }, Lane::Control)
-            .message_on::<DrainNode>(MessageId { id: 16, version: 1 }, Lane::Control);
+            .message_on::<DrainNode>(MessageId { id: 16, version: 1 }, Lane::Control)
+            .message_on::<FetchStanding>(MessageId { id: 17, version: 1 }, Lane::Control);
     }
 }
 
@@ -479,7 +490,8 @@ pub(crate) fn coordinator_status(group: &Group<Replica<Plane>>, replica: &Replic
     let Standing { leader, term, voters, leads, .. } = group.standing();
     let leader = leader.and_then(|name| NodeName::new(&name).ok());
     let (name, applied) = (group.name().clone(), replica.applied());
-    CoordinatorStatus { name, leads, leader, term, voters, applied, digest: None }
+    let waits = replica.fault().map(str::to_string).or_else(|| group.waits().map(|waits| waits.to_string()));
+    CoordinatorStatus { name, leads, leader, term, voters, waits, applied, digest: None }
 }
 
 impl Handler<FetchStatus> for Coordinator {
@@ -502,6 +514,15 @@ impl Handler<FetchStale> for Coordinator {
             status.coordinator.digest = Some(replica.digest());
             Some(status)
         }))
+    }
+}
+
+impl Handler<FetchStanding> for Coordinator {
+    type Result = MessageResult<FetchStanding>;
+
+    fn handle(&mut self, _: FetchStanding, _: &mut Ctx<Self>) -> MessageResult<FetchStanding> {
+        let group = self.group();
+        MessageResult(group.read(|replica| coordinator_status(group, replica)))
     }
 }
 

@@ -68,10 +68,6 @@ impl Handler<Changed> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, _: Changed, _: &mut Ctx<Self>) {
-        let members = self.group().members();
-        let listed = members.iter().filter_map(|member| Some((NodeName::new(&member.name).ok()?, member.address.parse().ok()?)));
-        let listed: Vec<_> = listed.collect();
-        self.hands().coordinators.are(&listed);
         if self.leads().is_some() {
             self.hands().announce_to_all();
         }

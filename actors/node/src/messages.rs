@@ -56,6 +56,8 @@ messages! {
     Enrol { node: NodeName, address: SocketAddr } -> Led<Result<(), String>>;
     /// A coordinator is to be one no more.
     Dismiss { node: NodeName } -> Led<Result<(), String>>;
+    /// How does this coordinator stand?
+    FetchStanding {} -> CoordinatorStatus;
     /// How was the cluster, as this coordinator knows? It may be behind.
     FetchStale {} -> Option<ClusterStatus>;
 
@@ -138,6 +140,8 @@ pub struct CoordinatorStatus {
     pub term: u64,
     /// The coordinators that vote.
     pub voters: Vec<String>,
+    /// Why it takes no part, if it takes none; or why it does not follow any more.
+    pub waits: Option<String>,
     /// How many commands it has applied.
     pub applied: u64,
     /// Of all that it knows then, in what [`crate::Client::stale_status`] gives: two coordinators that have applied the same know the same.

@@ -196,7 +196,7 @@ async fn start_coordinator(
     let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
     system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
     let planted = plane.planted;
-    let mut hands = Some(PlaneHands::new(finder.clone(), coordinators.clone(), plane));
+    let mut hands = Some(PlaneHands::new(finder.clone(), coordinators.clone(), group.clone(), plane));
     let shared = group.clone();
     let factory = move || {
         let hands = hands.take().expect("a coordinator is never built anew");

@@ -228,7 +228,11 @@ impl<S: Replicated> Inner<S> {
             self.hearing.hears();
             let ways = Ways { transport: self.transport.clone(), known: self.known.clone() };
             let raft = Raft::new(self.me, self.config.clone(), ways, self.log.clone(), self.copy.clone()).await;
-            self.place().raft = Some(raft.map_err(|fatal| GroupError::Stopped(fatal.to_string()))?);
+            let stopped = |fatal: &dyn std::fmt::Display| GroupError::Stopped(fatal.to_string());
+            let raft = raft.map_err(|fatal| stopped(&fatal))?;
+            // It answers when it knows what its log says, who belongs to the group above all.
+            raft.with_raft_state(|_| ()).await.map_err(|fatal| stopped(&fatal))?;
+            self.place().raft = Some(raft);
             self.moved.notify_waiters();
         }
         Ok(())
