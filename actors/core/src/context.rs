@@ -39,10 +39,21 @@ pub struct Ctx<A: Actor<Context = Ctx<A>>> {
     pub(crate) handled: u32,
     /// Who sent the message that is being handled.
     pub(crate) from: Option<Arc<Origin>>,
+    /// What is called after some messages.
+    pub(crate) tally: Option<Box<Tally<A>>>,
     /// For `address()` only; see there.
     pub(crate) side_door: OnceCell<ActixMailbox<A>>,
     /// The side door's address while it is being polled, and so not in its place.
     pub(crate) door_in_use: Option<WeakAddr<A>>,
+}
+
+type Call<A> = Box<dyn FnMut(&mut A, &mut Ctx<A>)>;
+
+/// See [`Ctx::run_each`].
+pub(crate) struct Tally<A: Actor<Context = Ctx<A>>> {
+    each: u32,
+    left: u32,
+    work: Call<A>,
 }
 
 /// What the actor waits for before it handles another message.
@@ -63,6 +74,7 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
             answering: false,
             handled: 0,
             from: None,
+            tally: None,
             side_door: OnceCell::new(),
             door_in_use: None,
         }
@@ -167,6 +179,29 @@ impl<A: Actor<Context = Ctx<A>>> Ctx<A> {
         M: Message + Clone + 'static,
     {
         self.run_interval(every, move |_, ctx| ctx.notify(message.clone()))
+    }
+
+    /// Calls `work` after each `count` messages (at least one) of the mailbox, for the rest of this life; in place of what was to be called
+    /// so before. An async handler may then be under way.
+    pub fn run_each<F>(&mut self, count: u32, work: F)
+    where
+        F: FnMut(&mut A, &mut Ctx<A>) + 'static,
+    {
+        let each = count.max(1);
+        self.tally = Some(Box::new(Tally { each, left: each, work: Box::new(work) }));
+    }
+
+    pub(crate) fn count_one(&mut self, actor: &mut A) {
+        let Some(tally) = &mut self.tally else { return };
+        tally.left -= 1;
+        if tally.left > 0 {
+            return;
+        }
+        // Out of its place while it runs: it may set another one.
+        let Some(mut tally) = self.tally.take() else { return };
+        tally.left = tally.each;
+        (tally.work)(actor, self);
+        self.tally.get_or_insert(tally);
     }
 
     fn scope_for_items(&self) -> Scope {

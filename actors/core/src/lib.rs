@@ -31,6 +31,7 @@
 //! ```
 
 mod ask;
+mod begun;
 mod common;
 mod context;
 mod counters;
@@ -63,6 +64,7 @@ mod tree;
 mod watch;
 
 pub use ask::Ask;
+pub use begun::Reach;
 pub use context::Ctx;
 pub use counters::{Counters, Distribution};
 pub use error::{AskError, Exit, NameTaken, TellError};

@@ -82,6 +82,12 @@ pub struct Planted {
     pub checkpoint_claimed: bool,
     /// A checkpoint of a shard leaves out a key.
     pub checkpoint_skips_key: bool,
+    /// A persistent actor says that it is saved when that begins.
+    pub persist_claimed: bool,
+    /// A persistent actor that another one has taken over from goes on as if it were that one.
+    pub persist_unfenced: bool,
+    /// A task's progress is said to be kept, and is not.
+    pub progress_claimed: bool,
     /// A system has all its actors on the first of its threads.
     pub one_thread: bool,
     /// An idle actor is not woken: it looks for what has come ten times a second.

@@ -25,7 +25,25 @@ use crate::{Ctx, Exit, System};
 /// Why an actor could not be built.
 pub type BuildError = Box<dyn Error + Send + Sync>;
 
-pub(crate) type Factory<A> = Box<dyn FnMut() -> Result<A, BuildError> + Send>;
+pub(crate) type Factory<A> = Box<dyn Make<A>>;
+
+/// Makes an actor for each of its lives.
+pub(crate) trait Make<A: Actor<Context = Ctx<A>>>: Send {
+    fn make(&mut self) -> Result<A, BuildError>;
+
+    /// Called at the beginning of each life, before [`Actor::started`].
+    fn begin(&mut self, _actor: &mut A, _ctx: &mut Ctx<A>) {}
+}
+
+impl<A, F> Make<A> for F
+where
+    A: Actor<Context = Ctx<A>>,
+    F: FnMut() -> Result<A, BuildError> + Send,
+{
+    fn make(&mut self) -> Result<A, BuildError> {
+        self()
+    }
+}
 
 pub(crate) struct Runner<A: Actor<Context = Ctx<A>>> {
     system: System,
@@ -134,7 +152,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
 
     fn build(&mut self) {
         self.phase = Phase::Nothing;
-        let actor = match (self.factory)() {
+        let actor = match self.factory.make() {
             Ok(actor) => actor,
             Err(error) => return self.failed(Failure::Error(error.to_string())),
         };
@@ -143,6 +161,7 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
         self.phase = Phase::Live(Box::new(Body { actor, ctx }));
         let Phase::Live(body) = &mut self.phase else { unreachable!("as was just said") };
         body.ctx.state = ActorState::Running;
+        self.factory.begin(&mut body.actor, &mut body.ctx);
         body.actor.started(&mut body.ctx);
         if self.cell.shared.parent.is_some() && self.cell.shared.common.planted().child_started_twice {
             body.actor.started(&mut body.ctx);
@@ -202,6 +221,9 @@ impl<A: Actor<Context = Ctx<A>>> Runner<A> {
             *budget -= 1;
             ctx.handled += 1;
             envelope.deliver(actor, ctx);
+            if ctx.tally.is_some() {
+                ctx.count_one(actor);
+            }
         }
         if ctx.waiting() {
             // What it waits for may wait for a place here.

@@ -21,6 +21,7 @@ mod messages;
 mod metrics;
 mod network;
 mod node;
+mod persist;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod report;
@@ -39,6 +40,7 @@ pub use job::{Job, Value};
 pub use messages::{ClusterStatus, CoordinatorStatus, Replan, Traffic};
 pub use metrics::{ActorFigures, Histogram, KindFigures, LaneFigures, Metrics, OTHER_KINDS, PeerFigures};
 pub use node::{Coordinate, Node, NodeConfig, StartError};
+pub use persist::{Journaled, Keep, Persist, PersistError, PersistStatus, Persisted, Persistent, Saved};
 pub use status::{DatagramCounts, PeerStatus};
 pub use tasks::{Function, TaskCx, TaskError, Tasks};
 pub use tree::Tree;
@@ -59,12 +61,14 @@ pub use playhouse_plane::{
     JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
 };
 pub use playhouse_rt as rt;
+pub use playhouse_store::{Damage, LoadError, SaveError, Version};
 pub use playhouse_wire::{ActorName, BadName, EncodeError, Incarnation, Lane, MessageId, NodeName, Time};
 
 /// What an author of actors or tasks needs.
 pub mod prelude {
     pub use crate::rt::{self, Host};
     pub use crate::{Authority, Client, Function, Identity, Job, Node, NodeConfig, TaskCx, TaskError, Tasks, Value, actor};
+    pub use crate::{Journaled, Keep, PersistError, Persistent};
     pub use playhouse_actors::prelude::*;
 }
 

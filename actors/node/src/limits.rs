@@ -83,6 +83,21 @@ pub const ORDER_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a shard may take to apply a batch and make its checkpoint durable.
 pub const FEED_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A persistent actor saves its state this often, and after so many messages, unless it is told otherwise.
+pub const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// See [`SAVE_EVERY`].
+pub const SAVE_AFTER: u32 = 1000;
+
+/// Events of a persistent actor from one checkpoint to the next: then one more is refused until a checkpoint succeeds. At half of them one
+/// is begun.
+pub const EVENTS_PER_CHECKPOINT: u64 = playhouse_store::limits::EVENTS_MAX as u64 / 2;
+
+/// Who waits for one persistent actor to be saved; one more is refused.
+pub const SAVES_WAITING: usize = 1024;
+
+/// Tasks whose progress is kept in one folder, those of the newest jobs: what tasks left that nobody runs any more goes beyond it.
+pub const TASKS_KEPT: usize = 4096;
+
 /// How long a client waits for the answer of one coordinator before it asks again, perhaps another one.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -12,7 +12,7 @@ use playhouse_cluster::{Group, GroupError, Profile, Replica};
 use playhouse_net::{BindError, Identity, RenewError, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
 use playhouse_rt::Host;
-use playhouse_store::OpenError;
+use playhouse_store::{OpenError, Store};
 use playhouse_wire::Incarnation;
 
 use crate::agent::Agent;
@@ -50,7 +50,8 @@ pub struct NodeConfig {
     pub capacity: u32,
     /// The functions that its workers know.
     pub tasks: Tasks,
-    /// Where checkpoints of stream shards go. All nodes that offer workers must see the same folder, for a shard to outlive its node.
+    /// Where checkpoints of stream shards and of persistent actors go. All nodes that offer workers, or take over persistent actors from each
+    /// other, must see the same folder, for a state to outlive its node.
     pub checkpoints: Option<PathBuf>,
     /// How often it beats. Must agree with the coordinator's [`MonitorConfig`].
     pub beat_every: Duration,
@@ -174,6 +175,7 @@ pub(crate) struct Inner {
     pub(crate) finder: Finder,
     pub(crate) watchtower: Watchtower,
     pub(crate) incarnation: Incarnation,
+    pub(crate) store: Option<Store>,
     pub(crate) coordinators: Option<Coordinators>,
     pub(crate) coordinates: Option<Coordinating>,
     /// What offers workers.
@@ -205,6 +207,10 @@ impl Node {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.0.finder.roads.endpoint.local_addr()
+    }
+
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.0.store.as_ref()
     }
 
     /// Its actors.

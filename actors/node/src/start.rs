@@ -47,7 +47,7 @@ pub(crate) async fn start(host: Host, config: NodeConfig) -> Result<Inner, Start
     playhouse_rt::ledger::record("node", || format!("{name}{incarnation}"));
 
     let store = match (&config.checkpoints, config.capacity) {
-        (_, 0) => None,
+        (None, 0) => None,
         (Some(folder), _) => Some(Store::open(host.disk().clone(), folder.clone(), Blocking::new(2)).await?),
         (None, _) => return Err(StartError::Config("a node that offers workers needs a folder for checkpoints".into())),
     };
@@ -120,7 +120,8 @@ async fn furnish(
         coordinates = Some(started);
     }
     let mut offers = None;
-    if let (Some(store), Some(coordinators)) = (store, &coordinators) {
+    let of_workers = store.clone().filter(|_| config.capacity > 0);
+    if let (Some(store), Some(coordinators)) = (of_workers, &coordinators) {
         let ground = Ground {
             node: system.node().clone(),
             incarnation,
@@ -146,7 +147,7 @@ async fn furnish(
     for (peer, address) in config.peers {
         endpoint.connect(peer, address);
     }
-    Ok(Inner { finder: finder.clone(), watchtower, incarnation, coordinators, coordinates, offers })
+    Ok(Inner { finder: finder.clone(), watchtower, incarnation, store, coordinators, coordinates, offers })
 }
 
 /// Whether a coordinator has kept its journal in this folder.

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use playhouse_plane::{Fence, Payload, StreamEvent, TaskOutput};
 use playhouse_rt::Disk;
+use playhouse_store::{Key, LoadError, Reason, Store};
 use playhouse_wire::{NodeName, Time, decode, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::limits::TASKS_KEPT;
 
 /// The name of a function together with its types: what a caller and a worker must agree on.
 ///
@@ -59,12 +63,96 @@ pub struct TaskCx {
     fence: Fence,
     node: NodeName,
     disk: Disk,
+    progress: Option<Progress>,
     events: Vec<StreamEvent>,
+}
+
+/// Where the progress of a task goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub(crate) store: Store,
+    /// Says that it is kept, and does nothing: a planted bug.
+    pub(crate) claimed: bool,
+    /// Something was kept.
+    pub(crate) used: Arc<AtomicBool>,
+}
+
+/// The first segment of the keys of tasks.
+const TASK: &str = "task";
+
+/// Where the progress of a task is kept: whatever its attempt, on whatever node. In the order of jobs.
+pub(crate) fn progress_key(fence: Fence) -> Key {
+    Key::new(&format!("{TASK}/{:020}/{}", fence.job.0, fence.task)).expect("digits make a key")
 }
 
 impl TaskCx {
     pub(crate) fn new(fence: Fence, node: NodeName, disk: Disk) -> TaskCx {
-        TaskCx { fence, node, disk, events: Vec::new() }
+        TaskCx { fence, node, disk, progress: None, events: Vec::new() }
+    }
+
+    /// Keeps its progress there.
+    pub(crate) fn keeping(self, progress: Progress) -> TaskCx {
+        TaskCx { progress: Some(progress), ..self }
+    }
+
+    fn progress(&self) -> Result<&Progress, TaskError> {
+        self.progress.as_ref().ok_or_else(|| TaskError::new("this node keeps no progress"))
+    }
+
+    /// Keeps how far the task is. When its node goes, or this attempt fails, the next attempt finds it with [`TaskCx::resume`], on any node
+    /// that sees the same folder of checkpoints: it loses only what was done since. `Ok` means that it survives a power loss. It is
+    /// removed when the task's result has been accepted. What [`TaskCx::emit`] was given is not kept: events are those of one attempt.
+    ///
+    /// # Errors
+    /// When it was not kept: the disk refuses, or a later attempt has begun. What was kept before still is; a task may go on.
+    pub fn save<T: Serialize>(&mut self, progress: &T) -> Result<(), TaskError> {
+        let bytes = encode(progress).map_err(|error| TaskError::new(format!("the progress cannot be encoded: {error}")))?;
+        let kept = self.progress()?;
+        if kept.claimed {
+            return Ok(());
+        }
+        if !kept.used.swap(true, Ordering::Relaxed)
+            && let Err(error) = kept.store.sweep_here(TASK, TASKS_KEPT)
+        {
+            tracing::debug!(%error, "what old tasks left was not swept");
+        }
+        self.keep(&bytes)
+    }
+
+    fn keep(&self, bytes: &[u8]) -> Result<(), TaskError> {
+        let saved = self.progress()?.store.save_here(&progress_key(self.fence), u64::from(self.fence.attempt), bytes);
+        saved.map(drop).map_err(|error| TaskError::new(error.to_string()))
+    }
+
+    /// How far an earlier attempt at the task was when it last called [`TaskCx::save`]; `None` if none did, or all that they kept is damaged.
+    /// From then on, no earlier attempt that may still run can keep anything.
+    ///
+    /// # Errors
+    /// When the disk refuses for now, or the progress is of another type. The next attempt may have more luck.
+    pub fn resume<T: Serialize + DeserializeOwned>(&mut self) -> Result<Option<T>, TaskError> {
+        let (key, failed) = (progress_key(self.fence), |error: &dyn fmt::Display| TaskError::new(error.to_string()));
+        let found = match self.progress()?.store.load_here(&key) {
+            Ok(found) => found,
+            Err(error @ LoadError::Corrupt { .. }) => {
+                tracing::warn!(%error, "a task begins anew");
+                None
+            }
+            Err(error) => return Err(failed(&error)),
+        };
+        let Some(checkpoint) = found else { return Ok(None) };
+        for damage in &checkpoint.skipped {
+            if matches!(damage.reason, Reason::Unreadable(_)) {
+                return Err(failed(damage));
+            }
+            tracing::warn!(file = %damage.file.display(), reason = %damage.reason, "damaged progress was passed over");
+        }
+        let progress = decode(&checkpoint.value).map_err(|error| failed(&error))?;
+        self.progress()?.used.store(true, Ordering::Relaxed);
+        // Under the name of this attempt, so that an earlier one changes it no more.
+        self.keep(&checkpoint.value)?;
+        playhouse_rt::reachable!("resumed");
+        playhouse_rt::ledger::record("resumed", || self.fence.to_string());
+        Ok(Some(progress))
     }
 
     /// Which attempt at the task this is, from 1.

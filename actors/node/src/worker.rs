@@ -1,5 +1,8 @@
 //! A worker: an actor that runs one task at a time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use playhouse_actors::prelude::*;
 use playhouse_plane::{Fence, WorkerId};
 use playhouse_wire::{ActorName, MessageId};
@@ -7,7 +10,7 @@ use playhouse_wire::{ActorName, MessageId};
 use crate::ground::Ground;
 use crate::messages::{Run, TaskIsDone};
 use crate::report::report;
-use crate::tasks::TaskCx;
+use crate::tasks::{Progress, TaskCx, progress_key};
 
 /// The name of a worker's actor on its node. It tells the lives of the node apart: an order for an earlier one finds nobody.
 pub(crate) fn worker_name(id: &WorkerId) -> ActorName {
@@ -67,8 +70,10 @@ impl Handler<Run> for Worker {
         let Run { fence, function, inputs, .. } = run;
         self.runs = Some(fence);
         let held = Held::new(&self.ground, fence);
-        let Ground { tasks, disk, blocking, node, .. } = self.ground.clone();
-        let cx = TaskCx::new(fence, node, disk);
+        let Ground { tasks, disk, blocking, node, store, .. } = self.ground.clone();
+        let used = Arc::new(AtomicBool::new(false));
+        let progress = Progress { store, claimed: ctx.system().planted().progress_claimed, used: used.clone() };
+        let cx = TaskCx::new(fence, node, disk).keeping(progress);
         let work = async move {
             playhouse_rt::ledger::record("task", || format!("{fence} {function} begins"));
             let outcome = blocking.run(move || tasks.call(&function, cx, &inputs)).await;
@@ -79,12 +84,17 @@ impl Handler<Run> for Worker {
             worker.runs = None;
             playhouse_rt::ledger::record("task", || format!("{fence} {}", if outcome.is_ok() { "done" } else { "failed" }));
             let (coordinators, id) = (worker.ground.coordinators.clone(), worker.id.clone());
+            let kept = used.load(Ordering::Relaxed).then(|| worker.ground.store.clone()).filter(|_| outcome.is_ok());
             let report = async move {
                 let done = TaskIsDone { fence, worker: id.clone(), outcome };
                 if let Err(error) = report(&coordinators, done).await {
                     // The result itself cannot be sent (too large): that is a failure of the task, which can.
                     let outcome = Err(format!("the result cannot be sent: {error}"));
                     drop(crate::report::report(&coordinators, TaskIsDone { fence, worker: id, outcome }).await);
+                } else if let Some(store) = kept
+                    && let Err(error) = store.release(&progress_key(fence), u64::from(fence.attempt)).await
+                {
+                    tracing::debug!(%error, "the progress of a task that is done stays");
                 }
                 drop(held);
             };

@@ -93,6 +93,12 @@ pub enum SaveError {
         /// The fence of this save.
         given: u64,
     },
+    /// Others claimed the key at the same moment, again and again. Nothing of ours is the newest.
+    #[error("the claim of {key} was given up: others claim it at the same time. Start one owner of it, not several")]
+    Contended {
+        /// Of which key.
+        key: Key,
+    },
     /// The value is longer than [`VALUE_MAX`]. Nothing was changed.
     #[error("the value of {key} takes {length} bytes, more than {VALUE_MAX}. Divide the state over several keys")]
     Long {
@@ -125,6 +131,16 @@ pub enum LoadError {
         key: Key,
         /// Each file and what is wrong with it, newest first.
         files: Vec<Damage>,
+    },
+    /// What was saved after the newest whole checkpoint cannot be read as a whole: it was acknowledged, so nothing older is taken instead.
+    #[error(
+        "an event of {key} is damaged: {damage}. Restore the file from a backup, or remove it and all later events to lose them"
+    )]
+    Event {
+        /// Of which key.
+        key: Key,
+        /// The file and what is wrong with it.
+        damage: Damage,
     },
     /// The disk refused for now. No older version was taken instead: the newest may well be whole.
     #[error("the checkpoint was not loaded: {0}. Try again")]
@@ -187,6 +203,9 @@ pub enum Reason {
     /// It is longer than any checkpoint; it was not read.
     #[error("is longer than any checkpoint")]
     Long,
+    /// It is not there, and later ones are.
+    #[error("is missing")]
+    Missing,
     /// It is a folder, a link or a device.
     #[error("is not a regular file")]
     NotAFile,

@@ -33,4 +33,4 @@ mod store;
 pub use error::{Damage, Failed, LoadError, OpenError, Reason, RemoveError, SaveError, Step};
 pub use journal::{Batch, Journal, JournalError};
 pub use key::{BadKey, Key};
-pub use store::{Checkpoint, Store, Version};
+pub use store::{Checkpoint, Event, Store, Version};

@@ -13,6 +13,15 @@ pub const KEY_MAX: usize = 120;
 /// How many versions of a key are kept, the newest among them.
 pub const KEEP: usize = 3;
 
+/// How many checkpoints of a persistent actor are kept.
+pub const KEEP_PERSISTENT: usize = 10;
+
+/// Events of a key that are kept at most: who appends saves a checkpoint before.
+pub const EVENTS_MAX: usize = 4096;
+
+/// How often a claim is tried while others claim the same key.
+pub const CLAIM_TRIES: u32 = 8;
+
 /// How many keys can be worked on at once by one store; see [`crate::Store`] on concurrency.
 pub const STRIPES: usize = 64;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Damage, Failed, LoadError, OpenError, RemoveError, SaveError, Step};
 use crate::folder::{Folder, failed};
 use crate::key::Key;
-use crate::limits::{STRIPES, VALUE_MAX};
+use crate::limits::{KEEP, STRIPES, VALUE_MAX};
 
 /// Counts the saves of a key, from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +35,17 @@ pub struct Checkpoint {
     pub value: Vec<u8>,
     /// Newer files that are damaged and were passed over, newest first. Empty when all is well; tell the operator when it is not.
     pub skipped: Vec<Damage>,
+}
+
+/// Something that happened to a key after a checkpoint; see [`Store::append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Counts the events of the key, from 1 on.
+    pub number: u64,
+    /// The fence of the owner who appended it.
+    pub fence: u64,
+    /// What happened.
+    pub value: Vec<u8>,
 }
 
 /// Checkpoints in a folder. Clones are the same store.
@@ -84,12 +95,92 @@ impl Store {
     /// [`SaveError::Fenced`] when a higher fence has saved; the rest when the value is too long or the disk refuses. The error says what
     /// was left behind.
     pub async fn save(&self, key: &Key, fence: u64, value: &[u8]) -> Result<Version, SaveError> {
+        self.save_keeping(KEEP, key, fence, value).await
+    }
+
+    /// As [`Store::save`], and keeps the newest `keep` versions.
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    pub async fn save_keeping(&self, keep: usize, key: &Key, fence: u64, value: &[u8]) -> Result<Version, SaveError> {
+        let (value, serial) = (self.fitting(key, value)?, self.serial());
+        self.work(key, move |folder| folder.save(fence, &value, keep, serial), SaveError::Panicked).await
+    }
+
+    /// As [`Store::save`], on the calling thread, which it blocks, and without the lock of the key: for keys that one owner alone saves with
+    /// its fence, within [`Blocking`].
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    pub fn save_here(&self, key: &Key, fence: u64, value: &[u8]) -> Result<Version, SaveError> {
+        let (value, serial) = (self.fitting(key, value)?, self.serial());
+        Folder::new(&self.0.disk, &self.0.root, key).save(fence, &value, KEEP, serial)
+    }
+
+    /// As [`Store::load`], with the reservations of [`Store::save_here`].
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn load_here(&self, key: &Key) -> Result<Option<Checkpoint>, LoadError> {
+        Folder::new(&self.0.disk, &self.0.root, key).load()
+    }
+
+    /// Makes whoever calls the owner of `key`, and gives its fence: higher than any before. From then on all others are refused, whatever
+    /// they are about to write; so load after it, not before. `owner` tells those apart who claim at the same time.
+    ///
+    /// # Errors
+    /// When somebody else has claimed it meanwhile, or the disk refuses.
+    pub async fn claim(&self, key: &Key, owner: &str) -> Result<u64, SaveError> {
+        let (name, serial) = (crc32fast::hash(owner.as_bytes()), self.serial());
+        let owner = format!("{name:08x}{:08x}", crc32fast::hash(format!("{name}{owner}").as_bytes()));
+        self.work(key, move |folder| folder.claim(&owner, serial), SaveError::Panicked).await
+    }
+
+    /// Whether the owner with this fence, which has claimed `key`, still is its owner. What it wrote without an answer, and finds, survives
+    /// from then on: so do this before it loads again.
+    ///
+    /// # Errors
+    /// [`SaveError::Fenced`] when it is not; the rest when the disk refuses.
+    pub async fn hold(&self, key: &Key, fence: u64) -> Result<(), SaveError> {
+        self.work(key, move |folder| folder.hold(fence), SaveError::Panicked).await
+    }
+
+    /// Keeps an event of `key`, with a number that its owner counts up from 1, without gaps. `Ok` means that it survives a power loss. After
+    /// another outcome the owner appends with the same number again: that replaces what may be there.
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    pub async fn append(&self, key: &Key, fence: u64, number: u64, value: &[u8]) -> Result<(), SaveError> {
+        let (value, serial) = (self.fitting(key, value)?, self.serial());
+        self.work(key, move |folder| folder.append(fence, number, &value, serial), SaveError::Panicked).await
+    }
+
+    /// The events of `key` after number `after`, in order; those that stale owners wrote after an owner with the fence `base` had begun are
+    /// left out. At most [`crate::limits::EVENTS_MAX`].
+    ///
+    /// # Errors
+    /// [`LoadError::Event`] when one is damaged or missing; the rest when the disk refuses.
+    pub async fn events(&self, key: &Key, after: u64, base: u64) -> Result<Vec<Event>, LoadError> {
+        self.work(key, move |folder| folder.events(after, base), LoadError::Panicked).await
+    }
+
+    /// Removes the events of `key` up to number `until`.
+    ///
+    /// # Errors
+    /// When the disk refuses; the newest are then left.
+    pub async fn forget_events(&self, key: &Key, until: u64) -> Result<(), RemoveError> {
+        self.work(key, move |folder| folder.forget_events(until), RemoveError::Panicked).await
+    }
+
+    fn fitting(&self, key: &Key, value: &[u8]) -> Result<Vec<u8>, SaveError> {
         if value.len() > VALUE_MAX {
             return Err(SaveError::Long { key: key.clone(), length: value.len() });
         }
-        let value = value.to_vec();
-        let serial = self.0.serial.fetch_add(1, Ordering::Relaxed);
-        self.work(key, move |folder| folder.save(fence, &value, serial), SaveError::Panicked).await
+        Ok(value.to_vec())
+    }
+
+    fn serial(&self) -> u64 {
+        self.0.serial.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The newest checkpoint of `key` that is whole, or `None` if there never was one. Damaged newer ones are reported in
@@ -108,6 +199,31 @@ impl Store {
     /// When the disk refuses; the newest are then left.
     pub async fn remove(&self, key: &Key) -> Result<(), RemoveError> {
         self.work(key, |folder| folder.remove(), RemoveError::Panicked).await
+    }
+
+    /// As [`Store::remove`], if nobody with a higher fence has saved.
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    pub async fn release(&self, key: &Key, fence: u64) -> Result<(), RemoveError> {
+        self.work(key, move |folder| folder.release(fence), RemoveError::Panicked).await
+    }
+
+    /// Removes the first keys that begin with the segment `first`, in the order of their names, until `keep` are left; as a rule there are
+    /// none to remove. On the calling thread, which it blocks.
+    ///
+    /// # Errors
+    /// When the disk refuses; some may be removed then.
+    pub fn sweep_here(&self, first: &str, keep: usize) -> Result<(), RemoveError> {
+        let entries = self.0.disk.list(&self.0.root).map_err(failed(Step::List, &self.0.root))?;
+        let names = entries.iter().filter_map(|entry| entry.name.to_str());
+        let names: Vec<&str> = names.filter(|name| name.split(',').next() == Some(first)).collect();
+        for name in &names[..names.len().saturating_sub(keep)] {
+            if let Ok(key) = Key::new(&name.replace(',', "/")) {
+                Folder::new(&self.0.disk, &self.0.root, &key).release(u64::MAX)?;
+            }
+        }
+        Ok(())
     }
 
     async fn work<T, E>(

@@ -298,3 +298,79 @@ fn errors_say_which_file_why_and_what_to_do() {
         assert!(matches!(&error, SaveError::UsedUp { file } if *file == last), "{error}");
     });
 }
+
+#[test]
+fn who_claims_a_key_is_its_only_owner() {
+    run(async {
+        let f = Fixture::new().await;
+        let k = key("k");
+        let first = f.store.claim(&k, "a/1").await.unwrap();
+        f.store.save(&k, first, b"one").await.unwrap();
+        f.store.append(&k, first, 1, b"event").await.unwrap();
+        let second = f.store.claim(&k, "b/1").await.unwrap();
+        assert!(second > first);
+        // From the claim on, before the second has written anything.
+        for refused in [
+            f.store.save(&k, first, b"stale").await.map(drop),
+            f.store.append(&k, first, 2, b"stale").await,
+            f.store.hold(&k, first).await,
+        ] {
+            assert!(matches!(refused, Err(SaveError::Fenced { .. })), "{refused:?}");
+        }
+        f.store.hold(&k, second).await.unwrap();
+        // Who claims at the same moment as another one, with the same number, sees it and takes the next.
+        let rival = f.root.join("k").join(format!("{:020}-{}.claim", second + 1, "f".repeat(16)));
+        fs::write(rival, b"").unwrap();
+        assert_eq!(f.store.claim(&k, "c/1").await.unwrap(), second + 2);
+        f.store.release(&k, second).await.unwrap();
+        assert!(f.store.load(&k).await.unwrap().is_some(), "it belongs to another one");
+        f.store.release(&k, second + 2).await.unwrap();
+        assert!(!f.root.join("k").exists());
+    });
+}
+
+#[test]
+fn events_are_a_line_that_no_stale_owner_branches() {
+    run(async {
+        let f = Fixture::new().await;
+        let k = key("k");
+        let first = f.store.claim(&k, "a/1").await.unwrap();
+        for number in 1..=3 {
+            f.store.append(&k, first, number, &[number as u8]).await.unwrap();
+        }
+        let late = f.root.join("k").join(format!("{first:020}-{:020}.event", 3));
+        let (bytes, next) = (fs::read(&late).unwrap(), late.with_file_name(format!("{first:020}-{:020}.event", 4)));
+        fs::remove_file(&late).unwrap();
+        let second = f.store.claim(&k, "b/1").await.unwrap();
+        f.store.append(&k, second, 3, b"of the second").await.unwrap();
+        // As if the first had passed its check long ago and wrote only now.
+        fs::write(&late, bytes).unwrap();
+        fs::write(next, playhouse_store::record::encode(&k, first, 4, b"stale")).unwrap();
+        let found = f.store.events(&k, 0, 0).await.unwrap();
+        let values: Vec<&[u8]> = found.iter().map(|event| event.value.as_slice()).collect();
+        assert_eq!(values, [&[1][..], &[2], b"of the second"]);
+        assert_eq!(f.store.events(&k, 2, second).await.unwrap().len(), 1);
+
+        f.store.forget_events(&k, 1).await.unwrap();
+        assert_eq!(f.store.events(&k, 1, 0).await.unwrap().len(), 2);
+        let missing = f.store.events(&k, 0, 0).await.unwrap_err();
+        assert!(matches!(&missing, LoadError::Event { damage, .. } if damage.reason == Reason::Missing), "{missing}");
+    });
+}
+
+#[test]
+fn old_keys_are_swept_in_the_order_of_their_names() {
+    run(async {
+        let f = Fixture::new().await;
+        for number in 0..5 {
+            f.store.save_here(&key(&format!("task/{number}/0")), 1, b"v").unwrap();
+        }
+        f.store.save_here(&key("tasks"), 1, b"another").unwrap();
+        f.store.sweep_here("task", 2).unwrap();
+        for number in 0..5 {
+            let found = f.store.load_here(&key(&format!("task/{number}/0"))).unwrap();
+            assert_eq!(found.is_some(), number >= 3, "{number}");
+        }
+        assert!(f.store.load_here(&key("tasks")).unwrap().is_some());
+    });
+}

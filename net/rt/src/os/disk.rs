@@ -85,6 +85,14 @@ impl Disk {
         fs::create_dir_all(folder)
     }
 
+    /// Removes a folder, which must be empty.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn remove_dir(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir(folder)
+    }
+
     /// What a folder holds, sorted by name. Links are not followed.
     ///
     /// # Errors

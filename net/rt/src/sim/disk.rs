@@ -192,6 +192,20 @@ impl Disk {
         Ok(())
     }
 
+    /// Removes a folder.
+    ///
+    /// # Errors
+    /// When it is not empty, there is none, or the disk fails.
+    pub fn remove_dir(&self, folder: &Path) -> io::Result<()> {
+        self.before(Call::Write, folder)?;
+        let mut state = self.storage_of(folder).changed_by(self.writer)?;
+        if !state.entries(folder)?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, format!("{}: not empty", folder.display())));
+        }
+        state.folders.remove(folder);
+        Ok(())
+    }
+
     /// What a folder holds, sorted by name.
     ///
     /// # Errors
