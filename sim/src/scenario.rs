@@ -4,6 +4,7 @@ mod actors;
 mod certificates;
 mod demo;
 mod groups;
+mod persist;
 mod quiet;
 mod quorum;
 mod streams;
@@ -100,6 +101,9 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
     Bug { name: "answers-before-agreement", scenario: "leader-kill", plant: |bugs| bugs.plane.answers_before_agreement = true },
     Bug { name: "stale-reads", scenario: "partition", plant: |bugs| bugs.plane.stale_reads = true },
+    Bug { name: "persist-claimed", scenario: "persist", plant: |bugs| bugs.actors.persist_claimed = true },
+    Bug { name: "persist-unfenced", scenario: "persist", plant: |bugs| bugs.actors.persist_unfenced = true },
+    Bug { name: "progress-claimed", scenario: "persist", plant: |bugs| bugs.actors.progress_claimed = true },
     Bug { name: "stale-certificate", scenario: "certificates", plant: |bugs| bugs.net.stale_certificate = true },
     Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
     Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },
@@ -373,6 +377,30 @@ pub const ALL: &[Scenario] = &[
         reaches: &["a second leader"],
         draw: |seed| quorum::draw(seed, quorum::Trouble::Disks),
         run: |plan, bugs| Box::pin(quorum::run(plan, bugs)),
+    },
+    Scenario {
+        name: "persist",
+        about: "persistent actors and tasks that save their progress, on two nodes that crash, stall and take over from each other",
+        places: persist::PLACES,
+        extras: Extras::NONE,
+        promises: persist::PROMISES,
+        faults: &[
+            "own",
+            "crash",
+            "pause",
+            "slow-polls",
+            "slow-disk",
+            "write-error",
+            "read-error",
+            "disk-full",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+        ],
+        reaches: &["recovered", "resumed", "taken-over", "refused", "not saved", "saved on demand"],
+        draw: persist::draw,
+        run: |plan, bugs| Box::pin(persist::run(plan, bugs)),
     },
     Scenario {
         name: "certificates",

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use playhouse_plane::{Fence, Payload, StreamEvent, TaskOutput};
 use playhouse_rt::Disk;
-use playhouse_store::{Key, LoadError, Reason, Store};
+use playhouse_store::{Damage, Key, LoadError, Reason, Store};
 use playhouse_wire::{NodeName, Time, decode, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,6 +85,10 @@ pub(crate) fn progress_key(fence: Fence) -> Key {
     Key::new(&format!("{TASK}/{:020}/{}", fence.job.0, fence.task)).expect("digits make a key")
 }
 
+fn is_unreadable(damage: &Damage) -> bool {
+    matches!(damage.reason, Reason::Unreadable(_))
+}
+
 impl TaskCx {
     pub(crate) fn new(fence: Fence, node: NodeName, disk: Disk) -> TaskCx {
         TaskCx { fence, node, disk, progress: None, events: Vec::new() }
@@ -133,7 +137,9 @@ impl TaskCx {
         let (key, failed) = (progress_key(self.fence), |error: &dyn fmt::Display| TaskError::new(error.to_string()));
         let found = match self.progress()?.store.load_here(&key) {
             Ok(found) => found,
-            Err(error @ LoadError::Corrupt { .. }) => {
+            // What cannot be read now may be whole.
+            Err(LoadError::Corrupt { files, .. }) if files.iter().all(|damage| !is_unreadable(damage)) => {
+                let error = files.first().map(Damage::to_string).unwrap_or_default();
                 tracing::warn!(%error, "a task begins anew");
                 None
             }
@@ -141,7 +147,7 @@ impl TaskCx {
         };
         let Some(checkpoint) = found else { return Ok(None) };
         for damage in &checkpoint.skipped {
-            if matches!(damage.reason, Reason::Unreadable(_)) {
+            if is_unreadable(damage) {
                 return Err(failed(damage));
             }
             tracing::warn!(file = %damage.file.display(), reason = %damage.reason, "damaged progress was passed over");

@@ -271,7 +271,7 @@ pub(super) async fn live(host: Host, config: NodeConfig, planted: playhouse_acto
 }
 
 /// Starts a node, again and again while its disk is sick.
-async fn start(host: &Host, config: &NodeConfig) -> Node {
+pub(super) async fn start(host: &Host, config: &NodeConfig) -> Node {
     let mut tries = 1;
     loop {
         match Node::start(host.clone(), config.clone()).await {

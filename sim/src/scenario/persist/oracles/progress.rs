@@ -1,0 +1,27 @@
+//! A task goes on where it was told that it is kept, on whatever node, and so repeats no more steps than lie between two saves.
+
+use crate::scenario::persist::book::{Book, Did, Task};
+use crate::scenario::persist::tasks::INTERVAL;
+
+pub(in crate::scenario::persist) const PROMISE: &str = "a resumed task repeats at most one interval";
+
+pub(in crate::scenario::persist) fn breach(book: &Book) -> Option<String> {
+    book.tasks.iter().enumerate().find_map(|(at, resumed)| {
+        let Did::Resumed(from) = resumed.did else { return None };
+        let earlier = |task: &&Task| (task.run, task.number) == (resumed.run, resumed.number) && task.attempt < resumed.attempt;
+        let before: Vec<&Task> = book.tasks[..at].iter().filter(earlier).collect();
+        if before.iter().any(|task| task.did == Did::Done) {
+            // Its result came too late to count, and with it went what was kept.
+            return None;
+        }
+        let kept = before.iter().filter_map(|task| if let Did::Kept(step) = task.did { Some(step) } else { None }).max();
+        let name = || format!("task {} of run {} in attempt {}", resumed.number, resumed.run, resumed.attempt);
+        if kept > from {
+            return Some(format!("{} found {from:?}, and {kept:?} was kept", name()));
+        }
+        let last = before.iter().filter_map(|task| if let Did::Step(step) = task.did { Some(step) } else { None }).max()?;
+        let repeats = last.saturating_sub(from.unwrap_or(0));
+        let refused = before.iter().any(|task| task.did == Did::NotKept);
+        (repeats > INTERVAL && !refused).then(|| format!("{} repeats {repeats} steps from {from:?}", name()))
+    })
+}
