@@ -92,6 +92,10 @@ pub struct Planted {
     pub one_thread: bool,
     /// An idle actor is not woken: it looks for what has come ten times a second.
     pub polling: bool,
+    /// A node believes that it owns its names for as long as it lives.
+    pub lease_kept: bool,
+    /// An owner gives a name back before what it did in that name has ended.
+    pub handed_over_hastily: bool,
     /// Those of supervisors.
     pub supervise: supervise::Planted,
 }

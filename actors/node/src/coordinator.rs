@@ -194,6 +194,9 @@ impl Hands<Plane> for PlaneHands {
                 tracing::warn!(%node, %incarnation, "a node is lost");
                 self.beats.remove(&node);
             }
+            PlaneEffect::NamesFreed { node, incarnation, names } => {
+                tracing::warn!(%node, %incarnation, names, "a node was silent for too long: its names are free");
+            }
             PlaneEffect::Replanned { node, tasks, shards } => {
                 playhouse_rt::reachable!("replan");
                 playhouse_rt::ledger::record("replan", || format!("{node}: {tasks} tasks, {shards} shards"));
@@ -283,11 +286,12 @@ impl Remote for Coordinator {
             .message_on::<Leaves>(MessageId { id: 15, version: 1 }, Lane::Control)
             .message_on::<DrainNode>(MessageId { id: 16, version: 1 }, Lane::Control)
             .message_on::<FetchStanding>(MessageId { id: 17, version: 1 }, Lane::Control);
+        crate::registry::protocol(protocol);
     }
 }
 
 /// Whether the message being handled comes from the life of the node that it speaks of. Nobody reports for another.
-fn speaks_for(ctx: &Ctx<Coordinator>, (node, incarnation): (&NodeName, Incarnation)) -> bool {
+pub(crate) fn speaks_for(ctx: &Ctx<Coordinator>, (node, incarnation): (&NodeName, Incarnation)) -> bool {
     let same = match ctx.from() {
         Some(from) => from.node == *node && from.incarnation == incarnation,
         None => node == ctx.system().node(),

@@ -19,11 +19,13 @@ pub mod limits;
 mod members;
 mod messages;
 mod metrics;
+mod names;
 mod network;
 mod node;
 mod persist;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+mod registry;
 mod report;
 mod shard;
 mod shell;
@@ -39,6 +41,7 @@ pub use inspect::{Inspect, Inspection, Sort};
 pub use job::{Job, Value};
 pub use messages::{ClusterStatus, CoordinatorStatus, Replan, Traffic};
 pub use metrics::{ActorFigures, Histogram, KindFigures, LaneFigures, Metrics, OTHER_KINDS, PeerFigures};
+pub use names::{Claim, ClaimError};
 pub use node::{Coordinate, Node, NodeConfig, StartError};
 pub use persist::{Journaled, Keep, Persist, PersistError, PersistStatus, Persisted, Persistent, Saved};
 pub use status::{DatagramCounts, PeerStatus};
@@ -58,7 +61,7 @@ pub use playhouse_net::{
     Authority, CertError, Certificate, FileError, FileWarning, Identity, IdentityPem, Loaded, RenewError, Stats, Utc,
 };
 pub use playhouse_plane::{
-    JobId, JobOutcome, JobStatus, MonitorConfig, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
+    JobId, JobOutcome, JobStatus, MonitorConfig, Owner, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
 };
 pub use playhouse_rt as rt;
 pub use playhouse_store::{Damage, LoadError, SaveError, Version};

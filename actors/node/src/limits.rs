@@ -47,6 +47,18 @@ pub const BEATS: u32 = 3;
 /// How long a node that stops waits for the last answers of its actors to be on their way.
 pub const SETTLE_MAX: Duration = Duration::from_millis(500);
 
+/// So often in the time of its lease a node says which names it holds.
+pub const KEEPS: u32 = 6;
+
+/// How long one try to claim names, or to keep them, may take before it is made anew.
+pub const CLAIM_TRY: Duration = Duration::from_secs(1);
+
+/// How long a claim is tried while no coordinator answers.
+pub const CLAIM_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a node that stops tries to say that its names are free. If it cannot, they are soon.
+pub const RELEASE_WITHIN: Duration = Duration::from_millis(300);
+
 /// Events that wait for the plane.
 pub const PLANE_MAILBOX: usize = 8192;
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use playhouse_actors::prelude::*;
 use playhouse_plane::{
-    Counters, Feed, Fence, JobId, JobKey, JobSpec, JobStatus, NodeStatus, Payload, ShardId, ShardReply, SubmitError, TaskOutput,
-    WindowResult, WorkerId, WorkerStatus,
+    Claimed, Counters, Feed, Fence, JobId, JobKey, JobSpec, JobStatus, NodeStatus, Owner, Payload, ShardId, ShardReply,
+    SubmitError, TaskOutput, WindowResult, WorkerId, WorkerStatus,
 };
 use playhouse_wire::Incarnation;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,21 @@ messages! {
     FetchStanding {} -> CoordinatorStatus;
     /// How was the cluster, as this coordinator knows? It may be behind.
     FetchStale {} -> Option<ClusterStatus>;
+
+    // To a coordinator, about names of the cluster.
+
+    /// A node claims names, each by a number of its own. Gives how long they are its own, and what came of each.
+    ClaimNames { node: NodeName, incarnation: Incarnation, address: String, claims: Vec<(u64, String)> }
+        -> Led<(Duration, Vec<Claimed>)>;
+    /// A node says which of its claims up to the number `upto` it holds. Gives how long they are its own, and which are.
+    KeepNames { node: NodeName, incarnation: Incarnation, number: u64, upto: u64, tickets: Vec<u64> }
+        -> Led<(Duration, Vec<u64>)>;
+    /// A node gives up claims.
+    ReleaseNames { node: NodeName, incarnation: Incarnation, tickets: Vec<u64> } -> Led<()>;
+    /// Who owns a name?
+    FetchOwner { name: String } -> Led<Option<Owner>>;
+    /// Which names begin so, and who owns them?
+    FetchNames { prefix: String } -> Led<Vec<(String, Owner)>>;
 
     // To every node.
 

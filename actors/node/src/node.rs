@@ -25,6 +25,7 @@ use crate::inspect::{INSPECT, Inspect, Inspection, Inspector, Watchtower};
 use crate::limits::SETTLE_MAX;
 use crate::messages::CoordinatorStatus;
 use crate::metrics::Metrics;
+use crate::names::Names;
 use crate::status::PeerStatus;
 use crate::tasks::Tasks;
 use crate::tree::Tree;
@@ -168,7 +169,7 @@ impl std::fmt::Debug for StartError {
 
 /// A running node. Cheap to clone. It runs until [`Node::stop`].
 #[derive(Clone)]
-pub struct Node(Arc<Inner>);
+pub struct Node(pub(crate) Arc<Inner>);
 
 /// What runs.
 pub(crate) struct Inner {
@@ -180,6 +181,7 @@ pub(crate) struct Inner {
     pub(crate) coordinates: Option<Coordinating>,
     /// What offers workers.
     pub(crate) offers: Option<(Ref<Agent>, Ground)>,
+    pub(crate) names: Option<Names>,
 }
 
 /// A coordinator, and its part in the agreement.
@@ -379,7 +381,11 @@ impl Node {
 
     /// Stops it: its actors, the youngest first, then its connections. Gives what could not be done within `within`.
     pub async fn stop(&self, within: Duration) -> Shutdown {
+        self.0.names.iter().for_each(Names::stop);
         let shutdown = self.0.finder.system.stop(within).await;
+        if let Some(names) = &self.0.names {
+            names.let_go(shutdown.late.is_empty()).await;
+        }
         if let Some((_, group)) = &self.0.coordinates {
             group.stop().await;
         }

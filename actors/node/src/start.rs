@@ -20,6 +20,7 @@ use crate::ground::{Ground, Roster};
 use crate::inspect::Watchtower;
 use crate::limits::{CHANGE_WITHIN, ENROL_WITHIN, JOIN_WITHIN, PLANE_MAILBOX};
 use crate::messages::Enrol;
+use crate::names::Names;
 use crate::network::{Inbox, Roads, Way};
 use crate::node::{Coordinate, Coordinating, Inner, NodeConfig, StartError};
 
@@ -147,7 +148,8 @@ async fn furnish(
     for (peer, address) in config.peers {
         endpoint.connect(peer, address);
     }
-    Ok(Inner { finder: finder.clone(), watchtower, incarnation, store, coordinators, coordinates, offers })
+    let names = coordinators.clone().map(|coordinators| Names::new(finder.clone(), incarnation, coordinators));
+    Ok(Inner { finder: finder.clone(), watchtower, incarnation, store, coordinators, coordinates, offers, names })
 }
 
 /// Whether a coordinator has kept its journal in this folder.

@@ -2,7 +2,7 @@
 //!
 //! Every decision maker is a [`Machine`]: time and events come in as arguments, effects leave as values, and the same inputs give
 //! the same effects on every machine that applies them. [`Plane`] composes them: [`monitor`] says which nodes live, `workers` who
-//! is started where, `tenant` who may, `scheduler` what runs next, `streams` who owns which shard. [`Shard`] is the one that runs
+//! is started where, `tenant` who may, `scheduler` what runs next, `streams` who owns which shard, [`names`] who owns which name. [`Shard`] is the one that runs
 //! on the nodes: the keyed windows of one shard.
 //!
 //! What it refuses: to know of sockets, actors or disks; to retry what it was not told about (the shell reports what could not be
@@ -16,6 +16,7 @@ pub mod ids;
 pub mod limits;
 mod machine;
 pub mod monitor;
+pub mod names;
 mod plane;
 mod scheduler;
 pub mod spec;
@@ -31,6 +32,7 @@ pub use config::{MonitorConfig, PlaneConfig, Planted, Quota};
 pub use ids::{Fence, JobId, JobKey, RequestId, ShardId, TenantId, WorkerId};
 pub use machine::Machine;
 pub use monitor::{NodeState, NodeStatus};
+pub use names::{Claimed, Owner};
 pub use plane::{Counters, JobOutcome, JobStatus, Plane, PlaneEffect, PlaneEvent, Slowest, WorkerStatus};
 pub use scheduler::backoff;
 pub use spec::{Input, JobSpec, StreamEvent, StreamSpec, SubmitError, TaskOutput, TaskSpec, ValueRef, WindowResult};

@@ -35,6 +35,10 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// The wait of a task whose events found no room in a replay buffer. It counts as a retry, not as a failure.
 pub const NO_ROOM_WAIT: Duration = Duration::from_secs(1);
 
+/// Names that are owned in the whole cluster. One more is refused.
+pub const NAMES_MAX: usize = 65_536;
+/// Names that one node owns. One more is refused.
+pub const NAMES_PER_NODE_MAX: usize = 4_096;
 /// Nodes that are known, lost ones among them. The lost one that was silent for longest is forgotten; a new node is ignored when
 /// none is lost.
 pub const NODES_MAX: usize = 16_384;

@@ -21,6 +21,7 @@ const ALWAYS: &[(&str, Check)] = &[
     ("a result is accepted at most once", accepted_once),
     ("events are taken with their result, once", events_once),
     ("there are no more workers than wanted and offered", workers),
+    ("a name has one owner, and the plane knows it", names),
 ];
 
 /// When all is done.
@@ -114,6 +115,20 @@ fn workers(world: &World) -> Result<(), String> {
         up += u32::from(worker.up && stays(&worker.id.node));
     }
     expect(up <= world.plane.config.workers && by_node.values().all(|n| *n <= 2), || format!("{up} up, {by_node:?}"))
+}
+
+fn names(world: &World) -> Result<(), String> {
+    let torn = world.plane.names.torn();
+    expect(torn.is_none(), || torn.unwrap_or_default())?;
+    for node in &world.nodes {
+        for (name, fence) in node.claims.held_at(world.now) {
+            let owner = world.plane.owner(name);
+            let is_its =
+                owner.as_ref().is_some_and(|o| o.node == node.name && o.incarnation == node.incarnation && o.fence == *fence);
+            expect(is_its, || format!("{}{} holds {name} by fence {fence}: {owner:?}", node.name, node.incarnation))?;
+        }
+    }
+    Ok(())
 }
 
 fn values(world: &World) -> Result<(), String> {

@@ -37,7 +37,7 @@ pub fn operations(bytes: &[u8], planted: Planted) {
 
 /// One operation; `arg` chooses among what there is.
 fn step(world: &mut World, operation: u8, arg: usize) {
-    match operation % 43 {
+    match operation % 46 {
         0..=8 => world.deliver_to_node(arg),
         9 => world.double_to_node(arg),
         10 => world.drop_to_node(arg),
@@ -55,6 +55,9 @@ fn step(world: &mut World, operation: u8, arg: usize) {
         39 => world.damage(arg),
         40 => world.take_over(arg),
         41 => world.drain(arg),
+        42 | 43 => world.claim(arg),
+        44 => world.keep(arg),
+        45 => world.release(arg),
         _ => world.snapshot(),
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::config::{PlaneConfig, Planted, Quota};
 use crate::ids::{Fence, JobId, JobKey, RequestId, ShardId, TenantId};
 use crate::machine::Machine;
 use crate::monitor::NodeState;
+use crate::names::{self, Claimed};
 use crate::plane::{JobOutcome, Plane, PlaneEffect, PlaneEvent};
 use crate::spec::JobSpec;
 use crate::stream::{Shard, ShardState};
@@ -32,6 +33,25 @@ pub(super) struct Node {
     /// What each worker does.
     pub(super) workers: BTreeMap<u32, Option<(Fence, Vec<Payload>)>>,
     pub(super) shards: BTreeMap<ShardId, (u32, Shard)>,
+    pub(super) claims: Claims,
+}
+
+/// What a node knows of its names.
+#[derive(Default)]
+pub(super) struct Claims {
+    tickets: u64,
+    words: u64,
+    /// What it believes to own, by ticket: the name and the fence.
+    pub(super) held: BTreeMap<u64, (String, u64)>,
+    /// It stops by then.
+    until: Time,
+}
+
+impl Claims {
+    /// What it may act in the name of.
+    pub(super) fn held_at(&self, now: Time) -> impl Iterator<Item = &(String, u64)> {
+        self.held.values().filter(move |_| now < self.until)
+    }
 }
 
 /// The two newest checkpoints of a shard.
@@ -67,6 +87,8 @@ pub(super) struct World {
     pub(super) durable: BTreeMap<ShardId, Kept>,
     pub(super) jobs: BTreeMap<JobId, JobSpec>,
     pub(super) finished: BTreeMap<JobId, JobOutcome>,
+    /// The highest that was granted.
+    fence: u64,
 }
 
 impl World {
@@ -79,6 +101,7 @@ impl World {
             up: false,
             workers: BTreeMap::new(),
             shards: BTreeMap::new(),
+            claims: Claims::default(),
         };
         let nodes = ["a", "b", "c"].map(node).into();
         let mut world = Self {
@@ -90,6 +113,7 @@ impl World {
             durable: BTreeMap::new(),
             jobs: BTreeMap::new(),
             finished: BTreeMap::new(),
+            fence: 0,
         };
         (0..3).for_each(|node| world.restart(node));
         world
@@ -178,6 +202,7 @@ impl World {
         node.up = false;
         node.workers.clear();
         node.shards.clear();
+        node.claims = Claims::default();
     }
 
     /// A node says that it is about to leave, or (it was lucky) has left, and what it had in hand with it.
@@ -201,6 +226,64 @@ impl World {
         node.incarnation.0 += 1;
         let up = PlaneEvent::NodeUp { node: node.name.clone(), incarnation: node.incarnation, capacity: 2 };
         self.tell(up);
+    }
+
+    /// A node claims a name, and hears what came of it at once, or never.
+    pub(super) fn claim(&mut self, arg: usize) {
+        let Some((at, node, incarnation)) = self.alive(arg) else { return };
+        let now = self.now;
+        self.nodes[at].claims.tickets += 1;
+        let ticket = self.nodes[at].claims.tickets;
+        let name = format!("name {}", arg / 3 % 4);
+        let claims = [(ticket, name.clone())].into();
+        self.tell(PlaneEvent::ClaimNames { node: node.clone(), incarnation, address: String::new(), claims });
+        let claimed = self.plane.claimed(&node, incarnation, ticket, &name);
+        if let (Claimed::Granted(fence), true) = (claimed, arg < 128) {
+            assert!(fence > self.fence, "fence {fence} after {}", self.fence);
+            self.fence = fence;
+            let claims = &mut self.nodes[at].claims;
+            if now >= claims.until {
+                claims.held.clear();
+            }
+            claims.held.insert(ticket, (name, fence));
+            claims.until = now + names::lease(&self.plane.config.monitor);
+        }
+    }
+
+    /// A node says what it holds: at once, or late and perhaps in another order.
+    pub(super) fn keep(&mut self, arg: usize) {
+        let Some((at, node, incarnation)) = self.alive(arg) else { return };
+        let now = self.now;
+        let claims = &mut self.nodes[at].claims;
+        if now >= claims.until {
+            claims.held.clear();
+        }
+        claims.words += 1;
+        let (number, upto, tickets) = (claims.words, claims.tickets, claims.held.keys().copied().collect());
+        let keep = PlaneEvent::KeepNames { node: node.clone(), incarnation, number, upto, tickets };
+        if arg >= 128 {
+            return self.send(keep);
+        }
+        self.tell(keep);
+        let kept = self.plane.tickets(&node, incarnation);
+        let lease = names::lease(&self.plane.config.monitor);
+        let claims = &mut self.nodes[at].claims;
+        claims.held.retain(|ticket, _| kept.contains(ticket));
+        claims.until = now + lease;
+    }
+
+    /// A node gives up a name.
+    pub(super) fn release(&mut self, arg: usize) {
+        let Some((at, node, incarnation)) = self.alive(arg) else { return };
+        if let Some((ticket, _)) = self.nodes[at].claims.held.pop_first() {
+            self.send(PlaneEvent::ReleaseNames { node, incarnation, tickets: [ticket].into() });
+        }
+    }
+
+    fn alive(&self, arg: usize) -> Option<(usize, NodeName, Incarnation)> {
+        let at = arg % self.nodes.len();
+        let node = &self.nodes[at];
+        node.up.then(|| (at, node.name.clone(), node.incarnation))
     }
 
     /// A function returns, well or not.
@@ -291,7 +374,10 @@ impl World {
                 PlaneEffect::JobFinished { job, outcome } => {
                     assert!(self.finished.insert(job, outcome).is_none(), "job {job} finished twice");
                 }
-                PlaneEffect::Submitted { .. } | PlaneEffect::NodeLost { .. } | PlaneEffect::Replanned { .. } => {}
+                PlaneEffect::Submitted { .. }
+                | PlaneEffect::NodeLost { .. }
+                | PlaneEffect::Replanned { .. }
+                | PlaneEffect::NamesFreed { .. } => {}
                 effect if self.to_nodes.len() < MESSAGES => self.to_nodes.push(effect),
                 _ => {}
             }

@@ -123,6 +123,39 @@ pub enum PlaneEvent {
         /// Its life.
         incarnation: Incarnation,
     },
+    /// A node claims names of the cluster. See [`Plane::claimed`](crate::Plane::claimed) for what came of it.
+    ClaimNames {
+        /// Its name.
+        node: NodeName,
+        /// Its life.
+        incarnation: Incarnation,
+        /// Where it listens.
+        address: String,
+        /// A number that no other claim of this life has, and the name.
+        claims: Vec<(u64, String)>,
+    },
+    /// A node says which claims it holds.
+    KeepNames {
+        /// Its name.
+        node: NodeName,
+        /// Its life.
+        incarnation: Incarnation,
+        /// Higher than in what it said before.
+        number: u64,
+        /// The highest number of a claim that it knows of.
+        upto: u64,
+        /// Those of them that it holds.
+        tickets: Vec<u64>,
+    },
+    /// A node gives up claims.
+    ReleaseNames {
+        /// Its name.
+        node: NodeName,
+        /// Its life.
+        incarnation: Incarnation,
+        /// The claims.
+        tickets: Vec<u64>,
+    },
 }
 
 /// What a plane wants done.
@@ -215,6 +248,15 @@ pub enum PlaneEffect {
         tasks: u32,
         /// How many of its shards.
         shards: u32,
+    },
+    /// For information: a node was silent for too long, and owns no names any more.
+    NamesFreed {
+        /// The node.
+        node: NodeName,
+        /// Its life.
+        incarnation: Incarnation,
+        /// How many it owned.
+        names: u32,
     },
 }
 

@@ -18,6 +18,7 @@ use crate::ids::{Fence, JobId, JobKey, RequestId, WorkerId};
 use crate::limits::MISSES_MAX;
 use crate::machine::Machine;
 use crate::monitor::{Monitor, MonitorEffect, MonitorEvent, NodeState};
+use crate::names::{Names, given_away_after};
 use crate::scheduler::Scheduler;
 use crate::scheduler::job::JobState;
 use crate::spec::{JobSpec, SubmitError};
@@ -49,6 +50,7 @@ pub struct Plane {
     pub(crate) scheduler: Scheduler,
     streams: Streams,
     nodes_lost: u64,
+    pub(crate) names: Names,
 }
 
 impl Plane {
@@ -65,6 +67,7 @@ impl Plane {
             scheduler: Scheduler::new(Tenants::new(&config.tenants), config.first_job, config.planted),
             streams: Streams::new(config.planted),
             nodes_lost: 0,
+            names: Names::new(given_away_after(&config.monitor), config.first_job),
             config,
         }
     }
@@ -190,6 +193,7 @@ impl Plane {
     /// is not: whether it arrived is told by the heartbeats of its node.
     fn take_over(&mut self, effects: &mut Vec<PlaneEffect>) {
         self.monitor.forgive(self.now);
+        self.names.forgive(self.now);
         if self.config.planted.takes_over_silently {
             return;
         }
@@ -299,6 +303,13 @@ impl Machine for Plane {
                 self.conclude(concluded, effects);
             }
             PlaneEvent::ShardFailed { shard, epoch, reason } => self.streams.failed(self.now, shard, epoch, &reason),
+            PlaneEvent::ClaimNames { node, incarnation, address, claims } => {
+                self.names.claim(self.now, &(node, incarnation), address, claims);
+            }
+            PlaneEvent::KeepNames { node, incarnation, number, upto, tickets } => {
+                self.names.keep(self.now, &(node, incarnation), number, upto, &tickets);
+            }
+            PlaneEvent::ReleaseNames { node, incarnation, tickets } => self.names.release(&(node, incarnation), &tickets),
         }
         self.settle(effects);
     }
@@ -308,6 +319,8 @@ impl Machine for Plane {
         let mut concluded = Vec::new();
         self.monitor.tick(self.now, &mut concluded);
         self.conclude(concluded, effects);
+        let freed = self.names.tick(self.now).into_iter();
+        effects.extend(freed.map(|(node, incarnation, names)| PlaneEffect::NamesFreed { node, incarnation, names }));
         self.scheduler.tick(self.now);
         let mut wanted = Vec::new();
         self.workers.tick(self.now, &mut wanted);
@@ -320,7 +333,7 @@ impl Machine for Plane {
 
     fn wakes_at(&self) -> Option<Time> {
         let times = [self.monitor.wakes_at(), self.scheduler.wakes_at(), self.workers.wakes_at(), self.streams.wakes_at()];
-        times.into_iter().flatten().min()
+        times.into_iter().chain([self.names.wakes_at()]).flatten().min()
     }
 }
 

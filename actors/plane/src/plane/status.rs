@@ -11,6 +11,7 @@ use super::{JobOutcome, Plane};
 use crate::Payload;
 use crate::ids::{Fence, JobId, TenantId, WorkerId};
 use crate::monitor::{NodeState, NodeStatus};
+use crate::names::{self, Claimed, Owner};
 use crate::scheduler::job::JobState;
 use crate::spec::WindowResult;
 use crate::stream::StreamStatus;
@@ -159,6 +160,31 @@ impl Plane {
     /// Tasks running and tasks unfinished of a tenant; `None`: there is no such tenant.
     pub fn used(&self, tenant: &TenantId) -> Option<(u32, u32)> {
         self.scheduler.tenants.used(tenant)
+    }
+
+    /// Who owns a name of the cluster.
+    pub fn owner(&self, name: &str) -> Option<Owner> {
+        self.names.owner(name)
+    }
+
+    /// The names of the cluster that begin so, in order, with their owners.
+    pub fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Owner)> {
+        self.names.under(prefix)
+    }
+
+    /// What came of a claim, asked after it was made.
+    pub fn claimed(&self, node: &NodeName, incarnation: Incarnation, ticket: u64, name: &str) -> Claimed {
+        self.names.claimed(&(node.clone(), incarnation), ticket, name)
+    }
+
+    /// For how long a node may believe that it owns what it owns; see [`crate::names`].
+    pub fn lease(&self) -> core::time::Duration {
+        names::lease(&self.config.monitor)
+    }
+
+    /// The claims by which this life of a node owns names.
+    pub fn tickets(&self, node: &NodeName, incarnation: Incarnation) -> Vec<u64> {
+        self.names.tickets(&(node.clone(), incarnation))
     }
 
     /// The latest time that was heard.

@@ -149,6 +149,36 @@ impl Story {
             }
             // tick DURATION: time passes, with everything that is due in it
             "tick" => self.pass(parse::duration(words[1]), out),
+            // claim NAME[#LIFE] TICKET:NAME,..; keep NAME[#LIFE] NUMBER UPTO [TICKET,..]; release NAME[#LIFE] TICKET,..
+            "claim" => {
+                let (node, incarnation) = parse::node(words[1]);
+                let claim = |word: &str| word.split_once(':').map(|(ticket, name)| (parse::number(ticket), name.into()));
+                let claims: Vec<(u64, String)> = parse::list(words[2], |word| claim(word).expect("TICKET:NAME"));
+                let (address, asked) = (format!("{node}:1"), claims.clone());
+                self.tell(PlaneEvent::ClaimNames { node: node.clone(), incarnation, address, claims }, out);
+                out.extend(
+                    asked
+                        .iter()
+                        .map(|(ticket, name)| show::claimed(name, &self.plane.claimed(&node, incarnation, *ticket, name))),
+                );
+            }
+            "keep" => {
+                let (node, incarnation) = parse::node(words[1]);
+                let (number, upto) = (parse::number(words[2]), parse::number(words[3]));
+                let tickets = parse::list(words.get(4).unwrap_or(&""), parse::number);
+                self.tell(PlaneEvent::KeepNames { node: node.clone(), incarnation, number, upto, tickets }, out);
+                out.push(format!("{node}{incarnation} holds {:?}", self.plane.tickets(&node, incarnation)));
+            }
+            "release" => {
+                let (node, incarnation) = parse::node(words[1]);
+                self.tell(PlaneEvent::ReleaseNames { node, incarnation, tickets: parse::list(words[2], parse::number) }, out);
+            }
+            "names" => {
+                let prefix = words.get(1).unwrap_or(&"");
+                out.extend(
+                    self.plane.names(prefix).map(|(name, o)| format!("{name}: {}{} fence {}", o.node, o.incarnation, o.fence)),
+                );
+            }
             // Questions.
             "status" => out.push(show::status(&self.plane.job_status(JobId(parse::number(words[1]))))),
             "result" => out.push(format!("{:?}", self.plane.result(JobId(parse::number(words[1]))))),

@@ -1,6 +1,6 @@
 //! Effects and answers as lines of a story.
 
-use playhouse_plane::{JobOutcome, JobStatus, PlaneEffect, WindowResult, WorkerStatus};
+use playhouse_plane::{Claimed, JobOutcome, JobStatus, PlaneEffect, WindowResult, WorkerStatus};
 use playhouse_wire::Time;
 
 pub(super) fn effect(effect: &PlaneEffect) -> String {
@@ -28,6 +28,15 @@ pub(super) fn effect(effect: &PlaneEffect) -> String {
         PlaneEffect::JobFinished { job, outcome } => format!("finished {job}: {}", self::outcome(outcome)),
         PlaneEffect::NodeLost { node, incarnation } => format!("lost {node}{incarnation}"),
         PlaneEffect::Replanned { node, tasks, shards } => format!("replanned after {node}: {tasks} tasks, {shards} shards"),
+        PlaneEffect::NamesFreed { node, incarnation, names } => format!("{names} names of {node}{incarnation} are free"),
+    }
+}
+
+pub(super) fn claimed(name: &str, claimed: &Claimed) -> String {
+    match claimed {
+        Claimed::Granted(fence) => format!("{name} is granted with fence {fence}"),
+        Claimed::Owned(owner) => format!("{name} is owned by {}{} with fence {}", owner.node, owner.incarnation, owner.fence),
+        Claimed::Refused(why) => format!("{name} is refused: {why}"),
     }
 }
 
