@@ -103,7 +103,7 @@ impl PlaneHands {
 }
 
 /// Whether the order was surely not carried out and never will be; else it may have been.
-fn surely_not(error: &AskError) -> bool {
+pub(crate) fn surely_not(error: &AskError) -> bool {
     !matches!(error, AskError::Timeout | AskError::Unknown(_) | AskError::AnswerLost(_) | AskError::Undecodable(_))
 }
 

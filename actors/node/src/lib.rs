@@ -11,6 +11,7 @@ mod client;
 mod coordinator;
 mod coordinators;
 pub mod demo;
+mod entities;
 mod finder;
 mod ground;
 mod inspect;
@@ -37,6 +38,7 @@ mod worker;
 
 pub use client::{Client, ClientError, JobHandle};
 pub use coordinator::Coordinator;
+pub use entities::Hosting;
 pub use inspect::{Inspect, Inspection, Sort};
 pub use job::{Job, Value};
 pub use messages::{ClusterStatus, CoordinatorStatus, Replan, Traffic};

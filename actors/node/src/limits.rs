@@ -59,6 +59,30 @@ pub const CLAIM_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a node that stops tries to say that its names are free. If it cannot, they are soon.
 pub const RELEASE_WITHIN: Duration = Duration::from_millis(300);
 
+/// Slots that the keys of a kind of entities fall into: how finely they are spread over nodes. All nodes of a cluster must have the same.
+pub const ENTITY_SLOTS: u32 = 64;
+
+/// Kinds of entities and singletons that one node hosts.
+pub const KINDS_HOSTED: usize = 64;
+
+/// Entities of one slot that are active at once. A message to one more waits at its sender.
+pub const ACTIVE_MAX: usize = 65_536;
+
+/// How often a host looks whether it has what it should, and who is idle.
+pub const REBALANCE_EVERY: Duration = Duration::from_millis(250);
+
+/// How long entities that move may take to handle what they were told. Then they are stopped, and it is waited for their ends.
+pub const HAND_OVER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Messages of one node that wait for the owner of one slot; one more is refused as full.
+pub const LINE_MAX: usize = 1024;
+
+/// How long a message waits for somebody to own its slot.
+pub const ROUTE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it may take until an entity has room for a message.
+pub const HOP_DEADLINE: Duration = INBOUND_DEADLINE;
+
 /// Events that wait for the plane.
 pub const PLANE_MAILBOX: usize = 8192;
 

@@ -107,6 +107,10 @@ impl Names {
         (self.0.finder.system.node().clone(), self.0.incarnation)
     }
 
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.0.incarnation
+    }
+
     pub(crate) fn finder(&self) -> &Finder {
         &self.0.finder
     }
@@ -271,6 +275,17 @@ impl Names {
         let _ = self.0.coordinators.ask(release, CLAIM_TRY, Some(playhouse_rt::now() + RELEASE_WITHIN)).await;
     }
 
+    async fn lost(&self, ticket: u64) {
+        loop {
+            let mut news = std::pin::pin!(self.0.news.notified());
+            news.as_mut().enable();
+            if !self.lock().held.contains(&ticket) {
+                return;
+            }
+            news.await;
+        }
+    }
+
     /// The node begins to stop: no name is claimed any more.
     pub(crate) fn stop(&self) {
         self.lock().stops = true;
@@ -341,14 +356,13 @@ impl Claim {
     /// Waits until the claim is lost; it never is again. Cancel-safe. A thread that is busy with something else hears it later, and
     /// [`Claim::is_held`] does not.
     pub async fn lost(&self) {
-        loop {
-            let mut news = std::pin::pin!(self.names.0.news.notified());
-            news.as_mut().enable();
-            if !self.is_held() {
-                return;
-            }
-            news.await;
-        }
+        self.names.lost(self.ticket).await;
+    }
+
+    /// The same, without the claim: ready also when it was dropped.
+    pub(crate) fn lost_later(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (names, ticket) = (self.names.clone(), self.ticket);
+        async move { names.lost(ticket).await }
     }
 }
 

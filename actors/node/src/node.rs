@@ -19,6 +19,7 @@ use crate::agent::Agent;
 use crate::client::Client;
 use crate::coordinator::{Coordinator, coordinator_status};
 use crate::coordinators::Coordinators;
+use crate::entities::Stage;
 use crate::finder::Finder;
 use crate::ground::Ground;
 use crate::inspect::{INSPECT, Inspect, Inspection, Inspector, Watchtower};
@@ -182,6 +183,7 @@ pub(crate) struct Inner {
     /// What offers workers.
     pub(crate) offers: Option<(Ref<Agent>, Ground)>,
     pub(crate) names: Option<Names>,
+    pub(crate) stage: Option<Stage>,
 }
 
 /// A coordinator, and its part in the agreement.
@@ -382,6 +384,9 @@ impl Node {
     /// Stops it: its actors, the youngest first, then its connections. Gives what could not be done within `within`.
     pub async fn stop(&self, within: Duration) -> Shutdown {
         self.0.names.iter().for_each(Names::stop);
+        if let Some(stage) = &self.0.stage {
+            let _ = playhouse_rt::timeout(within, stage.leave()).await;
+        }
         let shutdown = self.0.finder.system.stop(within).await;
         if let Some(names) = &self.0.names {
             names.let_go(shutdown.late.is_empty()).await;

@@ -12,11 +12,11 @@ use crate::messages::{ClaimNames, FetchNames, FetchOwner, KeepNames, Led, Releas
 pub(crate) fn protocol(protocol: &mut Protocol<Coordinator>) {
     let id = |id| MessageId { id, version: 1 };
     protocol
-        .message_on::<ClaimNames>(id(14), Lane::Control)
-        .message_on::<KeepNames>(id(15), Lane::Control)
-        .message_on::<ReleaseNames>(id(16), Lane::Control)
-        .message_on::<FetchOwner>(id(17), Lane::Control)
-        .message_on::<FetchNames>(id(18), Lane::Bulk);
+        .message_on::<ClaimNames>(id(20), Lane::Control)
+        .message_on::<KeepNames>(id(21), Lane::Control)
+        .message_on::<ReleaseNames>(id(22), Lane::Control)
+        .message_on::<FetchOwner>(id(23), Lane::Control)
+        .message_on::<FetchNames>(id(24), Lane::Bulk);
 }
 
 impl Handler<ClaimNames> for Coordinator {

@@ -15,6 +15,7 @@ use crate::agent::{AGENT, Agent, PeerLink};
 use crate::agreement::{AGREEMENT, Agreement, Calls};
 use crate::coordinator::{COORDINATOR, Coordinator, Link, PlaneHands};
 use crate::coordinators::{Coordinators, discover};
+use crate::entities::Stage;
 use crate::finder::Finder;
 use crate::ground::{Ground, Roster};
 use crate::inspect::Watchtower;
@@ -149,7 +150,8 @@ async fn furnish(
         endpoint.connect(peer, address);
     }
     let names = coordinators.clone().map(|coordinators| Names::new(finder.clone(), incarnation, coordinators));
-    Ok(Inner { finder: finder.clone(), watchtower, incarnation, store, coordinators, coordinates, offers, names })
+    let stage = names.clone().map(Stage::new);
+    Ok(Inner { finder: finder.clone(), watchtower, incarnation, store, coordinators, coordinates, offers, names, stage })
 }
 
 /// Whether a coordinator has kept its journal in this folder.
