@@ -3,6 +3,7 @@
 mod actors;
 mod certificates;
 mod demo;
+mod entities;
 mod groups;
 mod persist;
 mod quiet;
@@ -104,6 +105,8 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "persist-claimed", scenario: "persist", plant: |bugs| bugs.actors.persist_claimed = true },
     Bug { name: "persist-unfenced", scenario: "persist", plant: |bugs| bugs.actors.persist_unfenced = true },
     Bug { name: "progress-claimed", scenario: "persist", plant: |bugs| bugs.actors.progress_claimed = true },
+    Bug { name: "lease-kept", scenario: "entities", plant: |bugs| bugs.actors.lease_kept = true },
+    Bug { name: "handed-over-hastily", scenario: "entities", plant: |bugs| bugs.actors.handed_over_hastily = true },
     Bug { name: "stale-certificate", scenario: "certificates", plant: |bugs| bugs.net.stale_certificate = true },
     Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
     Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },
@@ -401,6 +404,17 @@ pub const ALL: &[Scenario] = &[
         reaches: &["recovered", "resumed", "taken-over", "refused", "not saved", "saved on demand"],
         draw: persist::draw,
         run: |plan, bugs| Box::pin(persist::run(plan, bugs)),
+    },
+    Scenario {
+        name: "entities",
+        about: "three coordinators, three hosts of entities and of a singleton, and two senders; hosts leave, crash, and are cut off",
+        places: entities::PLACES,
+        extras: Extras::NONE,
+        promises: entities::PROMISES,
+        faults: &["own", "crash", "cut", "isolation", "pause", "slow-polls", "loss", "straggle", "duplication", "reordering"],
+        reaches: &["left", "lapsed"],
+        draw: entities::draw,
+        run: |plan, bugs| Box::pin(entities::run(plan, bugs)),
     },
     Scenario {
         name: "certificates",

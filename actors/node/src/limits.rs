@@ -50,6 +50,9 @@ pub const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// So often in the time of its lease a node says which names it holds.
 pub const KEEPS: u32 = 6;
 
+/// One try to say so takes such a part of the lease at the most.
+pub const KEEP_TRIES: u32 = 4;
+
 /// How long one try to claim names, or to keep them, may take before it is made anew.
 pub const CLAIM_TRY: Duration = Duration::from_secs(1);
 
@@ -76,6 +79,9 @@ pub const HAND_OVER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Messages of one node that wait for the owner of one slot; one more is refused as full.
 pub const LINE_MAX: usize = 1024;
+
+/// Slots that messages of one node wait for, or that references lead to; at one more, those that nobody needs are forgotten.
+pub const LINES_KEPT: usize = 4096;
 
 /// How long a message waits for somebody to own its slot.
 pub const ROUTE_PATIENCE: Duration = Duration::from_secs(30);

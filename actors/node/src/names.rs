@@ -16,7 +16,7 @@ use playhouse_wire::Incarnation;
 
 use crate::coordinators::Coordinators;
 use crate::finder::Finder;
-use crate::limits::{CLAIM_PATIENCE, CLAIM_TRY, KEEPS, RELEASE_WITHIN};
+use crate::limits::{CLAIM_PATIENCE, CLAIM_TRY, KEEP_TRIES, KEEPS, RELEASE_WITHIN};
 use crate::messages::{ClaimNames, FetchNames, FetchOwner, KeepNames, ReleaseNames};
 
 /// Names that begin so are this crate's own.
@@ -76,12 +76,14 @@ struct State {
 }
 
 impl State {
-    /// Loses all claims when the lease is over.
-    fn expire(&mut self, now: Instant, planted: bool) {
-        if self.until.is_some_and(|until| now >= until) && !planted {
+    /// Loses all claims when the lease is over: true when it is.
+    fn expire(&mut self, now: Instant, planted: bool) -> bool {
+        let expires = self.until.is_some_and(|until| now >= until) && !planted;
+        if expires {
             self.held.clear();
             self.until = None;
         }
+        expires
     }
 
     /// What was begun to be said at `since` was heard.
@@ -99,7 +101,10 @@ impl Names {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.expire(playhouse_rt::now(), self.0.finder.system.planted().lease_kept);
+        if state.expire(playhouse_rt::now(), self.0.finder.system.planted().lease_kept) {
+            // Whoever looks first finds it; those who wait must hear it, too.
+            self.0.news.notify_waiters();
+        }
         state
     }
 
@@ -216,7 +221,9 @@ impl Names {
                 (std::mem::take(&mut state.over), until)
             };
             if !over.is_empty() {
-                self.release(over).await;
+                // The lease is kept meanwhile, and its end heard.
+                let names = self.clone();
+                drop(playhouse_rt::spawn(async move { names.release(over).await }));
                 continue;
             }
             let ends = async {
@@ -253,7 +260,9 @@ impl Names {
             let keep = KeepNames { node, incarnation, number: state.words, upto: state.tickets, tickets };
             (keep, state.held.clone(), state.until.unwrap_or(since + CLAIM_TRY))
         };
-        let asked = self.0.coordinators.ask(keep, CLAIM_TRY, Some(since + CLAIM_TRY));
+        // Soon enough for another coordinator, if this one is gone.
+        let each = (self.lock().lease / KEEP_TRIES).min(CLAIM_TRY);
+        let asked = self.0.coordinators.ask(keep, each, Some(since + each));
         playhouse_rt::select! {
             answer = asked => if let Ok((lease, kept)) = answer {
                 let mut state = self.lock();
@@ -272,7 +281,7 @@ impl Names {
         let (node, incarnation) = self.life();
         let release = ReleaseNames { node, incarnation, tickets: tickets.into_iter().collect() };
         // If it is not heard, the next word says the same, or the silence.
-        let _ = self.0.coordinators.ask(release, CLAIM_TRY, Some(playhouse_rt::now() + RELEASE_WITHIN)).await;
+        let _ = self.0.coordinators.ask(release, RELEASE_WITHIN, Some(playhouse_rt::now() + RELEASE_WITHIN)).await;
     }
 
     async fn lost(&self, ticket: u64) {

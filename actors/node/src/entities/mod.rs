@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use self::host::Seat;
 use self::router::{Calls, EntityRoute, Line};
-use crate::limits::{ENTITY_SLOTS, KINDS_HOSTED};
+use crate::limits::{ENTITY_SLOTS, KINDS_HOSTED, LINES_KEPT};
 use crate::names::{ClaimError, Names, public};
 
 /// The usher's name on its node.
@@ -132,11 +132,19 @@ impl Kind {
 }
 
 fn entity_prefix(kind: &str) -> Result<String, ClaimError> {
-    public(kind).map(|kind| format!("_entity/{kind}/"))
+    prefix("_entity", kind)
 }
 
 fn single_prefix(name: &str) -> Result<String, ClaimError> {
-    public(name).map(|name| format!("_single/{name}/"))
+    prefix("_single", name)
+}
+
+fn prefix(of: &str, kind: &str) -> Result<String, ClaimError> {
+    if kind.is_empty() || kind.contains('/') {
+        // One kind's names would be among another one's.
+        return Err(ClaimError::Refused(format!("{kind:?} is no kind: it needs letters, and no slash")));
+    }
+    public(kind).map(|kind| format!("{of}/{kind}/"))
 }
 
 /// This node hosts a kind of entities, or offers to run a singleton, until it leaves: when it is told to, or stops. When this is dropped, it
@@ -198,7 +206,13 @@ impl Stage {
         self.open();
         let name = Kind::actor_name(&prefix, key)?;
         let seat = format!("{prefix}slot/{}", shard_of(key, slots));
-        let line = lock(&self.0.lines).entry(seat.clone()).or_insert_with(|| Arc::new(Line::new(seat))).clone();
+        let line = {
+            let mut lines = lock(&self.0.lines);
+            if lines.len() >= LINES_KEPT {
+                lines.retain(|_, line| Arc::strong_count(line) > 1);
+            }
+            lines.entry(seat.clone()).or_insert_with(|| Arc::new(Line::new(seat))).clone()
+        };
         let route = EntityRoute::new(self.clone(), line, prefix, key.to_string());
         Ok(self.system().remote(Arc::new(route), name))
     }

@@ -57,7 +57,9 @@ pub(super) struct Calls {
 impl Calls {
     fn open(&self, to: &ActorName, reply: Reply) -> Result<u64, RouteError> {
         let mut open = lock(&self.open);
-        open.retain(|_, (_, reply)| !reply.is_closed());
+        if open.len() >= OUTBOUND_ASKS {
+            open.retain(|_, (_, reply)| !reply.is_closed());
+        }
         if open.len() >= OUTBOUND_ASKS {
             return Err(RouteError::Full);
         }

@@ -1,0 +1,106 @@
+//! The book of a run: who owned what, what lived where, and what was told and heard.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use playhouse::{Claim, rt};
+
+use super::HOSTS;
+
+thread_local! {
+    static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
+}
+
+pub(super) fn open() {
+    BOOK.set(Some(Book::default()));
+}
+
+pub(super) fn close() {
+    // Not within the borrow: claims that are dropped may write.
+    let book = BOOK.take();
+    drop(book);
+}
+
+/// Writes into the book. Gives nothing when there is none any more.
+pub(super) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
+    BOOK.try_with(|book| book.try_borrow_mut().ok()?.as_mut().map(write)).ok().flatten()
+}
+
+#[derive(Default)]
+pub(super) struct Book {
+    /// Senders that began, and that are done.
+    pub(super) begun: usize,
+    pub(super) ended: usize,
+    /// The faults are over.
+    pub(super) over: bool,
+    /// Nobody crashes, and no link breaks.
+    pub(super) is_calm: bool,
+    /// Until when a host is to host nothing.
+    pub(super) away: [Option<Instant>; HOSTS.len()],
+    /// A lease ended although its node lived.
+    pub(super) lapsed: bool,
+    /// Who holds the name that all want.
+    holders: Vec<(&'static str, Arc<Claim>)>,
+    /// The highest fence that it was owned by.
+    fence: u64,
+    pub(super) two_owners: Option<String>,
+    /// What lives, by its key: where, and the number of its life.
+    living: BTreeMap<String, Vec<(&'static str, u64)>>,
+    lives: u64,
+    pub(super) twice: Option<String>,
+    /// How many numbers a sender has told a key.
+    pub(super) told: BTreeMap<(String, String), u64>,
+    /// The numbers that were heard, in order.
+    pub(super) heard: BTreeMap<(String, String), Vec<u64>>,
+}
+
+impl Book {
+    /// A host owns the name.
+    pub(super) fn holds(&mut self, node: &'static str, claim: &Arc<Claim>) {
+        if claim.fence() <= self.fence {
+            self.two_owners = Some(format!("{node} owns it with fence {} after {}", claim.fence(), self.fence));
+        }
+        self.fence = claim.fence();
+        self.holders.push((node, claim.clone()));
+        self.look();
+    }
+
+    pub(super) fn gives(&mut self, claim: &Arc<Claim>) {
+        self.holders.retain(|(_, held)| !Arc::ptr_eq(held, claim));
+    }
+
+    /// Looks who believes to own the name.
+    pub(super) fn look(&mut self) {
+        let owners: Vec<_> = self.holders.iter().filter(|(_, claim)| claim.is_held()).collect();
+        if let [(one, first), (other, second), ..] = owners.as_slice() {
+            let fences = (first.fence(), second.fence());
+            self.two_owners = Some(format!("{one} and {other} own it, with fences {fences:?}"));
+        }
+    }
+
+    /// An entity, or the singleton, begins to live.
+    pub(super) fn born(&mut self, key: &str, node: &'static str) -> u64 {
+        self.lives += 1;
+        let living = self.living.entry(key.to_string()).or_default();
+        if let Some((other, _)) = living.first() {
+            self.twice = Some(format!("{key} lives at {other} and at {node}"));
+        }
+        living.push((node, self.lives));
+        rt::ledger::record("born", || format!("{key} at {node}"));
+        self.lives
+    }
+
+    pub(super) fn dies(&mut self, key: &str, life: u64) {
+        if let Some(living) = self.living.get_mut(key) {
+            living.retain(|(_, other)| *other != life);
+        }
+    }
+
+    /// A node has lost its power: nothing of it holds or lives.
+    pub(super) fn fell(&mut self, node: &str) {
+        self.holders.retain(|(at, _)| *at != node);
+        self.living.values_mut().for_each(|living| living.retain(|(at, _)| *at != node));
+    }
+}

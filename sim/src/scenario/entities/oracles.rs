@@ -1,0 +1,6 @@
+//! What is promised of names and entities: a file for each promise, with a function from the book to what breaks it.
+
+pub(super) mod active;
+pub(super) mod lost;
+pub(super) mod order;
+pub(super) mod owner;
