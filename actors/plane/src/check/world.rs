@@ -210,7 +210,7 @@ impl World {
         let at = arg % self.nodes.len();
         let node = &self.nodes[at];
         let (name, incarnation) = (node.name.clone(), node.incarnation);
-        if arg / self.nodes.len() % 2 == 0 {
+        if (arg / self.nodes.len()).is_multiple_of(2) {
             return self.tell(PlaneEvent::NodeDrains { node: name, incarnation });
         }
         self.crash(at);
