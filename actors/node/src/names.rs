@@ -86,6 +86,11 @@ impl State {
         expires
     }
 
+    /// How long the lease is; before the first one nothing depends on it.
+    fn lease(&self) -> Duration {
+        if self.lease.is_zero() { CLAIM_TRY } else { self.lease }
+    }
+
     /// What was begun to be said at `since` was heard.
     fn extend(&mut self, since: Instant, lease: Duration) {
         self.lease = lease;
@@ -216,7 +221,7 @@ impl Names {
                     state.kept = false;
                     return;
                 }
-                next = next.min(playhouse_rt::now() + state.lease / KEEPS);
+                next = next.min(playhouse_rt::now() + state.lease() / KEEPS);
                 let until = state.until.filter(|until| *until > playhouse_rt::now());
                 (std::mem::take(&mut state.over), until)
             };
@@ -234,7 +239,7 @@ impl Names {
             };
             playhouse_rt::select! {
                 () = playhouse_rt::sleep_until(next) => {
-                    next = playhouse_rt::now() + self.lock().lease / KEEPS;
+                    next = playhouse_rt::now() + self.lock().lease() / KEEPS;
                     self.say().await;
                 }
                 () = ends => self.lose(),
@@ -261,7 +266,7 @@ impl Names {
             (keep, state.held.clone(), state.until.unwrap_or(since + CLAIM_TRY))
         };
         // Soon enough for another coordinator, if this one is gone.
-        let each = (self.lock().lease / KEEP_TRIES).min(CLAIM_TRY);
+        let each = (self.lock().lease() / KEEP_TRIES).min(CLAIM_TRY);
         let asked = self.0.coordinators.ask(keep, each, Some(since + each));
         playhouse_rt::select! {
             answer = asked => if let Ok((lease, kept)) = answer {

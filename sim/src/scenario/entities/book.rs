@@ -1,7 +1,7 @@
 //! The book of a run: who owned what, what lived where, and what was told and heard.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -52,11 +52,17 @@ pub(super) struct Book {
     pub(super) twice: Option<String>,
     /// How many numbers a sender has told a key.
     pub(super) told: BTreeMap<(String, String), u64>,
+    /// What was not told after all, or whose asker gave up: it may be heard or not.
+    pub(super) given_up: BTreeSet<(String, String, u64)>,
     /// The numbers that were heard, in order.
     pub(super) heard: BTreeMap<(String, String), Vec<u64>>,
 }
 
 impl Book {
+    pub(super) fn gives_up(&mut self, sender: &str, key: &str, number: u64) {
+        self.given_up.insert((sender.into(), key.into(), number));
+    }
+
     /// A host owns the name.
     pub(super) fn holds(&mut self, node: &'static str, claim: &Arc<Claim>) {
         if claim.fence() <= self.fence {

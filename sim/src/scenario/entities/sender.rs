@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use playhouse::rt::{self, Host, Random};
 use playhouse::{Node, NodeConfig};
+use playhouse_actors::Ref;
 
 use super::book::enter;
 use super::host::{CART, Cart, Hear};
@@ -41,15 +42,15 @@ pub(super) async fn live(host: Host, config: NodeConfig, script: Script) {
         rt::sleep(Duration::from_millis(random.between(1, 2 * pause_ms))).await;
         let (key, cart) = &entities[random.below(keys) as usize];
         let number = next(name, key);
-        let _ = cart.tell_when_ready(Hear { sender: name.into(), number }).await;
+        if cart.tell_when_ready(Hear { sender: name.into(), number }).await.is_err() {
+            enter(|book| book.gives_up(name, key, number));
+        }
     }
     // Each ask comes after all that was told.
     for (key, cart) in &entities {
         for _ in 0..TRIES {
-            let number = next(name, key);
-            match cart.ask_within(Hear { sender: name.into(), number }, ASK_WITHIN).await {
-                Ok(_) => break,
-                Err(error) => rt::ledger::record("unanswered", || error.to_string()),
+            if ask(name, key, cart).await {
+                break;
             }
         }
     }
@@ -58,11 +59,23 @@ pub(super) async fn live(host: Host, config: NodeConfig, script: Script) {
     }
     // When nothing befalls anybody any more, all are there.
     for (key, cart) in &entities {
-        let number = next(name, key);
-        while cart.ask_within(Hear { sender: name.into(), number }, ASK_WITHIN).await.is_err() {}
+        while !ask(name, key, cart).await {}
     }
     enter(|book| book.ended += 1);
     std::future::pending().await
+}
+
+/// Asks an entity; false: there was no answer.
+async fn ask(name: &str, key: &str, cart: &Ref<Cart>) -> bool {
+    let number = next(name, key);
+    match cart.ask_within(Hear { sender: name.into(), number }, ASK_WITHIN).await {
+        Ok(_) => true,
+        Err(error) => {
+            rt::ledger::record("unanswered", || error.to_string());
+            enter(|book| book.gives_up(name, key, number));
+            false
+        }
+    }
 }
 
 /// The next number for a key.

@@ -8,9 +8,16 @@ pub(in crate::scenario::entities) fn breach(book: &Book) -> Option<String> {
     if !book.is_calm || book.lapsed {
         return None;
     }
-    // What comes later was told later: a gap is a loss.
     book.heard.iter().find_map(|((sender, key), numbers)| {
-        let gap = (1..).zip(numbers).find(|(expected, number)| expected != *number)?;
-        Some(format!("{key} heard {} of {sender} where {} was due", gap.1, gap.0))
+        let given_up = |number: u64| book.given_up.contains(&(sender.clone(), key.clone(), number));
+        let mut due = 1;
+        for number in numbers {
+            // What comes later was told later: a gap is a loss.
+            if let Some(lost) = (due..*number).find(|lost| !given_up(*lost)) {
+                return Some(format!("{key} heard {number} of {sender} where {lost} was due"));
+            }
+            due = number + 1;
+        }
+        None
     })
 }
