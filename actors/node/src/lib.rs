@@ -66,7 +66,7 @@ pub use playhouse_plane::{
     JobId, JobOutcome, JobStatus, MonitorConfig, Owner, PlaneConfig, Planted, Quota, StreamEvent, TenantId, WindowResult,
 };
 pub use playhouse_rt as rt;
-pub use playhouse_store::{Damage, LoadError, SaveError, Version};
+pub use playhouse_store::{Damage, LoadError, SaveError, Store, Version};
 pub use playhouse_wire::{ActorName, BadName, EncodeError, Incarnation, Lane, MessageId, NodeName, Time};
 
 /// What an author of actors or tasks needs.

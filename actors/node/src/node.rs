@@ -55,6 +55,8 @@ pub struct NodeConfig {
     /// Where checkpoints of stream shards and of persistent actors go. All nodes that offer workers, or take over persistent actors from each
     /// other, must see the same folder, for a state to outlive its node.
     pub checkpoints: Option<PathBuf>,
+    /// Where they go instead, when that is no folder: see [`Store::objects`].
+    pub store: Option<Store>,
     /// How often it beats. Must agree with the coordinator's [`MonitorConfig`].
     pub beat_every: Duration,
     /// Threads for actors; 0: one per core.
@@ -116,6 +118,7 @@ impl NodeConfig {
             capacity: 0,
             tasks: Tasks::new(),
             checkpoints: None,
+            store: None,
             beat_every: MonitorConfig::default().beat_every,
             threads: 0,
             dial_only: false,

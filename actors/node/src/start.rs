@@ -49,6 +49,7 @@ pub(crate) async fn start(host: Host, config: NodeConfig) -> Result<Inner, Start
     playhouse_rt::ledger::record("node", || format!("{name}{incarnation}"));
 
     let store = match (&config.checkpoints, config.capacity) {
+        _ if config.store.is_some() => config.store.clone(),
         (None, 0) => None,
         (Some(folder), _) => Some(Store::open(host.disk().clone(), folder.clone(), Blocking::new(2)).await?),
         (None, _) => return Err(StartError::Config("a node that offers workers needs a folder for checkpoints".into())),

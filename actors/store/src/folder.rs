@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use playhouse_rt::{Disk, Kind};
+use playhouse_rt::Kind;
 
 use crate::error::{Damage, Failed, LoadError, Reason, RemoveError, SaveError, Step};
 use crate::key::Key;
 use crate::limits::{CLAIM_TRIES, EVENTS_MAX};
+use crate::place::Place;
 use crate::record;
 use crate::store::{Checkpoint, Event, Version};
 
@@ -21,8 +22,7 @@ const DEVICE_FAILED: i32 = 5;
 
 /// The folder of one key.
 pub(crate) struct Folder<'a> {
-    disk: &'a Disk,
-    root: &'a Path,
+    place: &'a dyn Place,
     key: &'a Key,
     path: PathBuf,
 }
@@ -57,8 +57,8 @@ impl Listing {
 }
 
 impl<'a> Folder<'a> {
-    pub(crate) fn new(disk: &'a Disk, root: &'a Path, key: &'a Key) -> Folder<'a> {
-        Folder { disk, root, key, path: root.join(key.folder()) }
+    pub(crate) fn new(place: &'a dyn Place, key: &'a Key) -> Folder<'a> {
+        Folder { place, key, path: place.root().join(key.folder()) }
     }
 
     /// See [`crate::Store::save`]. `serial` tells the temporary files of one store apart.
@@ -113,7 +113,7 @@ impl<'a> Folder<'a> {
                 }
                 Some(_) if rivals == 0 => {
                     for (_, name) in listing.claims.iter().filter(|(other, _)| *other < fence) {
-                        let _ = self.disk.remove(&self.path.join(name));
+                        let _ = self.place.remove(&self.path.join(name));
                     }
                     self.clean(&listing, fence);
                     return Ok(fence);
@@ -142,7 +142,7 @@ impl<'a> Folder<'a> {
     pub(crate) fn forget_events(&self, until: u64) -> Result<(), RemoveError> {
         for (name, _) in self.list()?.events.iter().filter(|(name, _)| name.version <= until) {
             let file = self.path.join(name.event());
-            self.disk.remove(&file).map_err(failed(Step::Remove, &file))?;
+            self.place.remove(&file).map_err(failed(Step::Remove, &file))?;
         }
         Ok(())
     }
@@ -176,39 +176,19 @@ impl<'a> Folder<'a> {
     /// See [`crate::Store::hold`].
     pub(crate) fn hold(&self, fence: u64) -> Result<(), SaveError> {
         self.refuse_stale(&self.list()?, fence)?;
-        Ok(self.disk.sync_dir(&self.path).map_err(failed(Step::SyncFolder, &self.path))?)
+        Ok(self.place.settle(&self.path).map_err(failed(Step::SyncFolder, &self.path))?)
     }
 
     fn temporary(&self, name: Name, serial: u64) -> PathBuf {
         self.path.join(format!("{TEMPORARY}{}-{serial}", name.stem()))
     }
 
-    /// The one place where a checkpoint becomes real. The order is what makes it atomic and durable:
-    ///
-    /// 1. write under a temporary name: a crash leaves a leftover that is never read;
-    /// 2. sync the file: otherwise the new name could outlive a power loss that its content did not;
-    /// 3. rename: in one step, the checkpoint is there as a whole;
-    /// 4. sync the folder: otherwise a power loss could take the name away again, after we said `Ok`.
     fn publish(&self, temporary: &Path, file: &Path, bytes: &[u8]) -> Result<(), Failed> {
-        let written = self
-            .disk
-            .write(temporary, bytes)
-            .map_err(failed(Step::Write, temporary))
-            .and_then(|()| self.disk.sync(temporary).map_err(failed(Step::Sync, temporary)))
-            .and_then(|()| self.disk.rename(temporary, file).map_err(failed(Step::Rename, file)));
-        if let Err(error) = written {
-            // A full disk should not be fuller for our failure. If this fails too, the next save cleans up.
-            let _ = self.disk.remove(temporary);
-            return Err(error);
-        }
-        self.disk.sync_dir(&self.path).map_err(failed(Step::SyncFolder, &self.path))
+        self.place.publish(temporary, file, bytes)
     }
 
-    /// Makes the folder. It is durable in the root before the first checkpoint is in it: so a folder with a checkpoint needs no more
-    /// of this, and one without gets it again, should an earlier life have crashed in between.
     fn make(&self) -> Result<(), Failed> {
-        self.disk.create_dir_all(&self.path).map_err(failed(Step::Folder, &self.path))?;
-        self.disk.sync_dir(self.root).map_err(failed(Step::Folder, self.root))
+        self.place.make(&self.path)
     }
 
     fn refuse_stale(&self, listing: &Listing, given: u64) -> Result<(), SaveError> {
@@ -222,7 +202,7 @@ impl<'a> Folder<'a> {
     /// A file that stays is tried again by the next save.
     fn clean(&self, listing: &Listing, given: u64) {
         for (_, name) in listing.leftovers.iter().filter(|(fence, _)| *fence <= given) {
-            let _ = self.disk.remove(&self.path.join(name));
+            let _ = self.place.remove(&self.path.join(name));
         }
     }
 
@@ -230,7 +210,7 @@ impl<'a> Folder<'a> {
     fn prune(&self, listing: &Listing, keep: usize) {
         let old = listing.checkpoints.len().saturating_sub(keep.max(1));
         for (name, _) in &listing.checkpoints[..old] {
-            let _ = self.disk.remove(&self.path.join(name.to_string()));
+            let _ = self.place.remove(&self.path.join(name.to_string()));
         }
     }
 
@@ -256,7 +236,7 @@ impl<'a> Folder<'a> {
             Kind::File(_) => {}
             _ => return Ok(Err(Reason::NotAFile)),
         }
-        let bytes = match self.disk.read(file) {
+        let bytes = match self.place.read(file) {
             Ok(bytes) => bytes,
             Err(error) if error.raw_os_error() == Some(DEVICE_FAILED) => return Ok(Err(Reason::Unreadable(error.to_string()))),
             Err(error) => return Err(failed(Step::Read, file)(error)),
@@ -282,9 +262,9 @@ impl<'a> Folder<'a> {
         // Oldest first: should we fail midway, what is left is the newest, not a return to the past.
         for name in listing.leftovers.iter().map(|(_, name)| name.clone()).chain(names) {
             let file = self.path.join(name);
-            self.disk.remove(&file).map_err(failed(Step::Remove, &file))?;
+            self.place.remove(&file).map_err(failed(Step::Remove, &file))?;
         }
-        match self.disk.sync_dir(&self.path) {
+        match self.place.settle(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(Step::Remove, &self.path)(error).into()),
             _ => Ok(()),
         }
@@ -295,14 +275,14 @@ impl<'a> Folder<'a> {
         if self.list()?.fence().is_none_or(|stored| stored <= fence) {
             self.remove()?;
             // Should somebody else just have begun to write there, it stays.
-            let _ = self.disk.remove_dir(&self.path);
+            let _ = self.place.remove_dir(&self.path);
         }
         Ok(())
     }
 
     fn list(&self) -> Result<Listing, Failed> {
         let mut listing = Listing::default();
-        let entries = match self.disk.list(&self.path) {
+        let entries = match self.place.list(&self.path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
             Err(error) => return Err(failed(Step::List, &self.path)(error)),

@@ -27,6 +27,9 @@ mod folder;
 mod journal;
 mod key;
 pub mod limits;
+#[cfg(feature = "object-store")]
+mod objects;
+mod place;
 pub mod record;
 mod store;
 

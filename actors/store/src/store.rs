@@ -13,6 +13,7 @@ use crate::error::{Damage, Failed, LoadError, OpenError, RemoveError, SaveError,
 use crate::folder::{Folder, failed};
 use crate::key::Key;
 use crate::limits::{KEEP, STRIPES, VALUE_MAX};
+use crate::place::{OnDisk, Place};
 
 /// Counts the saves of a key, from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,8 +67,7 @@ pub struct Store(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    disk: Disk,
-    root: PathBuf,
+    place: Box<dyn Place>,
     blocking: Blocking,
     locks: Box<[Arc<Semaphore>]>,
     /// Tells temporary files of this store apart.
@@ -82,8 +82,19 @@ impl Store {
     pub async fn open(disk: Disk, root: PathBuf, blocking: Blocking) -> Result<Store, OpenError> {
         let (disk2, root2) = (disk.clone(), root.clone());
         blocking.run(move || make_root(&disk2, &root2)).await.map_err(OpenError::Panicked)??;
+        Ok(Store::at(Box::new(OnDisk { disk, root }), blocking))
+    }
+
+    fn at(place: Box<dyn Place>, blocking: Blocking) -> Store {
         let locks = (0..STRIPES).map(|_| Arc::new(Semaphore::new(1))).collect();
-        Ok(Store(Arc::new(Shared { disk, root, blocking, locks, serial: AtomicU64::new(0) })))
+        Store(Arc::new(Shared { place, blocking, locks, serial: AtomicU64::new(0) }))
+    }
+
+    /// A store whose files are objects below `root`. Its checkpoints outlive the disks of all nodes. The object store's listings must show
+    /// what was put before them, as those of S3 do. Its work waits on `blocking`; not for simulations, unless the object store never waits.
+    #[cfg(feature = "object-store")]
+    pub fn objects(store: Arc<dyn object_store::ObjectStore>, root: &str, blocking: Blocking) -> Store {
+        Store::at(Box::new(crate::objects::Objects { store, root: root.into() }), blocking)
     }
 
     /// Saves `value` as the newest checkpoint of `key`, with the next version. `Ok` means that it survives a power loss. Keeps the
@@ -114,7 +125,7 @@ impl Store {
     /// As [`Store::save`].
     pub fn save_here(&self, key: &Key, fence: u64, value: &[u8]) -> Result<Version, SaveError> {
         let (value, serial) = (self.fitting(key, value)?, self.serial());
-        Folder::new(&self.0.disk, &self.0.root, key).save(fence, &value, KEEP, serial)
+        Folder::new(&*self.0.place, key).save(fence, &value, KEEP, serial)
     }
 
     /// As [`Store::load`], with the reservations of [`Store::save_here`].
@@ -122,7 +133,7 @@ impl Store {
     /// # Errors
     /// As [`Store::load`].
     pub fn load_here(&self, key: &Key) -> Result<Option<Checkpoint>, LoadError> {
-        Folder::new(&self.0.disk, &self.0.root, key).load()
+        Folder::new(&*self.0.place, key).load()
     }
 
     /// Makes whoever calls the owner of `key`, and gives its fence: higher than any before. From then on all others are refused, whatever
@@ -215,12 +226,13 @@ impl Store {
     /// # Errors
     /// When the disk refuses; some may be removed then.
     pub fn sweep_here(&self, first: &str, keep: usize) -> Result<(), RemoveError> {
-        let entries = self.0.disk.list(&self.0.root).map_err(failed(Step::List, &self.0.root))?;
+        let place = &self.0.place;
+        let entries = place.list(place.root()).map_err(failed(Step::List, place.root()))?;
         let names = entries.iter().filter_map(|entry| entry.name.to_str());
         let names: Vec<&str> = names.filter(|name| name.split(',').next() == Some(first)).collect();
         for name in &names[..names.len().saturating_sub(keep)] {
             if let Ok(key) = Key::new(&name.replace(',', "/")) {
-                Folder::new(&self.0.disk, &self.0.root, &key).release(u64::MAX)?;
+                Folder::new(&*self.0.place, &key).release(u64::MAX)?;
             }
         }
         Ok(())
@@ -246,7 +258,7 @@ impl Store {
         let run = move || {
             // The lock ends with the work, see `Store`.
             let _permit = permit;
-            work(Folder::new(&shared.disk, &shared.root, &key))
+            work(Folder::new(&*shared.place, &key))
         };
         self.0.blocking.run(run).await.map_err(panicked)?
     }

@@ -33,7 +33,7 @@ pub use lost::Lost;
 pub use place::Place;
 pub use random::Random;
 pub use side::net::Datagrams;
-pub use side::pool::Blocking;
+pub use side::pool::{Blocking, wait_here};
 pub use side::task::{Locals, Task, on_local_thread, spawn, spawn_local};
 pub use side::time::{Sleep, now, sleep, sleep_until};
 #[cfg(not(madsim))]

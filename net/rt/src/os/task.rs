@@ -140,6 +140,15 @@ impl Locals {
     }
 }
 
+/// Holds up the calling thread until `future` is done: for work within [`Blocking`] that has to wait for something asynchronous. In a
+/// simulation, only for a future that never waits.
+///
+/// # Panics
+/// Outside a runtime, or on a thread that runs futures.
+pub fn wait_here<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Handle::current().block_on(future)
+}
+
 /// A bounded pool for work that blocks or burns the processor. Work beyond the bound waits in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct Blocking(Arc<Semaphore>);

@@ -8,6 +8,18 @@ use super::disk_faults::owed;
 use super::task;
 use crate::Lost;
 
+/// The output of `future`, which must not wait: the one thread of a simulation cannot be held up.
+///
+/// # Panics
+/// When it waits.
+pub fn wait_here<F: Future>(future: F) -> F::Output {
+    let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut task) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("work within `Blocking` waits for something, in a simulation"),
+    }
+}
+
 /// A bounded pool for work that blocks or burns the processor. Work beyond the bound waits in the order of arrival.
 ///
 /// In a simulation the work runs at once, at the end of a virtual time drawn from the seed. Calls to a slow disk cannot wait while they are
