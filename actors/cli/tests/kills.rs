@@ -160,7 +160,7 @@ async fn round(stage: &mut Stage, client: &Client, number: usize) -> Option<Dura
     let status = client.status().await.unwrap();
     let leader = status.coordinator.name.to_string();
     let busy = status.workers.iter().find(|worker| worker.task.is_some()).map(|worker| worker.id.node.to_string());
-    let victim = if number % 2 == 0 { leader.clone() } else { busy.unwrap_or_else(|| "worker-1".into()) };
+    let victim = if number.is_multiple_of(2) { leader.clone() } else { busy.unwrap_or_else(|| "worker-1".into()) };
     let struck = rt::now();
     match number / 2 % 2 {
         0 => {
