@@ -21,7 +21,7 @@ fn what_was_acknowledged_is_at_each_in_the_same_order() {
 async fn story(seed: u64) -> usize {
     // In every second story members that were away come back to a log that was cut, and are sent a snapshot.
     let profile = if seed.is_multiple_of(2) { Profile::FAST } else { Profile { snapshot_every: 5, ..Profile::FAST } };
-    let weather = if seed % 3 == 0 { Weather::FINE } else { Weather::BAD };
+    let weather = if seed.is_multiple_of(3) { Weather::FINE } else { Weather::BAD };
     let mut play = Play::founded(seed, profile, weather, &NAMES).await;
     for command in 0..60_u64 {
         let leader = play.leader().await;
