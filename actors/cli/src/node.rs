@@ -117,7 +117,7 @@ async fn main(args: Args) -> Result<u8, Trouble> {
             let why = "holds no journal: begin a cluster with --found, or say where one is with --join ADDRESS";
             return Err(Trouble::usage(format!("{} {why}", data.display())));
         }
-        if args.found || begun {
+        if args.found {
             config.coordinators = vec![(config.identity.node().clone(), args.listen)];
         }
         let plane = PlaneConfig { workers: args.workers, ..PlaneConfig::default() };

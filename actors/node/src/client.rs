@@ -70,8 +70,9 @@ impl std::fmt::Debug for ClientError {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Client {
-    pub(crate) fn new(coordinators: Coordinators, name: String) -> Client {
-        Client { coordinators, name, next: Arc::new(AtomicU64::new(1)), patience: PATIENCE }
+    /// Clients of one name share the numbers of their submissions: each key is one submission's.
+    pub(crate) fn new(coordinators: Coordinators, name: String, next: Arc<AtomicU64>) -> Client {
+        Client { coordinators, name, next, patience: PATIENCE }
     }
 
     /// The same client with another patience.

@@ -378,7 +378,13 @@ impl Handler<DrainNode> for Coordinator {
         let life = self.look(|plane| plane.nodes().get(&node).filter(|status| lives(status)).map(|status| status.incarnation));
         match life {
             Some(None) => Later::new(std::future::ready(Ok(Err(format!("no node called {node} offers workers here"))))),
-            Some(Some(incarnation)) => Later::new(self.take(PlaneEvent::NodeDrains { node, incarnation }, ctx, |_| Ok(()))),
+            Some(Some(incarnation)) => {
+                let drains = PlaneEvent::NodeDrains { node: node.clone(), incarnation };
+                Later::new(self.take(drains, ctx, move |plane| match plane.nodes().get(&node) {
+                    Some(status) if status.draining && status.incarnation == incarnation => Ok(()),
+                    _ => Err(format!("{node} has gone, or come back, meanwhile")),
+                }))
+            }
             None => Later::new(std::future::ready(Err(self.not_taken()))),
         }
     }
@@ -401,6 +407,10 @@ impl Handler<Beat> for Coordinator {
         }
         let judged = self.look(|plane| plane.judge(&node, incarnation)).flatten();
         if let Some(NodeState::Alive | NodeState::Suspect) = judged {
+            // The next one says the same.
+            if !self.has_room() {
+                return;
+            }
             self.hands().beats.insert(node.clone(), beat);
             return self.event(PlaneEvent::Heartbeat { node, incarnation, running, workers }, ctx);
         }
@@ -431,6 +441,8 @@ impl Handler<Submit> for Coordinator {
         }
         hands.next_request += 1;
         let request = RequestId(hands.next_request);
+        // Those that nobody waits for: their clients went, or were sent elsewhere.
+        hands.submissions.retain(|(_, reply)| !reply.is_closed());
         hands.submissions.push((request, reply));
         let taken = self.take(PlaneEvent::Submit { request, key, spec }, ctx, |_| ());
         let instead = self.not_taken();
@@ -549,7 +561,8 @@ impl Handler<Link> for Coordinator {
             true if self.leads().is_some() => self.hands().announce(&node),
             true => {}
             // A hint for the monitor.
-            false => self.event(PlaneEvent::LinkDown { node, incarnation }, ctx),
+            false if self.has_room() => self.event(PlaneEvent::LinkDown { node, incarnation }, ctx),
+            false => {}
         }
     }
 }

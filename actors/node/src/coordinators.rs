@@ -218,7 +218,14 @@ impl Coordinators {
     }
 
     /// One that was asked does not lead, and says who does.
-    fn elsewhere(&self, asked: &NodeName, NotTaken { leader, term }: &NotTaken) {
+    fn elsewhere(&self, asked: &NodeName, NotTaken { leader, address, term }: &NotTaken) {
+        // One that came while this node heard of nothing.
+        if let (Some(leader), Some(address)) = (leader, address)
+            && !self.has(leader)
+        {
+            self.meet(leader, *address);
+            self.0.finder.roads.endpoint.connect(leader.clone(), *address);
+        }
         self.update(|known| {
             let told = leader.as_ref().is_some_and(|leader| leader != asked && known.hears(*term, leader));
             if !told && known.guess == *asked {

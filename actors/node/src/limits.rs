@@ -114,10 +114,10 @@ pub const SEED_DEADLINE: Duration = Duration::from_secs(2);
 pub const FOUND_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long a new coordinator waits to be taken among the others.
-pub const ENROL_WITHIN: Duration = Duration::from_secs(60);
+pub const ENROL_WITHIN: Duration = Duration::from_secs(150);
 
 /// How long a change of the coordinators may take, at the one that leads.
-pub const CHANGE_WITHIN: Duration = Duration::from_secs(20);
+pub const CHANGE_WITHIN: Duration = Duration::from_secs(75);
 
 /// How long the coordinator waits for a node to accept an order (start a worker, run a task, open a shard).
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(5);

@@ -41,7 +41,9 @@ impl Handler<Enrol> for Coordinator {
             return Later::new(std::future::ready(Ok(Err(refused))));
         }
         // Those that are coordinators must take its calls before it is one.
-        self.hands().coordinators.meet(&node, address);
+        if self.leads().is_some() {
+            self.hands().coordinators.meet(&node, address);
+        }
         let group = self.group().clone();
         let member = Member { name: node.to_string(), address: address.to_string() };
         Later::new(self.change(ctx, async move { group.add(member).await }))
@@ -53,7 +55,13 @@ impl Handler<Dismiss> for Coordinator {
 
     fn handle(&mut self, Dismiss { node }: Dismiss, ctx: &mut Ctx<Self>) -> Self::Result {
         let group = self.group().clone();
-        Later::new(self.change(ctx, async move { group.remove(&node).await }))
+        let known = group.members().iter().any(|member| member.name == node.as_str());
+        Later::new(self.change(ctx, async move {
+            if !known {
+                return Err(GroupError::Refused(format!("no coordinator is called {node}")));
+            }
+            group.remove(&node).await
+        }))
     }
 }
 

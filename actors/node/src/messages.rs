@@ -117,8 +117,9 @@ pub(crate) type Led<T> = Result<T, NotTaken>;
 /// message to a coordinator may come twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NotTaken {
-    /// Who leads, as far as it knows.
+    /// Who leads, as far as it knows, and where that one listens.
     pub(crate) leader: Option<NodeName>,
+    pub(crate) address: Option<SocketAddr>,
     /// In which term.
     pub(crate) term: u64,
 }

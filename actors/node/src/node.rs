@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use playhouse_actors::prelude::*;
@@ -182,6 +183,8 @@ pub(crate) struct Inner {
     pub(crate) incarnation: Incarnation,
     pub(crate) store: Option<Store>,
     pub(crate) coordinators: Option<Coordinators>,
+    /// The number of the next submission of its clients.
+    pub(crate) submissions: Arc<AtomicU64>,
     pub(crate) coordinates: Option<Coordinating>,
     /// What offers workers.
     pub(crate) offers: Option<(Ref<Agent>, Ground)>,
@@ -274,7 +277,7 @@ impl Node {
     /// When the node was started without knowing a coordinator.
     pub fn client(&self) -> Client {
         let coordinators = self.0.coordinators.clone().expect("the node was started with coordinators");
-        Client::new(coordinators, format!("{}{}", self.name(), self.0.incarnation))
+        Client::new(coordinators, format!("{}{}", self.name(), self.0.incarnation), self.0.submissions.clone())
     }
 
     /// How the coordinator of this node stands among the others; `None` if it has none.

@@ -108,8 +108,16 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
     pub(crate) fn not_taken(&self) -> NotTaken {
         let Standing { leader, term, .. } = &self.standing;
         let me = self.group.name().as_str();
-        let leader = leader.as_ref().filter(|name| *name != me).and_then(|name| NodeName::new(name).ok());
-        NotTaken { leader, term: *term }
+        let leader = leader.as_ref().filter(|name| *name != me);
+        let members = self.group.members();
+        let member = members.iter().find(|member| Some(&member.name) == leader);
+        let address = member.and_then(|member| member.address.parse().ok());
+        NotTaken { leader: leader.and_then(|name| NodeName::new(name).ok()), address, term: *term }
+    }
+
+    /// Whether there is room for one more event that nobody waits for.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < QUEUE_MAX
     }
 
     /// Gives the machine an event, which is lost if this is not the leader: whoever needs to know uses [`Shell::take`].
@@ -174,7 +182,13 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
             answers.extend(done);
         }
         let group = self.group.clone();
-        let agreed = async move { group.command(term, &commands).await };
+        let agreed = async move {
+            playhouse_rt::select! {
+                agreed = group.command(term, &commands) => agreed,
+                // What is under way may be answered when this member leads again, or never.
+                () = group.deposed(term) => Err(ProposeError::Unknown("this node leads no more".into())),
+            }
+        };
         ctx.spawn(agreed.into_actor(self).map(move |agreed, shell: &mut Self, ctx: &mut Ctx<Self>| {
             shell.busy = false;
             shell.landed(agreed, answers, term, ctx);
@@ -246,6 +260,7 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
         let (group, begins) = (self.group.clone(), self.hands.begin());
         let settled = async move {
             group.settle().await?;
+            group.forget_effects();
             let (now, begun) = group.read(|replica| (replica.now(), replica.machine().is_some()));
             if !begun {
                 group.command(term, &[(now, Group::begin(&begins))]).await?;
@@ -303,10 +318,6 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
 
     fn stands(&mut self, standing: Standing, ctx: &mut Ctx<Self>) {
         self.standing = standing;
-        if let Some(fault) = self.group.read(|replica| replica.fault().map(str::to_string)) {
-            tracing::error!(%fault, "this node cannot follow");
-            return ctx.stop();
-        }
         let term = self.standing.term;
         match self.lead {
             Lead::Yes { term: of, .. } | Lead::Begins(of) if self.standing.leads && of == term => {}
@@ -362,7 +373,9 @@ impl<M: Kept, H: Hands<M>> Handler<Stands> for Shell<M, H> {
         match standing {
             Some(standing) => self.stands(standing, ctx),
             None => {
-                tracing::error!("this node takes no part in the agreement any more: its disk, or a bug");
+                let fault = self.group.read(|replica| replica.fault().map(str::to_string));
+                let why = fault.unwrap_or_else(|| "its disk failed, or it was told to".into());
+                tracing::error!(%why, "this node takes no part in the agreement any more");
                 ctx.stop();
             }
         }

@@ -38,9 +38,6 @@ pub(crate) async fn start(host: Host, config: NodeConfig) -> Result<Inner, Start
     if config.coordinate.is_none() && listed {
         return Err(StartError::Config(format!("`coordinators` name {name}, and it lacks `coordinate`")));
     }
-    if config.coordinate.is_some() && config.coordinators.is_empty() && config.join.is_empty() {
-        return Err(StartError::Config("a coordinator begins a cluster, named by `coordinators`, or joins one".into()));
-    }
     if config.capacity > 0 && config.coordinators.is_empty() && config.join.is_empty() {
         return Err(StartError::Config("a node that offers workers needs to know a coordinator, or a node to ask".into()));
     }
@@ -97,6 +94,11 @@ async fn furnish(
             listed.push((name, address));
         }
     }
+    // Without it this would be another cluster.
+    if listed.is_empty() && group.is_some() && config.join.is_empty() {
+        let why = "a coordinator without a journal begins a cluster, named by `coordinators`, or joins one";
+        return Err(StartError::Config(why.into()));
+    }
     if listed.is_empty() && !config.join.is_empty() {
         listed = discover(finder, &config.join, JOIN_WITHIN).await.map_err(StartError::Join)?;
     }
@@ -152,7 +154,18 @@ async fn furnish(
     }
     let names = coordinators.clone().map(|coordinators| Names::new(finder.clone(), incarnation, coordinators));
     let stage = names.clone().map(Stage::new);
-    Ok(Inner { finder: finder.clone(), watchtower, incarnation, store, coordinators, coordinates, offers, names, stage })
+    Ok(Inner {
+        finder: finder.clone(),
+        watchtower,
+        incarnation,
+        store,
+        coordinators,
+        coordinates,
+        offers,
+        names,
+        stage,
+        submissions: Arc::default(),
+    })
 }
 
 /// Whether a coordinator has kept its journal in this folder.

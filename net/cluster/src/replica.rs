@@ -155,13 +155,12 @@ impl<M: Kept> Replica<M> {
 }
 
 impl<M: Kept> Replicated for Replica<M> {
-    fn apply(&mut self, number: u64, command: &[u8]) {
-        if self.fault.is_none()
-            && let Err(error) = self.apply_piece(command)
-        {
-            self.fault =
-                Some(format!("command {number} cannot be read: {error}. A newer version leads: bring this node up to it"));
-        }
+    fn apply(&mut self, number: u64, command: &[u8]) -> Result<(), String> {
+        self.apply_piece(command).map_err(|error| {
+            let why = format!("command {number} cannot be read: {error}. A newer version leads: bring this node up to it");
+            self.fault = Some(why.clone());
+            why
+        })
     }
 
     fn save(&self) -> Vec<u8> {
@@ -194,9 +193,24 @@ impl<M: Kept> Group<Replica<M>> {
         let pieces = whole.len().div_ceil(PIECE_BYTES);
         for (at, bytes) in (0..).zip(whole.chunks(PIECE_BYTES)) {
             let piece = Piece { author, at, last: at as usize + 1 == pieces, bytes: bytes.to_vec() };
-            self.propose(encode(&piece).unwrap_or_else(|error| unreachable!("a piece is short: {error}"))).await?;
+            let piece = encode(&piece).unwrap_or_else(|error| unreachable!("a piece is short: {error}"));
+            self.propose_in(term, piece.into()).await?;
         }
         Ok(self.read(Replica::take_effects))
+    }
+
+    /// Drops the effects of what was applied so far: others are told again what has no answer.
+    pub fn forget_effects(&self) {
+        drop(self.read(Replica::take_effects));
+    }
+
+    /// Waits until this member does not lead in this term any more, or has stopped. Cancel-safe.
+    pub async fn deposed(&self, term: u64) {
+        let mut standing = self.standing();
+        while standing.leads && standing.term == term {
+            let Some(changed) = self.changed(&standing).await else { return };
+            standing = changed;
+        }
     }
 
     /// A machine as bytes, for [`Command::Begin`].

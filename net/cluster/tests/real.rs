@@ -15,8 +15,9 @@ use playhouse_wire::NodeName;
 struct Book(Vec<u8>);
 
 impl Replicated for Book {
-    fn apply(&mut self, _: u64, command: &[u8]) {
+    fn apply(&mut self, _: u64, command: &[u8]) -> Result<(), String> {
         self.0.extend(command);
+        Ok(())
     }
     fn save(&self) -> Vec<u8> {
         self.0.clone()

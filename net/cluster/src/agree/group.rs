@@ -295,7 +295,19 @@ impl<S: Replicated> Group<S> {
     /// # Errors
     /// See [`ProposeError`].
     pub async fn propose(&self, command: impl Into<bytes::Bytes>) -> Result<u64, ProposeError> {
-        let command: bytes::Bytes = command.into();
+        self.write(command.into()).await.map(|(number, _)| number)
+    }
+
+    /// The same, as the leader of this term: nothing of it may be in the log as that of another one.
+    pub(crate) async fn propose_in(&self, term: u64, command: bytes::Bytes) -> Result<u64, ProposeError> {
+        match self.write(command).await? {
+            (number, written) if written == term => Ok(number),
+            (_, written) => Err(ProposeError::Unknown(format!("this node led in term {term}, and does in term {written}"))),
+        }
+    }
+
+    /// Gives the number of the command, and the term in which it was written.
+    async fn write(&self, command: bytes::Bytes) -> Result<(u64, u64), ProposeError> {
         if command.len() > COMMAND_MAX {
             return Err(ProposeError::Long(command.len()));
         }
@@ -305,7 +317,7 @@ impl<S: Replicated> Group<S> {
         }
         let Some(raft) = self.0.taking_part() else { return Err(ProposeError::NotLeader(None)) };
         match raft.client_write(Command(command)).await {
-            Ok(written) => Ok(written.log_id.index),
+            Ok(written) => Ok((written.log_id.index, written.log_id.leader_id.term)),
             // It may be in the log of this member or of others, and a leader to come may find it there.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
                 Err(ProposeError::Unknown("this node has lost the leadership meanwhile".into()))

@@ -36,6 +36,10 @@ impl<S: Replicated> Group<S> {
         if let Some(extra) = members.values().nth(VOTERS_MAX) {
             return Err(GroupError::Full { member: extra.to_string() });
         }
+        // It was told that it forgot, in an earlier life: its log is of a group.
+        if inner.raft().is_none() && inner.presence().has_begun() {
+            return Err(GroupError::Exists { member: inner.name.to_string() });
+        }
         if let Some(raft) = inner.raft()
             && inner.presence().has_begun()
         {

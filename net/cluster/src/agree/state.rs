@@ -17,7 +17,11 @@ const SNAPSHOT: &str = "snapshot";
 /// What all members have the same copy of: it changes by commands alone, and each command does the same to every copy.
 pub trait Replicated: Send + 'static {
     /// Takes the command with this number. Commands come in the order of their numbers, and a number may be missing: it was nobody's.
-    fn apply(&mut self, number: u64, command: &[u8]);
+    ///
+    /// # Errors
+    /// When it does not understand the command: it has not changed, and this member takes no part any more, so that no snapshot says that it
+    /// has applied what it has not.
+    fn apply(&mut self, number: u64, command: &[u8]) -> Result<(), String>;
 
     /// All of it, as bytes.
     fn save(&self) -> Vec<u8>;
@@ -164,12 +168,15 @@ impl<S: Replicated> RaftStateMachine<Types> for Copy<S> {
         let mut held = self.held();
         let mut answers = Vec::new();
         for entry in entries {
-            held.applied = Some(entry.log_id);
             match entry.payload {
                 EntryPayload::Blank => {}
-                EntryPayload::Normal(command) => held.state.apply(entry.log_id.index, &command.0),
+                EntryPayload::Normal(command) => {
+                    let applied = held.state.apply(entry.log_id.index, &command.0);
+                    applied.map_err(|why| StorageIOError::apply(entry.log_id, AnyError::error(why)))?;
+                }
                 EntryPayload::Membership(membership) => held.membership = Membership::new(Some(entry.log_id), membership),
             }
+            held.applied = Some(entry.log_id);
             answers.push(());
         }
         Ok(answers)

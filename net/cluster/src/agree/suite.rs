@@ -17,8 +17,9 @@ use super::types::{Failure, Types};
 struct Numbers(Vec<u64>);
 
 impl Replicated for Numbers {
-    fn apply(&mut self, number: u64, _: &[u8]) {
+    fn apply(&mut self, number: u64, _: &[u8]) -> Result<(), String> {
         self.0.push(number);
+        Ok(())
     }
     fn save(&self) -> Vec<u8> {
         self.0.iter().flat_map(|number| number.to_le_bytes()).collect()

@@ -23,9 +23,10 @@ pub const fn millis(millis: u64) -> Duration {
 pub struct Book(pub Vec<(u64, u64)>);
 
 impl Replicated for Book {
-    fn apply(&mut self, number: u64, command: &[u8]) {
+    fn apply(&mut self, number: u64, command: &[u8]) -> Result<(), String> {
         assert!(self.0.last().is_none_or(|(last, _)| *last < number), "numbers rise");
         self.0.push((number, u64::from_le_bytes(command[..8].try_into().unwrap())));
+        Ok(())
     }
     fn save(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(number, command)| [number.to_le_bytes(), command.to_le_bytes()].concat()).collect()
