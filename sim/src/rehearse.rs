@@ -22,16 +22,20 @@ const STEPS: u64 = 5_000;
 
 /// About how many polls a run of each of our scenarios has, as measured without priorities: with too few of them nothing would ever fall in the later
 /// part of a run, with too many hardly anything in it. A test compares them with what runs have now.
-const STEPS_OF: [(&str, u64); 9] = [
+const STEPS_OF: [(&str, u64); 13] = [
     ("demo", 5_000),
     ("amnesia", 6_000),
     ("actors", 15_000),
-    ("quiet", 130_000),
-    ("brief", 1_500),
+    ("quiet", 260_000),
+    ("brief", 3_500),
     ("streams", 31_000),
     ("groups", 38_000),
-    ("work", 4_000),
+    ("work", 8_000),
     ("certificates", 2_000),
+    ("leader-kill", 31_000),
+    ("partition", 32_000),
+    ("disk", 31_000),
+    ("entities", 50_000),
 ];
 
 /// About how many polls a run of that scenario has: where priorities fall is drawn among so many.
