@@ -132,7 +132,7 @@ impl TaskCx {
     /// From then on, no earlier attempt that may still run can keep anything.
     ///
     /// # Errors
-    /// When the disk refuses for now, or the progress is of another type. The next attempt may have more luck.
+    /// When the disk refuses, or the progress is of another type. Given back, it ends this attempt, and the next one tries again.
     pub fn resume<T: Serialize + DeserializeOwned>(&mut self) -> Result<Option<T>, TaskError> {
         let (key, failed) = (progress_key(self.fence), |error: &dyn fmt::Display| TaskError::new(error.to_string()));
         let found = match self.progress()?.store.load_here(&key) {

@@ -91,7 +91,7 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
 /// Learns which node of the cluster listens there. The connection ends at once.
 pub(crate) async fn name_at(shared: &Arc<Shared>, address: SocketAddr) -> Result<NodeName, Failure> {
     let Some(endpoint) = lock(&shared.quinn).clone() else { return Err(Failure::Lost("the endpoint is closed".into())) };
-    // The name is a placeholder: the certificate says which node it is.
+    // rustls wants some name; the certificate says which node it is.
     let connecting = endpoint
         .connect_with(shared.credentials.asking(), address, "anybody")
         .map_err(|e| Failure::Lost(format!("cannot dial {address}: {e}")))?;

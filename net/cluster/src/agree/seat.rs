@@ -63,7 +63,7 @@ impl Presence {
     }
 }
 
-/// Why a member takes no part for now.
+/// Why a member takes no part until its group lets it in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waits {
     /// It has no seat yet: nobody has founded its group or added it. Or its disk was emptied: then its leader finds that out, and replaces it.
