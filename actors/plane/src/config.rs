@@ -96,8 +96,6 @@ pub struct Planted {
     pub answers_before_agreement: bool,
     /// A coordinator answers what it knows, without asking whether it still leads.
     pub stale_reads: bool,
-    /// A new leader gives no order again that the one before may not have given.
-    pub takes_over_silently: bool,
     /// A node is lost after 15 seconds, whatever the operator chose.
     pub late_timeout: bool,
 }

@@ -194,9 +194,6 @@ impl Plane {
     fn take_over(&mut self, effects: &mut Vec<PlaneEffect>) {
         self.monitor.forgive(self.now);
         self.names.forgive(self.now);
-        if self.config.planted.takes_over_silently {
-            return;
-        }
         let (mut wanted, mut opened) = (Vec::new(), Vec::new());
         self.workers.tell_again(self.now, &mut wanted);
         self.want_workers(wanted, effects);
