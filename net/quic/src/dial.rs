@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use playhouse_rt::{Random, now, select, sleep, spawn};
+use playhouse_rt::{Instant, Random, now, select, sleep, sleep_until, spawn};
 use playhouse_wire::NodeName;
+use quinn::{ClientConfig, Connection, ConnectionError};
 
 use crate::accept::{reject, within};
 use crate::endpoint::Shared;
@@ -57,16 +58,7 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
     let deadline = now() + HELLO_TIMEOUT;
     let _dialling = Dialling::new(shared, node);
     let address = *lock(&dial.address);
-    let Some(endpoint) = lock(&shared.quinn).clone() else { return Err(Failure::Lost("the endpoint is closed".into())) };
-    let connecting = endpoint
-        .connect_with(shared.credentials.client(), address, node.as_str())
-        .map_err(|e| Failure::Lost(format!("cannot dial {address}: {e}")))?;
-    let connection = select! {
-        connected = connecting => connected.map_err(Failure::from).inspect_err(|failure| shared.count(failure))?,
-        () = playhouse_rt::sleep_until(deadline) => {
-            return Err(Failure::Lost(format!("{address} does not answer within {HELLO_TIMEOUT:?}")));
-        }
-    };
+    let connection = reach(shared, address, shared.credentials.client(), node.as_str(), deadline).await?;
     let greeted = async {
         let proved = tls::peer_node(shared, &connection)?;
         if playhouse_rt::buggify!("slow-hello", 0.3) {
@@ -88,17 +80,40 @@ async fn attempt(shared: &Arc<Shared>, node: &NodeName, dial: &Dial) -> Result<A
     Ok(Admitted { connection, link, old, said: Some(said), heard })
 }
 
+/// A connection to whoever is at `address`. Silence is told in the same words, whoever loses patience first: quinn does after the
+/// idle timeout, which is often just as long.
+async fn reach(
+    shared: &Arc<Shared>,
+    address: SocketAddr,
+    config: ClientConfig,
+    name: &str,
+    deadline: Instant,
+) -> Result<Connection, Failure> {
+    let Some(endpoint) = lock(&shared.quinn).clone() else { return Err(Failure::Lost("the endpoint is closed".into())) };
+    let began = now();
+    let connecting =
+        endpoint.connect_with(config, address, name).map_err(|e| Failure::Lost(format!("cannot dial {address}: {e}")))?;
+    let connected = select! {
+        connected = connecting => connected,
+        () = sleep_until(deadline) => Err(ConnectionError::TimedOut),
+    };
+    match connected {
+        Ok(connection) => Ok(connection),
+        Err(ConnectionError::TimedOut) => {
+            Err(Failure::Lost(format!("{address} does not answer within {:.1?}", now().duration_since(began))))
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            shared.count(&failure);
+            Err(failure)
+        }
+    }
+}
+
 /// Learns which node of the cluster listens there. The connection ends at once.
 pub(crate) async fn name_at(shared: &Arc<Shared>, address: SocketAddr) -> Result<NodeName, Failure> {
-    let Some(endpoint) = lock(&shared.quinn).clone() else { return Err(Failure::Lost("the endpoint is closed".into())) };
     // rustls wants some name; the certificate says which node it is.
-    let connecting = endpoint
-        .connect_with(shared.credentials.asking(), address, "anybody")
-        .map_err(|e| Failure::Lost(format!("cannot dial {address}: {e}")))?;
-    let connection = select! {
-        connected = connecting => connected.map_err(Failure::from).inspect_err(|failure| shared.count(failure))?,
-        () = sleep(HELLO_TIMEOUT) => return Err(Failure::Lost(format!("{address} does not answer within {HELLO_TIMEOUT:?}"))),
-    };
+    let connection = reach(shared, address, shared.credentials.asking(), "anybody", now() + HELLO_TIMEOUT).await?;
     let name = tls::peer_node(shared, &connection).inspect_err(|refusal| shared.count(&refusal.clone().into()))?;
     connection.close(0u32.into(), b"only asked for a name");
     Ok(name)
