@@ -136,6 +136,7 @@ async fn furnish(
             store,
             blocking: Blocking::new(config.capacity.max(2) as usize),
             roster: Roster::default(),
+            over: Arc::default(),
         };
         let (capacity, beat_every) = (config.capacity, config.beat_every);
         let of_agent = ground.clone();

@@ -204,6 +204,11 @@ impl<M: Kept> Group<Replica<M>> {
         drop(self.read(Replica::take_effects));
     }
 
+    /// Why this copy follows the log no more, or why its member takes part no more; `None`: it does, or was told not to.
+    pub fn trouble(&self) -> Option<String> {
+        self.read(|replica| replica.fault.clone()).or_else(|| self.fault())
+    }
+
     /// Waits until this member does not lead in this term any more, or has stopped. Cancel-safe.
     pub async fn deposed(&self, term: u64) {
         let mut standing = self.standing();
