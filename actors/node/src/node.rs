@@ -13,6 +13,7 @@ use playhouse_cluster::{Group, GroupError, Profile, Replica};
 use playhouse_net::{BindError, Identity, RenewError, Stats};
 use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
 use playhouse_rt::Host;
+use playhouse_store::annals::AnnalsError;
 use playhouse_store::{OpenError, Store};
 use playhouse_wire::Incarnation;
 
@@ -154,6 +155,9 @@ pub enum StartError {
         /// What the disk says.
         error: std::io::Error,
     },
+    /// The task log beside the journal cannot be used.
+    #[error(transparent)]
+    TaskLog(#[from] AnnalsError),
     /// The folder for checkpoints cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),

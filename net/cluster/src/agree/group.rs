@@ -402,7 +402,7 @@ impl<S: Replicated> Group<S> {
 
     /// Why this member takes part no more, if it did not want to: names the file that is at fault.
     pub fn fault(&self) -> Option<String> {
-        if let Some(why) = self.0.journal.failed() {
+        if let Some(why) = self.0.journal.failed().or_else(|| self.0.copy.beside()?.failed()) {
             return Some(why);
         }
         let fatal = match self.0.raft()?.metrics().borrow().running_state.clone() {
@@ -425,6 +425,10 @@ impl<S: Replicated> Group<S> {
         if let Some(raft) = self.0.raft() {
             // It ends all the same when one of its tasks panicked.
             let _ = raft.shutdown().await;
+        }
+        if let Some(annals) = self.0.copy.beside() {
+            // What is not written is written again by the next life.
+            let _ = annals.sync().await;
         }
     }
 
