@@ -51,6 +51,7 @@ impl Desk {
             let authority = Authority::new("test", Host::os().wall_clock()).unwrap();
             let name = NodeName::new("x").unwrap();
             let identity = authority.issue(&name, Host::os().wall_clock(), DAY).unwrap();
+            identity.save(&self.0.join("identity")).unwrap();
             let plane = PlaneConfig { workers: 1, ..PlaneConfig::default() };
             let coordinate = Coordinate { plane, ..Coordinate::new(self.0.join("data")) };
             let config = NodeConfig::coordinator(identity, "127.0.0.1:0".parse().unwrap(), coordinate);
@@ -126,6 +127,23 @@ fn a_log_is_shown_and_verified_and_one_changed_byte_is_found() {
     fs::write(&file, &whole[..whole.len() - 1]).unwrap();
     assert!(desk.says(&["verify", "data"], 1).contains("the file ends within it"));
     fs::write(&file, &whole).unwrap();
+    desk.says(&["verify", "data"], 0);
+}
+
+#[test]
+fn a_coordinator_does_not_write_behind_the_log_of_another_cluster() {
+    let desk = Desk::new("foreign");
+    desk.coordinate();
+    fs::remove_file(desk.0.join("data/journal.redb")).unwrap();
+    let before = fs::read(desk.segment()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_playhouse"));
+    let command = command.args(["node", "--identity", "identity", "--data", "data", "--found"]).current_dir(&desk.0);
+    // It ends by itself: nothing mends that but whoever moves the folder away.
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("data/tasks/0") && said.contains("move its folder away"), "{said}");
+    assert_eq!(fs::read(desk.segment()).unwrap(), before);
     desk.says(&["verify", "data"], 0);
 }
 

@@ -53,8 +53,8 @@ pub(crate) struct Stage {
     /// A node for clients alone.
     audience: Option<Node>,
     acknowledged: Vec<JobId>,
-    /// Of those that have not the usual one.
-    pub(crate) folders: BTreeMap<String, PathBuf>,
+    /// Of those that have not the usual ones: the place, and the folder.
+    pub(crate) moved: BTreeMap<String, (&'static str, PathBuf)>,
 }
 
 impl Stage {
@@ -64,7 +64,7 @@ impl Stage {
         let authority = Authority::new("test", places.now()).unwrap();
         let (folder, heads) = (places.folder.clone(), Vec::new());
         let mut stage =
-            Stage { authority, folder, places, heads, audience: None, acknowledged: Vec::new(), folders: BTreeMap::new() };
+            Stage { authority, folder, places, heads, audience: None, acknowledged: Vec::new(), moved: BTreeMap::new() };
         let (host, listen) = stage.place("x");
         let config = stage.config("x", listen);
         let x = Node::start(host, config).await.unwrap();
@@ -191,8 +191,9 @@ impl Stage {
         // Whatever has befallen them, their task logs are whole, and agree where they tell of the same.
         let mut all = BTreeMap::new();
         for head in heads {
-            let folder = task_log::folder(&self.folders.get(&head).cloned().unwrap_or_else(|| self.folder.join(&head)));
-            let read = task_log::read(&self.places.disk(&head), &folder, |line| {
+            let usual = (&*head, self.folder.join(&head));
+            let (place, data) = self.moved.get(&head).cloned().unwrap_or(usual);
+            let read = task_log::read(&self.places.disk(place), &task_log::folder(&data), |line| {
                 if let Line::Told(number, told) = line {
                     assert_eq!(all.entry(number).or_insert_with(|| told.clone()), &told, "{head}, record {number}");
                 }
