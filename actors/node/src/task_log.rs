@@ -6,13 +6,14 @@
 use std::path::{Path, PathBuf};
 
 use playhouse_cluster::Scribe;
-use playhouse_plane::{Counters, Fence, JobId, JobKey, JobOutcome, Plane, PlaneEffect, PlaneEvent, TaskOutput, WorkerId};
+use playhouse_plane::{Counters, JobId, JobOutcome, Plane, PlaneEffect, PlaneEvent, TaskOutput};
 use playhouse_rt::Disk;
-use playhouse_store::annals::{self, Item, Link, digest};
+use playhouse_store::annals::{self, Item, digest};
 use playhouse_wire::{Incarnation, NodeName, Time, decode, encode};
 use serde::{Deserialize, Serialize};
 
-pub use playhouse_store::annals::{Broken, Found};
+pub use playhouse_plane::{Fence, JobKey, WorkerId};
+pub use playhouse_store::annals::{Broken, Found, Link};
 
 use crate::limits::TOLD_TEXT_MAX;
 
@@ -289,4 +290,104 @@ fn cut(text: &str) -> String {
         end -= 1;
     }
     text[..end].to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use playhouse_plane::{Input, JobSpec, Machine, PlaneConfig, RequestId, TaskSpec, TenantId};
+
+    use super::*;
+
+    /// A plane, and what is told of it.
+    struct Story {
+        plane: Plane,
+        scribe: TaskScribe,
+        now: Time,
+        last: Vec<PlaneEffect>,
+    }
+
+    impl Story {
+        fn hears(&mut self, event: PlaneEvent) -> Vec<What> {
+            self.scribe.hears(&self.plane, &event);
+            self.last.clear();
+            self.plane.on(self.now, event, &mut self.last);
+            self.told()
+        }
+
+        fn told(&mut self) -> Vec<What> {
+            let records = self.scribe.tells(&self.plane, self.now, &self.last);
+            records.iter().map(|record| decode::<Told>(record).unwrap().what).collect()
+        }
+
+        fn kinds(&mut self, event: PlaneEvent) -> Vec<&'static str> {
+            self.hears(event).iter().map(What::kind).collect()
+        }
+
+        /// The attempt that was dispatched last, and to whom.
+        fn dispatched(&self) -> (Fence, WorkerId) {
+            let dispatch = self.last.iter().find_map(|effect| match effect {
+                PlaneEffect::Dispatch { fence, worker, .. } => Some((*fence, worker.clone())),
+                _ => None,
+            });
+            dispatch.unwrap()
+        }
+    }
+
+    fn submit(number: u64) -> PlaneEvent {
+        let task = TaskSpec {
+            function: "f".into(),
+            inputs: vec![Input::Literal(vec![7].into())],
+            outputs: 1,
+            max_attempts: 2,
+            event_floor: None,
+        };
+        let spec = JobSpec { tenant: TenantId("default".into()), tasks: vec![task], stream: None, output: vec![] };
+        PlaneEvent::Submit { request: RequestId(number), key: JobKey { client: "me".into(), number }, spec }
+    }
+
+    #[test]
+    fn each_thing_is_told_once_as_what_it_was() {
+        let plane = Plane::new(PlaneConfig { workers: 1, ..PlaneConfig::default() });
+        let mut story = Story { plane, scribe: TaskScribe::default(), now: Time::ZERO, last: Vec::new() };
+        let (node, incarnation) = (NodeName::new("w").unwrap(), Incarnation(3));
+        assert!(story.hears(PlaneEvent::NodeUp { node: node.clone(), incarnation, capacity: 1 }).is_empty());
+        let id = story.last.iter().find_map(|effect| match effect {
+            PlaneEffect::StartWorker { id } => Some(id.clone()),
+            _ => None,
+        });
+        let id = id.unwrap();
+        assert!(story.hears(PlaneEvent::WorkerUp { id: id.clone() }).is_empty());
+        assert_eq!(story.kinds(submit(1)), ["submitted", "dispatched"]);
+        let (first, worker) = story.dispatched();
+        assert!(story.hears(submit(1)).is_empty(), "the same submission");
+        let undelivered = PlaneEvent::DispatchFailed { fence: first, worker: worker.clone(), reason: "gone".into() };
+        assert_eq!(story.kinds(undelivered.clone())[0], "again");
+        assert!(story.hears(undelivered).is_empty(), "said twice");
+        // It is dispatched again when its node is heard of.
+        let beat = PlaneEvent::Heartbeat { node: node.clone(), incarnation, running: vec![], workers: vec![id.number] };
+        assert_eq!(story.kinds(beat.clone()), ["dispatched"]);
+        let (second, _) = story.dispatched();
+        let done = |fence, outcome| PlaneEvent::TaskDone { fence, worker: worker.clone(), outcome };
+        let output = TaskOutput { values: vec![vec![1, 2].into()], events: vec![] };
+        assert_eq!(story.kinds(done(first, Ok(output.clone()))), ["stale"]);
+        let failed = story.hears(done(second, Err("no".repeat(TOLD_TEXT_MAX))));
+        assert!(matches!(&failed[..], [What::Failed { reason, .. }] if reason.len() == TOLD_TEXT_MAX), "{failed:?}");
+        story.now = Time::ZERO + std::time::Duration::from_millis(500);
+        story.last.clear();
+        story.plane.tick(story.now, &mut story.last);
+        assert_eq!(story.told().iter().map(What::kind).collect::<Vec<_>>(), ["dispatched"]);
+        let (third, _) = story.dispatched();
+        let ends = story.hears(done(third, Ok(output)));
+        // As anybody can compute it from the value.
+        let of_value = digest(&[&2_u64.to_le_bytes(), &[1, 2], &[0]]);
+        assert!(
+            matches!(&ends[..], [What::Done { digest, .. }, What::Ended { failed: None, .. }] if *digest == of_value),
+            "{ends:?}"
+        );
+        assert_eq!(story.kinds(submit(2)), ["submitted", "dispatched"]);
+        let leaves = PlaneEvent::NodeLeaves { node, incarnation };
+        let lost = story.hears(leaves);
+        assert!(matches!(&lost[..], [What::NodeLost { tasks: 1, shards: 0, .. }]), "{lost:?}");
+        assert!(story.hears(beat).is_empty());
+    }
 }
