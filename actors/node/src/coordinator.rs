@@ -10,7 +10,7 @@ use playhouse_plane::{
     WindowResult,
 };
 use playhouse_rt::sync::oneshot;
-use playhouse_wire::{Incarnation, MessageId};
+use playhouse_wire::{Incarnation, MessageId, Time};
 
 use crate::agent::{AGENT, Agent};
 use crate::coordinators::{Coordinators, FOLLOWER, Follower};
@@ -49,8 +49,15 @@ pub struct PlaneHands {
     replans: Vec<Replan>,
     /// Results that the plane did not count, so far.
     stale_results: u64,
-    /// The last beat of each node that is not lost: its life, and its number.
-    beats: BTreeMap<NodeName, (Incarnation, u64)>,
+    /// The last beat of each node that is not lost.
+    beats: BTreeMap<NodeName, LastBeat>,
+}
+
+struct LastBeat {
+    incarnation: Incarnation,
+    number: u64,
+    /// When it came, in the plane's time.
+    at: Time,
 }
 
 struct Watcher {
@@ -208,6 +215,14 @@ impl Hands<Plane> for PlaneHands {
                 self.replans.push(Replan { node, tasks, shards, unix_ms });
             }
         }
+    }
+
+    fn before_tick(&self, plane: &Plane) -> Option<PlaneEvent> {
+        // What was told and is not agreed on is told again.
+        let untold = |node: &NodeName, last: &LastBeat| plane.nodes().get(node).is_some_and(|status| status.last_beat < last.at);
+        let news = self.beats.iter().filter(|(node, last)| untold(node, last));
+        let beats: Vec<_> = news.map(|(node, last)| (node.clone(), last.incarnation, last.at)).collect();
+        (!beats.is_empty()).then_some(PlaneEvent::Heard { beats })
     }
 
     fn begin(&self) -> Plane {
@@ -394,24 +409,27 @@ impl Handler<Beat> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, Beat { node, incarnation, number, running, workers }: Beat, ctx: &mut Ctx<Self>) {
-        let Some(term) = self.leads() else { return };
-        let beat = (incarnation, number);
+        let (Some(term), Some(now)) = (self.leads(), self.now()) else { return };
         // More than a node can have is no beat of ours; each unknown number would cost an order to stop it.
         let most = WORKERS_PER_NODE_MAX as usize;
         if !speaks_for(ctx, (&node, incarnation)) || workers.len() > most || running.len() > 2 * most {
             return;
         }
-        if self.hands().beats.get(&node).is_some_and(|last| *last >= beat) {
+        if self.hands().beats.get(&node).is_some_and(|last| (last.incarnation, last.number) >= (incarnation, number)) {
             // A later one came before it: what it says is over, also that the node lived then.
             return;
         }
-        let judged = self.look(|plane| plane.judge(&node, incarnation)).flatten();
+        let look = |plane: &Plane| (plane.judge(&node, incarnation), plane.is_news(now, &node, incarnation, &running, &workers));
+        let (judged, is_news) = self.look(look).unwrap_or_default();
         if let Some(NodeState::Alive | NodeState::Suspect) = judged {
-            // The next one says the same.
-            if !self.has_room() {
+            if is_news && !self.has_room() {
+                // The next one says the same.
                 return;
             }
-            self.hands().beats.insert(node.clone(), beat);
+            self.hands().beats.insert(node.clone(), LastBeat { incarnation, number, at: now });
+            if !is_news {
+                return;
+            }
             return self.event(PlaneEvent::Heartbeat { node, incarnation, running, workers }, ctx);
         }
         // If one of these is lost, the next beat brings another.

@@ -22,6 +22,9 @@ pub trait Hands<M: Kept>: Unpin + Sized + 'static {
     /// The machine has changed.
     fn changed(&mut self, machine: &M);
 
+    /// What the machine is to hear before it is woken.
+    fn before_tick(&self, machine: &M) -> Option<M::Event>;
+
     /// What a group begins with.
     fn begin(&self) -> M;
 
@@ -95,6 +98,14 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
     pub(crate) fn leads(&self) -> Option<u64> {
         match self.lead {
             Lead::Yes { term, .. } => Some(term),
+            Lead::No | Lead::Begins(_) => None,
+        }
+    }
+
+    /// The machine's time, if it leads.
+    pub(crate) fn now(&self) -> Option<Time> {
+        match self.lead {
+            Lead::Yes { base, since, .. } => Some(base + playhouse_rt::now().duration_since(since)),
             Lead::No | Lead::Begins(_) => None,
         }
     }
@@ -174,6 +185,8 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
         let now = base + playhouse_rt::now().duration_since(since);
         let (mut commands, mut answers) = (Vec::new(), Vec::new());
         if std::mem::take(&mut self.awake) {
+            let first = self.group.read(|replica| self.hands.before_tick(replica.machine()?));
+            commands.extend(first.map(|event| (now, Command::Event(event))));
             commands.push((now, Command::Tick));
         }
         let most = self.queue.len().min(BATCH_MAX);
@@ -202,6 +215,8 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
                 tracing::debug!(%error, "a batch of events was not agreed on");
                 let instead = self.not_taken();
                 answers.into_iter().for_each(|done| done(Err(instead.clone())));
+                // If it was to be woken, it still is.
+                self.awake = true;
                 return self.again(ctx);
             }
         };

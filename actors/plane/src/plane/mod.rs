@@ -168,6 +168,16 @@ impl Plane {
         }
     }
 
+    /// Whether a [`PlaneEvent::Heartbeat`] would change more than the time at which the node was last heard. Else it is enough to tell of it
+    /// in [`PlaneEvent::Heard`]: so nodes that go on as they are cost the log nothing.
+    pub fn is_news(&self, now: Time, node: &NodeName, incarnation: Incarnation, running: &[Fence], workers: &[u32]) -> bool {
+        let (now, grace) = (self.now.max(now), self.config.monitor.beat_every * 2);
+        let grace_of_tasks = if self.config.planted.heartbeats_erase_allocations { Duration::ZERO } else { grace };
+        self.monitor.judge(node, incarnation) != Some(NodeState::Alive)
+            || self.workers.is_news(now, grace, node, workers)
+            || self.scheduler.slots.is_news(now, grace_of_tasks, node, running)
+    }
+
     fn worker_down(&mut self, worker: &WorkerId, reason: &str) {
         // Of an earlier life, or reported twice.
         if self.workers.down(worker) {
@@ -307,6 +317,11 @@ impl Machine for Plane {
                 self.names.keep(self.now, &(node, incarnation), number, upto, &tickets);
             }
             PlaneEvent::ReleaseNames { node, incarnation, tickets } => self.names.release(&(node, incarnation), &tickets),
+            PlaneEvent::Heard { beats } => {
+                for (node, incarnation, at) in beats {
+                    self.monitor.heard_at(&node, incarnation, at.min(self.now));
+                }
+            }
         }
         self.settle(effects);
     }
