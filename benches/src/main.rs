@@ -55,6 +55,9 @@ fn main() -> ExitCode {
     if arguments == [cluster::MEMBER] {
         return finish(cluster::member_side());
     }
+    if arguments == [cluster::COORDINATOR] {
+        return finish(cluster::coordinator_side());
+    }
     match options::parse(&arguments) {
         Ok(Command::Help) => {
             println!("{}", options::usage());

@@ -284,7 +284,7 @@ impl Remote for Coordinator {
     fn protocol(protocol: &mut Protocol<Self>) {
         let version = 2;
         protocol
-            .message_on::<Join>(MessageId { id: 1, version }, Lane::Control)
+            .message_on::<Join>(MessageId { id: 1, version: 3 }, Lane::Control)
             .unreliable_on::<Beat>(MessageId { id: 2, version }, Lane::System)
             .message_on::<WorkerIsUp>(MessageId { id: 3, version }, Lane::Control)
             .message_on::<WorkerIsDown>(MessageId { id: 4, version }, Lane::Control)
@@ -370,7 +370,7 @@ becomes_event! {
 }
 
 impl Handler<Join> for Coordinator {
-    type Result = Later<Led<Result<(), String>>>;
+    type Result = Later<Led<Result<Duration, String>>>;
 
     fn handle(&mut self, Join { node, incarnation, capacity }: Join, ctx: &mut Ctx<Self>) -> Self::Result {
         if !speaks_for(ctx, (&node, incarnation)) {
@@ -380,7 +380,7 @@ impl Handler<Join> for Coordinator {
         let up = PlaneEvent::NodeUp { node: node.clone(), incarnation, capacity };
         Later::new(self.take(up, ctx, move |plane| match plane.judge(&node, incarnation) {
             Some(NodeState::Lost) => Err(format!("{node}{incarnation} is counted as lost; join again as a later life")),
-            _ => Ok(()),
+            _ => Ok(plane.beat_every()),
         }))
     }
 }

@@ -11,7 +11,7 @@ use playhouse_actors::prelude::*;
 use playhouse_actors::{ActorStatus, Counters, DeadLetters, NameTaken, Shutdown};
 use playhouse_cluster::{Group, GroupError, Profile, Replica};
 use playhouse_net::{BindError, Identity, RenewError, Stats};
-use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
+use playhouse_plane::{Plane, PlaneConfig};
 use playhouse_rt::Host;
 use playhouse_store::{OpenError, Store};
 use playhouse_wire::Incarnation;
@@ -58,8 +58,6 @@ pub struct NodeConfig {
     pub checkpoints: Option<PathBuf>,
     /// Where they go instead, when that is no folder: see [`Store::objects`].
     pub store: Option<Store>,
-    /// How often it beats. Must agree with the coordinator's [`MonitorConfig`].
-    pub beat_every: Duration,
     /// Threads for actors; 0: one per core.
     pub threads: usize,
     /// Only dials out: whoever dials this node is refused.
@@ -120,7 +118,6 @@ impl NodeConfig {
             tasks: Tasks::new(),
             checkpoints: None,
             store: None,
-            beat_every: MonitorConfig::default().beat_every,
             threads: 0,
             dial_only: false,
             planted: playhouse_net::Planted::default(),

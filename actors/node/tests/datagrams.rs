@@ -207,7 +207,6 @@ fn member(world: &World, node: &str, head: &Node, folder: &std::path::Path) -> (
     let mut config = NodeConfig::new(world.identity(node), address, vec![(head.name().clone(), head.address())]);
     config.capacity = 1;
     config.checkpoints = Some(folder.join("checkpoints"));
-    config.beat_every = Duration::from_millis(100);
     config.threads = 1;
     (host, config)
 }
@@ -259,7 +258,7 @@ fn beats_are_datagrams() {
 #[derive(Serialize, Deserialize)]
 struct Join(NodeName, Incarnation, u32);
 impl Message for Join {
-    type Result = Result<Result<(), String>, (Option<NodeName>, u64)>;
+    type Result = Result<Result<Duration, String>, (Option<NodeName>, u64)>;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -274,9 +273,9 @@ impl Actor for SeenFromOutside {
     type Context = Ctx<Self>;
 }
 impl Handler<Join> for SeenFromOutside {
-    type Result = Result<Result<(), String>, (Option<NodeName>, u64)>;
+    type Result = Result<Result<Duration, String>, (Option<NodeName>, u64)>;
     fn handle(&mut self, _: Join, _: &mut Ctx<Self>) -> Self::Result {
-        Ok(Ok(()))
+        Ok(Ok(Duration::ZERO))
     }
 }
 impl Handler<Beat> for SeenFromOutside {
@@ -285,7 +284,7 @@ impl Handler<Beat> for SeenFromOutside {
 }
 impl Remote for SeenFromOutside {
     fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message_on::<Join>(playhouse::MessageId { id: 1, version: 2 }, Lane::Control);
+        protocol.message_on::<Join>(playhouse::MessageId { id: 1, version: 3 }, Lane::Control);
         protocol.message_on::<Beat>(playhouse::MessageId { id: 2, version: 2 }, Lane::System);
     }
 }

@@ -52,11 +52,24 @@ pub struct MonitorConfig {
     pub lost_after: Duration,
 }
 
+impl MonitorConfig {
+    /// Beats of 500 ms, suspect after one second, lost after 1.6: what a killed node did runs elsewhere in less than two. The default.
+    pub const FAST: MonitorConfig = MonitorConfig {
+        beat_every: Duration::from_millis(500),
+        suspect_after: Duration::from_secs(1),
+        lost_after: Duration::from_millis(1_600),
+    };
+    /// For many nodes, or machines that stand still at times: beats of 3 s, suspect after 10, lost after 20.
+    pub const SLOW: MonitorConfig = MonitorConfig {
+        beat_every: Duration::from_secs(3),
+        suspect_after: Duration::from_secs(10),
+        lost_after: Duration::from_secs(20),
+    };
+}
+
 impl Default for MonitorConfig {
-    /// Beats of 500 ms, suspect after one second, lost after 1.6: what a killed node did runs elsewhere in less than two.
     fn default() -> Self {
-        let (beat_every, suspect_after) = (Duration::from_millis(500), Duration::from_secs(1));
-        Self { beat_every, suspect_after, lost_after: Duration::from_millis(1_600) }
+        MonitorConfig::FAST
     }
 }
 

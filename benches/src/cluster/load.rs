@@ -7,8 +7,6 @@ use bytes::Bytes;
 use super::Members;
 use crate::options::Plan;
 
-/// Keys are written over: the store stays small, the log does not.
-const KEYS: u64 = 10_000;
 /// Bytes of a command: its key and its value.
 const KEY: usize = 16;
 const VALUE: usize = 48;
@@ -27,6 +25,8 @@ pub(super) struct Load {
     pub(super) flights: usize,
     pub(super) commands: usize,
     pub(super) batches: usize,
+    /// A power of two. When there are fewer than commands, they are written over: the store stays small, the log does not.
+    pub(super) keys: u64,
 }
 
 impl Load {
@@ -67,9 +67,9 @@ impl Told {
     }
 }
 
-/// A batch whose keys depend on its number alone.
-fn batch(number: usize, commands: usize) -> Vec<Put> {
-    let key = |at: usize| ((number * commands + at) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
+/// A batch whose keys depend on its number alone. Each key comes once before one comes again.
+fn batch(number: usize, commands: usize, keys: u64) -> Vec<Put> {
+    let key = |at: usize| ((number * commands + at) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) & (keys - 1);
     let put = |at| (Bytes::from(format!("{:0KEY$}", key(at))), Bytes::from(vec![b'v'; VALUE]));
     (0..commands).map(put).collect()
 }
@@ -85,7 +85,7 @@ pub(super) fn run<C: Client>(client: C, load: Load) -> Result<Told, String> {
                 playhouse_rt::spawn(async move {
                     let mut times = Vec::new();
                     for number in (flight..load.batches).step_by(load.flights) {
-                        let puts = batch(number, load.commands);
+                        let puts = batch(number, load.commands, load.keys);
                         let since = Instant::now();
                         client.put(leader, puts).await?;
                         times.push(since.elapsed());
@@ -131,14 +131,14 @@ pub(super) fn kill<M: Members>(members: &mut M) -> Result<Duration, String> {
     let all = async {
         let client = client.connect().await?;
         let leader = leader(&client).await?;
-        client.put(leader, batch(0, 1)).await?;
+        client.put(leader, batch(0, 1, 1)).await?;
         let since = Instant::now();
         members.kill(leader)?;
         let mut others = (0..3).filter(|member| *member != leader).cycle();
         let acknowledged = async {
             loop {
                 let Some(member) = others.next() else { return };
-                let put = playhouse_rt::timeout(PATIENCE, client.put(member, batch(0, 1))).await;
+                let put = playhouse_rt::timeout(PATIENCE, client.put(member, batch(0, 1, 1))).await;
                 if matches!(put, Ok(Ok(()))) {
                     return;
                 }

@@ -36,10 +36,21 @@ pub(super) struct Orders {
     pub(super) key: String,
     pub(super) ca: String,
     pub(super) folder: PathBuf,
-    /// All of them, in their order.
+    pub(super) port: u16,
+    /// Those that found the group, in their order.
     pub(super) members: Vec<(String, u16)>,
-    /// Whether it founds the group with the others.
-    pub(super) founds: bool,
+    pub(super) part: Part,
+}
+
+/// What a member does first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Part {
+    /// It founds the group with the others.
+    Founds,
+    /// It is about to be in the group, or was.
+    IsIn,
+    /// It asks to be let in, and learns.
+    Enters,
 }
 
 /// What the members agree on.
@@ -87,6 +98,14 @@ impl Message for WhoLeads {
     type Result = Option<String>;
 }
 
+/// Somebody asks how many commands it has applied.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Applied;
+
+impl Message for Applied {
+    type Result = u64;
+}
+
 struct Voice(Copies);
 
 impl Actor for Voice {
@@ -124,7 +143,7 @@ impl Actor for Door {
 
 impl Remote for Door {
     fn protocol(protocol: &mut Protocol<Self>) {
-        protocol.message::<Puts>(1).message::<WhoLeads>(2);
+        protocol.message::<Puts>(1).message::<WhoLeads>(2).message::<Applied>(3);
     }
 }
 
@@ -146,6 +165,14 @@ impl Handler<WhoLeads> for Door {
 
     fn handle(&mut self, _: WhoLeads, _: &mut Ctx<Self>) -> MessageResult<WhoLeads> {
         MessageResult(self.group.standing().leader)
+    }
+}
+
+impl Handler<Applied> for Door {
+    type Result = MessageResult<Applied>;
+
+    fn handle(&mut self, _: Applied, _: &mut Ctx<Self>) -> MessageResult<Applied> {
+        MessageResult(self.group.read(Replica::applied))
     }
 }
 
@@ -189,30 +216,36 @@ pub(crate) fn member_side() -> Result<(), String> {
     let mut line = String::new();
     stdin.read_line(&mut line).map_err(|error| error.to_string())?;
     let orders: Orders = serde_json::from_str(&line).map_err(|error| format!("no orders: {error}"))?;
+    let (end, ended) = oneshot::channel();
+    drop(stdin);
     std::thread::spawn(move || {
-        // A member never ends by itself.
-        let ended = playhouse_rt::run(0, serve(orders)).map_err(|error| error.to_string()).and_then(|served| served);
-        eprintln!("a member: {}", ended.err().unwrap_or_default());
-        std::process::exit(1);
+        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+        drop(end.send(()));
     });
-    let _ = stdin.read_to_end(&mut Vec::new());
-    Ok(())
+    let all = async {
+        playhouse_rt::select! {
+            served = serve(orders) => served,
+            _ = ended => Ok(()),
+        }
+    };
+    playhouse_rt::run(0, all).map_err(|error| error.to_string())?
 }
 
 async fn serve(orders: Orders) -> Result<(), String> {
     let identity = Identity::from_pem(&orders.cert, &orders.key, &orders.ca).map_err(|error| error.to_string())?;
     let own = identity.node().clone();
     let address = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listen = orders.members.iter().find(|(name, _)| name == own.as_str()).map(|(_, port)| address(*port));
-    let listen = listen.ok_or("not a member")?;
-    let node = Node::start(Host::os(), NodeConfig::actors(identity, listen)).await.map_err(|error| error.to_string())?;
+    let config = NodeConfig::actors(identity, address(orders.port));
+    let node = Node::start(Host::os(), config).await.map_err(|error| error.to_string())?;
     let member = |(name, port): &(String, u16)| Member { name: name.clone(), address: address(*port).to_string() };
     let all: Vec<Member> = orders.members.iter().map(member).collect();
+    // Those that come later dial these.
     for (name, port) in orders.members.iter().filter(|(name, _)| name != own.as_str()) {
         node.connect(NodeName::new(name).map_err(|error| error.to_string())?, address(*port));
     }
     let place = (Host::os().disk().clone(), orders.folder.join("journal.redb"), Blocking::new(2));
     let copy = Replica::<Store>::new(&own, Incarnation(node.incarnation().0));
+    let me = member(&(own.to_string(), orders.port));
     let group = Group::join(own, Profile::FAST, place, copy, Arc::new(Asks(node.clone()))).await;
     let group = group.map_err(|error| error.to_string())?;
     let actor = |name| ActorName::new(name).map_err(|error| error.to_string());
@@ -220,14 +253,17 @@ async fn serve(orders: Orders) -> Result<(), String> {
     let (voice, door) = (group.clone(), group.clone());
     let (queue, waiting) = mpsc::channel(QUEUE);
     let taken = |taken: playhouse_actors::NameTaken| taken.to_string();
-    node.system().spawn_remote(actor(VOICE)?, options.clone(), move || Voice(voice.clone())).map_err(taken)?;
+    node.system().spawn_remote(actor(VOICE)?, options, move || Voice(voice.clone())).map_err(taken)?;
     let door = move || Door { group: door.clone(), queue: queue.clone() };
     node.system().spawn_remote(actor(DOOR)?, options, door).map_err(taken)?;
     println!("ready");
     std::io::stdout().flush().map_err(|error| error.to_string())?;
-    if orders.founds {
-        group.found(&all).await.map_err(|error| error.to_string())?;
-    }
+    let part = match orders.part {
+        Part::Founds => group.found(&all).await,
+        Part::IsIn => Ok(()),
+        Part::Enters => group.enter(me, &all, false).await,
+    };
+    part.map_err(|error| error.to_string())?;
     agree(group, waiting).await;
     Err("nobody has anything to agree on any more".into())
 }

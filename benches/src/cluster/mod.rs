@@ -5,10 +5,12 @@
 
 mod etcd;
 mod grpc;
+mod known;
 mod load;
 mod member;
 mod ours;
 
+pub(crate) use known::{COORDINATOR, coordinator_side};
 pub(crate) use member::{MEMBER, member_side};
 
 use std::path::{Path, PathBuf};
@@ -25,9 +27,12 @@ use load::{Client, Load};
 use ours::Ours;
 
 /// Many commands at once, from few clients.
-const BATCHES: Load = Load { flights: 4, commands: 100, batches: 2_000 };
+const BATCHES: Load = Load { flights: 4, commands: 100, batches: 2_000, keys: 1 << 13 };
 /// One command at a time, from many clients.
-const SINGLES: Load = Load { flights: 64, commands: 1, batches: 20_000 };
+const SINGLES: Load = Load { flights: 64, commands: 1, batches: 20_000, keys: 1 << 13 };
+
+/// What a new member has to catch up with: more than a million commands, each of another key.
+const GROWN: Load = Load { flights: 4, commands: 100, batches: 10_486, keys: 1 << 20 };
 
 /// How often a leader is killed in each round.
 const KILLS: usize = 15;
@@ -37,8 +42,15 @@ const GOAL: (f64, f64) = (50_000.0, 5.0);
 /// From the loss of a leader to the next acknowledgement, in milliseconds: 99 of a hundred.
 const GOAL_FAILOVER: f64 = 1_000.0;
 
+/// From the start of a new member's process until it has all that was acknowledged before, in milliseconds.
+const GOAL_JOINED: f64 = 5_000.0;
+/// What 10,000 workers may add to a coordinator, in MB; and what the heartbeats of 500 may take of a network, in KB a second.
+const GOAL_MEMORY: f64 = 20.0;
+const GOAL_BEATS: f64 = 15.0;
+
 const OURS_NOTE: &str =
     "three processes, mutual TLS everywhere, openraft over QUIC, redb; a client in a fourth process asks the leader";
+const JOIN_NOTE: &str = "a fourth process with an empty disk, from its start until it has all that was acknowledged before; 1,048,576 keys in 10,486 batches in a full run";
 const ETCD_NOTE: &str = "etcd as Debian has it with its defaults, no TLS anywhere; a client in another process, gRPC to the leader, a batch is a Txn of Puts";
 const GOAL_NOTE: &str = "a constant";
 
@@ -82,6 +94,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
         ("etcd", Some(etcd)) => turn(etcd, plan, kills, &mut seen[1]),
         _ => turn(&mut ours, plan, kills, &mut seen[0]),
     })?;
+    let _ = load::run(ours.client(), GROWN.sized(plan))?;
+    let joined = millis(ours.join()?);
+    drop((ours, etcd.take()));
+    let (workers, beating) = (plan.size(10_000), if plan.quick { 100 } else { 500 });
+    let memory = known::memory(&folder.0.join("known"), workers)?;
+    let beats = known::beats(&folder.0.join("beats"), beating)?;
     let [ours, theirs] = seen;
     let mut rows = Vec::new();
     let mut metric = |metric, unit, better, of: fn(&Seen) -> Figures, goal: Option<f64>| {
@@ -89,7 +107,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
             let more = vec![("kills", json!(ours.failovers.len()))];
             Row { metric, unit, better, ours: of(&ours), peer, theirs, ours_note: OURS_NOTE, theirs_note, more }
         };
-        rows.extend(etcd.is_some().then(|| row("etcd", of(&theirs), ETCD_NOTE)));
+        rows.extend((names.len() > 1).then(|| row("etcd", of(&theirs), ETCD_NOTE)));
         rows.extend(goal.map(|goal| row("goal", Figures::constant(goal), GOAL_NOTE)));
     };
     metric("durable_commands", "commands/s", Better::Higher, |seen| seen.rates.clone().into(), Some(GOAL.0));
@@ -100,6 +118,15 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
     metric("failover_p50", "ms", Better::Lower, |seen| percentile(&seen.failovers, 50), None);
     metric("failover_p99", "ms", Better::Lower, |seen| percentile(&seen.failovers, 99), Some(GOAL_FAILOVER));
     metric("failover_max", "ms", Better::Lower, |seen| percentile(&seen.failovers, 100), None);
+    let mut alone = |metric, unit, figure: f64, goal: f64, ours_note, more| {
+        let (ours, theirs) = (Figures::constant(figure), Figures::constant(goal));
+        let (peer, theirs_note, better) = ("goal", GOAL_NOTE, Better::Lower);
+        rows.push(Row { metric, unit, better, ours, peer, theirs, ours_note, theirs_note, more });
+    };
+    let grown = GROWN.sized(plan);
+    alone("join", "ms", joined, GOAL_JOINED, JOIN_NOTE, vec![("commands", json!(grown.batches * grown.commands))]);
+    alone("memory_of_workers", "MB", memory, GOAL_MEMORY, known::MEMORY_NOTE, vec![("workers", json!(workers))]);
+    alone("beats_on_the_wire", "KB/s", beats, GOAL_BEATS, known::BEATS_NOTE, vec![("workers", json!(beating))]);
     Ok(Report { bench: "cluster", plan: *plan, rows })
 }
 

@@ -4,18 +4,22 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Instant;
 
 use playhouse::prelude::*;
 use playhouse_net::{Authority, Identity};
 use playhouse_rt::Host;
 
 use super::load::{Client, Put};
-use super::member::{DOOR, Door, MEMBER, Orders, Puts, WhoLeads};
+use super::member::{Applied, DOOR, Door, MEMBER, Orders, Part, Puts, WhoLeads};
 use super::{Members, free_port};
 
 const NAMES: [&str; 3] = ["x", "y", "z"];
+/// Comes later.
+const NEW: &str = "new";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const PATIENCE: Duration = Duration::from_secs(20);
+const JOINED_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Ours {
     authority: Authority,
@@ -30,11 +34,38 @@ impl Ours {
         let authority = Authority::new("bench", Host::os().wall_clock()).map_err(|error| error.to_string())?;
         let members = NAMES.map(|name| Ok((name.to_string(), free_port()?))).into_iter().collect::<Result<_, String>>()?;
         let mut ours = Ours { authority, folder: folder.to_path_buf(), members, processes: Vec::new() };
-        for member in 0..NAMES.len() {
-            let process = ours.process(member, member == 0)?;
+        for (member, name) in NAMES.iter().enumerate() {
+            let part = if member == 0 { Part::Founds } else { Part::IsIn };
+            let process = ours.process(name, ours.members[member].1, part)?;
             ours.processes.push(process);
         }
         Ok(ours)
+    }
+
+    /// How long a new member takes until it has all that was acknowledged before.
+    pub(super) fn join(&mut self) -> Result<Duration, String> {
+        let client = self.client();
+        let all = async {
+            let client = client.connect().await?;
+            let mut applied = 0;
+            for name in NAMES {
+                applied = applied.max(client.applied(name).await?);
+            }
+            let (began, port) = (Instant::now(), free_port()?);
+            let process = self.process(NEW, port, Part::Enters)?;
+            self.processes.push(process);
+            let node = client.node.as_ref().ok_or("not connected")?;
+            let name = NodeName::new(NEW).map_err(|error| error.to_string())?;
+            node.dial(name, (Ipv4Addr::LOCALHOST, port).into()).await?;
+            // Nothing tells when it is there.
+            while client.applied(NEW).await? < applied {
+                playhouse_rt::sleep(Duration::from_millis(5)).await;
+            }
+            Ok::<_, String>(began.elapsed())
+        };
+        let joined = async { playhouse_rt::timeout(JOINED_WITHIN, all).await };
+        let joined = playhouse_rt::run(0, joined).map_err(|error| error.to_string())?;
+        joined.map_err(|_| format!("a new member did not catch up within {JOINED_WITHIN:?}"))?
     }
 
     fn identity(&self, name: &str) -> Result<Identity, String> {
@@ -42,10 +73,10 @@ impl Ours {
         self.authority.issue(&name, Host::os().wall_clock(), DAY).map_err(|error| error.to_string())
     }
 
-    fn process(&self, member: usize, founds: bool) -> Result<(Child, Option<ChildStdin>), String> {
-        let pem = self.identity(NAMES[member])?.to_pem();
-        let (folder, members) = (self.folder.join(NAMES[member]), self.members.clone());
-        let orders = Orders { cert: pem.cert, key: pem.key, ca: pem.ca, folder, members, founds };
+    fn process(&self, name: &str, port: u16, part: Part) -> Result<(Child, Option<ChildStdin>), String> {
+        let pem = self.identity(name)?.to_pem();
+        let (folder, members) = (self.folder.join(name), self.members.clone());
+        let orders = Orders { cert: pem.cert, key: pem.key, ca: pem.ca, folder, port, members, part };
         let orders = serde_json::to_string(&orders).map_err(|error| error.to_string())?;
         let fault = |error: std::io::Error| format!("a member cannot be started: {error}");
         let program = std::env::current_exe().map_err(fault)?;
@@ -76,7 +107,7 @@ impl Members for Ours {
     }
 
     fn start(&mut self, member: usize) -> Result<(), String> {
-        self.processes[member] = self.process(member, false)?;
+        self.processes[member] = self.process(NAMES[member], self.members[member].1, Part::IsIn)?;
         Ok(())
     }
 }
@@ -99,8 +130,14 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    fn door(&self, member: usize) -> Option<Ref<Door>> {
-        self.node.as_ref()?.actor(&NodeName::new(NAMES[member]).ok()?, DOOR)
+    fn door(&self, name: &str) -> Option<Ref<Door>> {
+        self.node.as_ref()?.actor(&NodeName::new(name).ok()?, DOOR)
+    }
+
+    /// How many commands this member has applied.
+    async fn applied(&self, name: &str) -> Result<u64, String> {
+        let door = self.door(name).ok_or("not connected")?;
+        door.ask_within(Applied, PATIENCE).await.map_err(|error| error.to_string())
     }
 }
 
@@ -118,12 +155,12 @@ impl Client for Asking {
     }
 
     async fn put(&self, member: usize, puts: Vec<Put>) -> Result<(), String> {
-        let door = self.door(member).ok_or("not connected")?;
+        let door = self.door(NAMES[member]).ok_or("not connected")?;
         door.ask_within(Puts(puts), PATIENCE).await.map_err(|error| error.to_string())?
     }
 
     async fn leader(&self, member: usize) -> Option<usize> {
-        let leader = self.door(member)?.ask_within(WhoLeads, PATIENCE).await.ok()??;
+        let leader = self.door(NAMES[member])?.ask_within(WhoLeads, PATIENCE).await.ok()??;
         NAMES.iter().position(|name| *name == leader)
     }
 }

@@ -77,6 +77,11 @@ impl Plane {
         self.config.first_job
     }
 
+    /// How often nodes are to beat.
+    pub fn beat_every(&self) -> Duration {
+        self.config.monitor.beat_every
+    }
+
     fn submit(&mut self, request: RequestId, key: JobKey, spec: JobSpec, effects: &mut Vec<PlaneEffect>) {
         let stream = spec.stream;
         let result = self.scheduler.submit(key, spec);
