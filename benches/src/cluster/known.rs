@@ -26,9 +26,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const PER_NODE: usize = 1_000;
 const PER_NODE_SLOW: usize = 20;
 
-/// How long the coordinator is left alone before it is looked at, and how long the beats are counted: five of each node.
-const CALM: Duration = Duration::from_secs(3);
-const COUNTED: Duration = Duration::from_secs(15);
+/// How long the coordinator is left alone before it is looked at.
+const CALM: Duration = Duration::from_secs(2);
 
 /// Of IPv4 and UDP, in bytes.
 const HEADERS: u64 = 28;
@@ -65,16 +64,16 @@ pub(super) fn memory(folder: &Path, workers: usize) -> Result<f64, String> {
     playhouse_rt::run(0, all).map_err(|error| error.to_string())?
 }
 
-/// What the beats of so many workers take, in KB a second.
-pub(super) fn beats(folder: &Path, workers: usize) -> Result<f64, String> {
+/// What the beats of so many workers take, in KB a second, counted for so long.
+pub(super) fn beats(folder: &Path, workers: usize, counted: Duration) -> Result<f64, String> {
     let (mut head, authority) = Head::start(folder, workers, true)?;
     let all = async {
         let address = head.state()?.address;
         let _nodes = nodes(&authority, address, (workers, PER_NODE_SLOW), folder).await?;
         playhouse_rt::sleep(CALM).await;
         let before = head.state()?.wire_bytes;
-        playhouse_rt::sleep(COUNTED).await;
-        Ok((head.state()?.wire_bytes - before) as f64 / COUNTED.as_secs_f64() / 1_000.0)
+        playhouse_rt::sleep(counted).await;
+        Ok((head.state()?.wire_bytes - before) as f64 / counted.as_secs_f64() / 1_000.0)
     };
     playhouse_rt::run(0, all).map_err(|error| error.to_string())?
 }

@@ -220,7 +220,7 @@ pub(crate) fn member_side() -> Result<(), String> {
     drop(stdin);
     std::thread::spawn(move || {
         let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-        drop(end.send(()));
+        let _ = end.send(());
     });
     let all = async {
         playhouse_rt::select! {

@@ -97,9 +97,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
     let _ = load::run(ours.client(), GROWN.sized(plan))?;
     let joined = millis(ours.join()?);
     drop((ours, etcd.take()));
-    let (workers, beating) = (plan.size(10_000), if plan.quick { 100 } else { 500 });
+    let (workers, beating, counted) = if plan.quick { (500, 100, 3) } else { (10_000, 500, 15) };
     let memory = known::memory(&folder.0.join("known"), workers)?;
-    let beats = known::beats(&folder.0.join("beats"), beating)?;
+    let beats = known::beats(&folder.0.join("beats"), beating, Duration::from_secs(counted))?;
     let [ours, theirs] = seen;
     let mut rows = Vec::new();
     let mut metric = |metric, unit, better, of: fn(&Seen) -> Figures, goal: Option<f64>| {
