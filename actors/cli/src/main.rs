@@ -3,6 +3,7 @@
 mod ca;
 mod cluster;
 mod demo;
+mod log;
 mod node;
 mod operate;
 mod serve;
@@ -32,6 +33,7 @@ enum Command {
     Status(operate::Status),
     Drain(operate::Drain),
     Dismiss(operate::Dismiss),
+    Log(log::Args),
 }
 
 /// Something went wrong that one line can tell.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Status(args) => operate::status(args),
         Command::Drain(args) => operate::drain(args),
         Command::Dismiss(args) => operate::dismiss(args),
+        Command::Log(args) => log::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -166,6 +166,9 @@ async fn main(args: Args) -> Result<u8, Trouble> {
             // Whoever started this node may have gone away, or never cared.
             let _ = writeln!(std::io::stdout(), "ready {listen}");
         }
+        if let Some(why) = node.forgot() {
+            err(&format!("playhouse: warning: {}", sentence(&why)));
+        }
         let failed = loop {
             rt::select! {
                 signal = signals.next() => match signal.map_err(Trouble::new)? {
@@ -181,6 +184,12 @@ async fn main(args: Args) -> Result<u8, Trouble> {
                 },
                 () = &mut stdin_ended => break None,
                 why = node.failed() => break Some(why),
+                why = node.outlived() => {
+                    served.set(None);
+                    node.stop(STOP_WITHIN).await;
+                    // A later life of this one would drive the other one out, which would come back likewise.
+                    return Err(Trouble::new(why));
+                }
             }
         };
         served.set(None);

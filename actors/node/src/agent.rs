@@ -101,6 +101,7 @@ impl Agent {
     /// Ends: the node's owner starts a later life of it.
     fn give_up(&mut self, reason: &str, ctx: &mut Ctx<Self>) {
         tracing::warn!(%reason, "this life of the node is over");
+        let _ = self.ground.over.set(reason.to_string());
         for worker in self.workers.values() {
             worker.stop();
         }
@@ -314,7 +315,7 @@ impl Handler<YouAreLost> for Agent {
 
     fn handle(&mut self, lost: YouAreLost, ctx: &mut Ctx<Self>) {
         if lost.incarnation == self.ground.incarnation && self.ground.is_order(ctx, lost.term).is_ok() {
-            self.give_up("the coordinator counts it as lost", ctx);
+            self.give_up("the cluster counts it as lost, as nothing was heard of it for too long", ctx);
         }
     }
 }

@@ -379,7 +379,14 @@ impl Handler<Join> for Coordinator {
         }
         let up = PlaneEvent::NodeUp { node: node.clone(), incarnation, capacity };
         Later::new(self.take(up, ctx, move |plane| match plane.judge(&node, incarnation) {
-            Some(NodeState::Lost) => Err(format!("{node}{incarnation} is counted as lost; join again as a later life")),
+            Some(NodeState::Lost) => Err(match plane.nodes().get(&node) {
+                Some(status) if status.incarnation > incarnation => format!(
+                    "the cluster knows {}, which is a later life than {incarnation}: either two processes have this name, or the clock of their \
+                     host went back between their starts. A life that begins when the clock has caught up is taken",
+                    status.incarnation
+                ),
+                _ => "the cluster counts it as lost; it may join again as a later life".into(),
+            }),
             _ => Ok(plane.beat_every()),
         }))
     }
@@ -524,7 +531,8 @@ pub(crate) fn coordinator_status(group: &Group<Replica<Plane>>, replica: &Replic
     let Standing { leader, term, voters, leads, .. } = group.standing();
     let leader = leader.and_then(|name| NodeName::new(&name).ok());
     let (name, applied) = (group.name().clone(), replica.applied());
-    let waits = replica.fault().map(str::to_string).or_else(|| group.waits().map(|waits| waits.to_string()));
+    let ended = || replica.fault().map(str::to_string).or_else(|| group.fault());
+    let waits = ended().or_else(|| group.waits().map(|waits| waits.to_string()));
     CoordinatorStatus { name, leads, leader, term, voters, waits, applied, digest: None }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Ground {
     pub(crate) store: Store,
     pub(crate) blocking: Blocking,
     pub(crate) roster: Roster,
+    /// Why this life of the node is over, once it is.
+    pub(crate) over: Arc<std::sync::OnceLock<String>>,
 }
 
 impl Ground {

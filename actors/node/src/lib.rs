@@ -32,6 +32,7 @@ mod shard;
 mod shell;
 mod start;
 mod status;
+pub mod task_log;
 mod tasks;
 mod tree;
 mod worker;

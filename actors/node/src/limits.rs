@@ -119,6 +119,14 @@ pub const FOUND_AGAIN: Duration = Duration::from_millis(200);
 /// How long a new coordinator waits to be taken among the others.
 pub const ENROL_WITHIN: Duration = Duration::from_secs(150);
 
+/// What the task log keeps of a text that others chose, in bytes.
+pub const TOLD_TEXT_MAX: usize = 1024;
+
+const _: () = assert!(
+    3 * TOLD_TEXT_MAX + 4 * playhouse_wire::limits::NAME_MAX < playhouse_store::limits::ANNALS_RECORD_MAX,
+    "a record has at most three texts"
+);
+
 /// How long a change of the coordinators may take, at the one that leads.
 pub const CHANGE_WITHIN: Duration = Duration::from_secs(75);
 

@@ -13,6 +13,7 @@ use playhouse_cluster::{Group, GroupError, Profile, Replica};
 use playhouse_net::{BindError, Identity, RenewError, Stats};
 use playhouse_plane::{Plane, PlaneConfig};
 use playhouse_rt::Host;
+use playhouse_store::annals::AnnalsError;
 use playhouse_store::{OpenError, Store};
 use playhouse_wire::Incarnation;
 
@@ -144,13 +145,16 @@ pub enum StartError {
     #[error("this node does not become a coordinator: {0}")]
     Enrol(String),
     /// The folder of the journal cannot be used.
-    #[error("the folder {folder} cannot be used for a journal: {error}")]
+    #[error("the folder {folder} cannot be used for a journal: {error}. Choose one that this user may write, or repair the disk")]
     Data {
         /// The folder.
         folder: String,
         /// What the disk says.
         error: std::io::Error,
     },
+    /// The task log beside the journal cannot be used.
+    #[error(transparent)]
+    TaskLog(#[from] AnnalsError),
     /// The folder for checkpoints cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -283,6 +287,13 @@ impl Node {
         Some(group.read(|replica| coordinator_status(group, replica)))
     }
 
+    /// What was wrong with the disk of this node's coordinator, if the one that leads found that it holds less than was acknowledged, and
+    /// replaced it: it was an old image, or loses what it calls durable. Look at the disk.
+    pub fn forgot(&self) -> Option<String> {
+        let (_, group) = self.0.coordinates.as_ref()?;
+        group.has_forgotten().map(|waits| waits.to_string())
+    }
+
     /// Waits until the coordinator of this node has applied something, leads, leads no more, or hears of another leader, so that it is other
     /// than `seen`; `None` when it has ended, or the node has none. Cancel-safe.
     pub async fn coordinator_changed(&self, seen: &CoordinatorStatus) -> Option<CoordinatorStatus> {
@@ -349,19 +360,26 @@ impl Node {
         seen.map(|seen| *seen).ok_or_else(gone)
     }
 
-    /// Waits until the node can no longer do what it was started for, and says why: its coordinator panicked, or the cluster counts
-    /// this life of it as lost (it was silent for too long). Stop it then, and start it again. Cancel-safe.
+    /// Waits until the node can no longer do what it was started for, and says why: its coordinator panicked, the file of its journal is at
+    /// fault, or the cluster counts this life of it as lost (it was silent for too long). Stop it then, and start it again. Cancel-safe.
     pub async fn failed(&self) -> String {
         let coordinator = async {
             match &self.0.coordinates {
-                Some((coordinator, _)) => format!("the coordinator ended: {}", coordinator.ended().await),
+                Some((coordinator, group)) => {
+                    let exit = coordinator.ended().await;
+                    format!("the coordinator ended: {}", group.trouble().unwrap_or_else(|| exit.to_string()))
+                }
                 None => std::future::pending().await,
             }
         };
         let agent = async {
             match &self.0.offers {
-                Some((agent, _)) => match agent.ended().await {
-                    Exit::Stopped => "the cluster counts this life of the node as lost".to_string(),
+                Some((agent, ground)) => match agent.ended().await {
+                    Exit::Stopped => format!(
+                        "this life of {} is over: {}",
+                        self.name(),
+                        ground.over.get().map_or("it was told to end", |why| why)
+                    ),
                     exit => format!("the node's agent ended: {exit}"),
                 },
                 None => std::future::pending().await,
@@ -371,6 +389,14 @@ impl Node {
             why = coordinator => why,
             why = agent => why,
         }
+    }
+
+    /// Waits until it is known that a later life of this node lives, since another node is connected to that one and takes no connection of
+    /// this one; and says so. Two processes have one name, or the clock of the host went back between two starts. Stop it then, and do not start
+    /// it again by itself: it would drive the other one out. Cancel-safe.
+    pub async fn outlived(&self) -> String {
+        let (peer, says) = self.0.finder.roads.endpoint.outlived().await;
+        format!("{peer} takes no connection of this life of {}: {says}", self.name())
     }
 
     /// Lets it leave the cluster, before it is stopped: it gets no new tasks and shards, others start workers in place of its own, and what its

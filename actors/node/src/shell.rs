@@ -386,11 +386,17 @@ impl<M: Kept, H: Hands<M>> Handler<Stands> for Shell<M, H> {
 
     fn handle(&mut self, Stands(standing): Stands, ctx: &mut Ctx<Self>) {
         match standing {
-            Some(standing) => self.stands(standing, ctx),
+            Some(standing) => {
+                if let Some(why) = self.group.waits() {
+                    tracing::warn!(%why, "this node takes no part in the agreement for now");
+                }
+                self.stands(standing, ctx);
+            }
             None => {
-                let fault = self.group.read(|replica| replica.fault().map(str::to_string));
-                let why = fault.unwrap_or_else(|| "its disk failed, or it was told to".into());
-                tracing::error!(%why, "this node takes no part in the agreement any more");
+                match self.group.trouble() {
+                    Some(why) => tracing::error!(%why, "this node takes no part in the agreement any more"),
+                    None => tracing::info!("this node takes no part in the agreement any more"),
+                }
                 ctx.stop();
             }
         }

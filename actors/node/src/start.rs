@@ -9,6 +9,7 @@ use playhouse_net::{Config, Endpoint};
 use playhouse_plane::{Plane, PlaneConfig};
 use playhouse_rt::{Blocking, Host};
 use playhouse_store::Store;
+use playhouse_store::annals::{Annals, Bounds};
 use playhouse_wire::{ActorName, Incarnation};
 
 use crate::agent::{AGENT, Agent, PeerLink};
@@ -24,6 +25,7 @@ use crate::messages::Enrol;
 use crate::names::Names;
 use crate::network::{Inbox, Roads, Way};
 use crate::node::{Coordinate, Coordinating, Inner, NodeConfig, StartError};
+use crate::task_log::{self, TaskScribe};
 
 /// Jobs that a coordinator takes within a millisecond of its life, on average, at the most.
 const JOBS_PER_MS: u64 = 1000;
@@ -136,6 +138,7 @@ async fn furnish(
             store,
             blocking: Blocking::new(config.capacity.max(2) as usize),
             roster: Roster::default(),
+            over: Arc::default(),
         };
         let (capacity, of_agent) = (config.capacity, ground.clone());
         let factory = move || Agent::new(of_agent.clone(), capacity);
@@ -185,9 +188,10 @@ async fn take_part(
     let (name, system, data) = (finder.system.node(), &finder.system, &coordinate.data);
     let disk = finder.host.disk().clone();
     disk.create_dir_all(data).map_err(|error| StartError::Data { folder: data.display().to_string(), error })?;
-    let journal = (disk, data.join(JOURNAL), Blocking::new(2));
+    let journal = (disk.clone(), data.join(JOURNAL), Blocking::new(2));
     let calls = Arc::new(Calls { system: system.clone(), roads: Arc::downgrade(&finder.roads) });
-    let copy = Replica::new(name, incarnation);
+    let annals = Annals::open(disk.clone(), task_log::folder(data), Blocking::new(1), Bounds::default()).await?;
+    let copy = Replica::new(name, incarnation, TaskScribe::default(), Some(annals));
     Ok(Group::join(name.clone(), coordinate.profile, journal, copy, calls).await?)
 }
 

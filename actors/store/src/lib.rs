@@ -1,5 +1,5 @@
 //! Checkpoints in a local folder: a save is all or nothing, damage is noticed, and a stale owner can change nothing. And a [`Journal`]: a
-//! numbered log with a few values, in one file, for those who agree on the order of something.
+//! numbered log with a few values, in one file, for those who agree on the order of something. And [`annals`]: a log for people, with a hash chain.
 //!
 //! Nothing here decides when to save or what the bytes mean, sends anything, or touches a disk other than the one it was given.
 //!
@@ -22,6 +22,7 @@
 //! with leading zeros, so that the last name is the newest: a higher fence is newer than any version under a lower one. The name
 //! carries the fence so that a file whose content is damaged still keeps stale owners out. [`record`] has the content's layout.
 
+pub mod annals;
 mod error;
 mod folder;
 mod journal;

@@ -37,6 +37,18 @@ pub const JOURNAL_COMMIT_MAX: usize = 8 * 1024 * 1024;
 /// What a journal keeps of its file in memory, in bytes.
 pub const JOURNAL_CACHE: usize = 16 * 1024 * 1024;
 
+/// The longest record of annals, in bytes.
+pub const ANNALS_RECORD_MAX: usize = 64 * 1024;
+
+/// The length after which a segment of annals is followed by another one, in bytes.
+pub const ANNALS_SEGMENT: u64 = 4 * 1024 * 1024;
+
+/// How many segments of annals are kept.
+pub const ANNALS_SEGMENTS: usize = 64;
+
+/// What may wait to be written to annals, in bytes, before their writer is made to wait.
+pub const ANNALS_QUEUE: usize = 4 * 1024 * 1024;
+
 /// How long a journal's opener waits for the one before it, which may be about to end, to let the file go.
 pub const JOURNAL_CLAIM_WAIT: Duration = Duration::from_secs(2);
 
@@ -48,6 +60,7 @@ const FILE_NAME_MAX: usize = 255;
 
 const _: () = assert!(KEY_MAX * 2 <= FILE_NAME_MAX, "each character of a key takes at most two in its folder's name");
 const _: () = assert!(KEY_MAX <= u16::MAX as usize, "a record gives a key's length in two bytes");
+const _: () = assert!(ANNALS_SEGMENTS >= 2, "the one that is written, and one before it");
 const _: () = assert!(KEEP >= 2, "a damaged newest version must leave one to fall back to");
 const _: () = assert!(STRIPES > 0);
 const _: () = assert!(JOURNAL_ENTRY_MAX <= JOURNAL_QUEUE && JOURNAL_COMMIT_MAX <= JOURNAL_QUEUE, "each batch finds room");

@@ -153,6 +153,62 @@ fn a_changed_byte_is_noticed_and_the_file_is_named() {
     });
 }
 
+/// Each page in turn is half what it was and half what it was before, or nothing: of a journal that was closed, and of one whose process was
+/// killed. What is found is refused by name, or it is what was committed; of the killed one, perhaps without its last commit, of which nobody
+/// can say whether its sync had ended.
+#[test]
+fn a_torn_page_is_noticed_or_it_does_not_matter() {
+    const PAGE: usize = 4096;
+    run(async {
+        let folder = Folder::new("torn");
+        let mut images = Vec::new();
+        let journal = folder.open().await.unwrap();
+        for number in 1..=3 {
+            let set = vec![("state", vec![number as u8; 6_000])];
+            journal.commit(Batch { append: entries(number..=number), set, ..Batch::default() }).await.unwrap();
+            images.push(std::fs::read(folder.file()).unwrap());
+        }
+        drop(journal);
+        let closed = std::fs::read(folder.file()).unwrap();
+        let [_, before, killed] = &images[..] else { unreachable!("three commits") };
+        let (mut refused, mut whole) = (0, 0);
+        for (image, is_closed) in [(&closed, true), (killed, false)] {
+            for at in (0..image.len()).step_by(PAGE) {
+                for older in [before.get(at..at + PAGE / 2).unwrap_or(&[0; PAGE / 2]), &[0; PAGE / 2]] {
+                    let mut torn = image.clone();
+                    torn[at..at + PAGE / 2].copy_from_slice(older);
+                    std::fs::write(folder.file(), &torn).unwrap();
+                    match found(&folder).await {
+                        Ok((log, state)) => {
+                            let last = log.len() as u64;
+                            assert!(last == 3 || (!is_closed && last == 2), "page {}: {log:?}", at / PAGE);
+                            assert_eq!((log, state), (entries(1..=last), Some(vec![last as u8; 6_000])));
+                            whole += 1;
+                        }
+                        Err(error) => {
+                            assert!(error.contains(folder.file().to_str().unwrap()), "{error}");
+                            assert!(error.contains("damaged"), "page {}: {error}", at / PAGE);
+                            refused += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(refused > 5 && whole > 5, "{refused} were refused, and {whole} were whole");
+    });
+}
+
+type Found = (Vec<(u64, Vec<u8>)>, Option<Vec<u8>>);
+
+/// All that the journal holds, or what it says.
+async fn found(folder: &Folder) -> Result<Found, String> {
+    let all = async {
+        let journal = folder.open().await?;
+        Ok::<_, JournalError>((journal.entries(0..=9, usize::MAX).await?, journal.value("state").await?))
+    };
+    all.await.map_err(|error| error.to_string())
+}
+
 #[test]
 fn a_file_of_something_else_is_refused_and_left_alone() {
     run(async {

@@ -8,4 +8,4 @@ pub mod limits;
 mod replica;
 
 pub use agree::{Called, Group, GroupError, Member, Profile, ProposeError, Replicated, Standing, Transport, Waits};
-pub use replica::{Command, Kept, Log, Replica};
+pub use replica::{Command, Kept, Log, Replica, Scribe};

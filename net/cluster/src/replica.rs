@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 use playhouse_plane::Machine;
+use playhouse_store::annals::{Annals, Head};
 use playhouse_wire::{DecodeError, Incarnation, NodeName, Time, decode, encode, encode_long};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,19 @@ use crate::limits::PIECE_BYTES;
 /// Something that can be replicated: a machine that can be sent and saved whole.
 pub trait Kept: Machine<Event: Log, Effect: Send> + Log {}
 impl<M: Machine<Event: Log, Effect: Send> + Log> Kept for M {}
+
+/// Says, for people, what became of a machine by the commands of the log. What it says depends on nothing else, so it is the same at each copy:
+/// the chain over it is a part of what they agree on.
+pub trait Scribe<M: Machine>: Send + 'static {
+    /// The machine has begun.
+    fn begins(&mut self, machine: &M, now: Time) -> Vec<Vec<u8>>;
+
+    /// The machine is about to hear this.
+    fn hears(&mut self, machine: &M, event: &M::Event);
+
+    /// It has heard it, or was woken, and this is what it wants done.
+    fn tells(&mut self, machine: &M, now: Time, effects: &[M::Effect]) -> Vec<Vec<u8>>;
+}
 
 /// What can be in a log.
 pub trait Log: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {}
@@ -55,6 +69,9 @@ pub struct Replica<M: Machine> {
     state: State<M>,
     /// Of commands of ours.
     effects: Mutex<Vec<M::Effect>>,
+    scribe: Box<dyn Scribe<M>>,
+    /// Where its words are kept, if they are.
+    annals: Option<Annals>,
     /// Why it follows no more.
     fault: Option<String>,
 }
@@ -66,6 +83,7 @@ struct Saved {
     now: Time,
     applied: u64,
     pieces: Option<(Author, u32, Vec<u8>)>,
+    told: Head,
 }
 
 struct State<M> {
@@ -76,13 +94,16 @@ struct State<M> {
     applied: u64,
     /// Of a batch that is not complete: whose, how many parts, and their bytes.
     pieces: Option<(Author, u32, Vec<u8>)>,
+    /// The end of what the scribe has told.
+    told: Head,
 }
 
 impl<M: Kept> Replica<M> {
-    /// A copy that knows nothing, at a member in one of its lives.
-    pub fn new(name: &NodeName, life: Incarnation) -> Replica<M> {
-        let state = State { machine: None, now: Time::ZERO, applied: 0, pieces: None };
-        Replica { me: (Member::number(name), life), state, effects: Mutex::default(), fault: None }
+    /// A copy that knows nothing, at a member in one of its lives. What the scribe tells is written to the annals, if there are any.
+    pub fn new(name: &NodeName, life: Incarnation, scribe: impl Scribe<M>, annals: Option<Annals>) -> Replica<M> {
+        let state = State { machine: None, now: Time::ZERO, applied: 0, pieces: None, told: Head::default() };
+        let (me, scribe) = ((Member::number(name), life), Box::new(scribe));
+        Replica { me, state, effects: Mutex::default(), scribe, annals, fault: None }
     }
 
     /// The machine, once it has begun.
@@ -98,6 +119,11 @@ impl<M: Kept> Replica<M> {
     /// How many commands were applied.
     pub fn applied(&self) -> u64 {
         self.state.applied
+    }
+
+    /// The end of what the scribe has told: how many records, and the value of their chain.
+    pub fn told(&self) -> Head {
+        self.state.told
     }
 
     /// Why this copy follows the log no more: it met a command that it does not understand. It is of an older version than the leader.
@@ -118,15 +144,30 @@ impl<M: Kept> Replica<M> {
     fn apply_batch(&mut self, author: Author, batch: &[u8]) -> Result<(), DecodeError> {
         let commands: Vec<(Time, Command<M::Event>)> = decode(batch)?;
         let mut effects = Vec::new();
+        let State { machine: held, now, applied, told, .. } = &mut self.state;
         for (stamp, command) in commands {
             // Whatever the clocks of leaders say, time never runs back.
-            self.state.now = self.state.now.max(stamp);
-            self.state.applied += 1;
-            match (command, &mut self.state.machine) {
-                (Command::Begin(machine), none @ None) => *none = Some(decode(&machine)?),
-                (Command::Event(event), Some(machine)) => machine.on(self.state.now, event, &mut effects),
-                (Command::Tick, Some(machine)) => machine.tick(self.state.now, &mut effects),
-                (Command::Begin(_), Some(_)) | (Command::Event(_) | Command::Tick, None) => {}
+            *now = stamp.max(*now);
+            *applied += 1;
+            let before = effects.len();
+            let words = match (command, &mut *held) {
+                (Command::Begin(machine), none @ None) => self.scribe.begins(none.insert(decode(&machine)?), *now),
+                (Command::Event(event), Some(machine)) => {
+                    self.scribe.hears(machine, &event);
+                    machine.on(*now, event, &mut effects);
+                    self.scribe.tells(machine, *now, &effects[before..])
+                }
+                (Command::Tick, Some(machine)) => {
+                    machine.tick(*now, &mut effects);
+                    self.scribe.tells(machine, *now, &effects[before..])
+                }
+                (Command::Begin(_), Some(_)) | (Command::Event(_) | Command::Tick, None) => continue,
+            };
+            for record in words {
+                match &self.annals {
+                    Some(annals) => annals.append(told, record),
+                    None => told.passes(&record),
+                }
             }
         }
         if (author.member, author.life) == self.me {
@@ -164,17 +205,27 @@ impl<M: Kept> Replicated for Replica<M> {
     }
 
     fn save(&self) -> Vec<u8> {
-        let State { machine, now, applied, pieces } = &self.state;
-        let saved = Saved { machine: machine.as_ref().map(encode_long), now: *now, applied: *applied, pieces: pieces.clone() };
-        encode_long(&saved)
+        let State { machine, now, applied, pieces, told } = &self.state;
+        let (machine, pieces) = (machine.as_ref().map(encode_long), pieces.clone());
+        encode_long(&Saved { machine, now: *now, applied: *applied, pieces, told: *told })
     }
 
     fn load(&mut self, saved: &[u8]) -> Result<(), String> {
-        let Saved { machine, now, applied, pieces } = decode(saved).map_err(|error| error.to_string())?;
+        let Saved { machine, now, applied, pieces, told } = decode(saved).map_err(|error| error.to_string())?;
         let machine = machine.map(|machine| decode(&machine)).transpose().map_err(|error: DecodeError| error.to_string())?;
-        self.state = State { machine, now, applied, pieces };
+        self.state = State { machine, now, applied, pieces, told };
         self.fault = None;
         Ok(())
+    }
+
+    fn recalls(&mut self) {
+        if let Some(annals) = &self.annals {
+            annals.was_durable(self.state.told.number);
+        }
+    }
+
+    fn beside(&self) -> Option<Annals> {
+        self.annals.clone()
     }
 }
 
@@ -202,6 +253,11 @@ impl<M: Kept> Group<Replica<M>> {
     /// Drops the effects of what was applied so far: others are told again what has no answer.
     pub fn forget_effects(&self) {
         drop(self.read(Replica::take_effects));
+    }
+
+    /// Why this copy follows the log no more, or why its member takes part no more; `None`: it does, or was told not to.
+    pub fn trouble(&self) -> Option<String> {
+        self.read(|replica| replica.fault.clone()).or_else(|| self.fault())
     }
 
     /// Waits until this member does not lead in this term any more, or has stopped. Cancel-safe.

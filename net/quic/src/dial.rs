@@ -38,7 +38,7 @@ async fn dial_again_and_again(shared: &Arc<Shared>, node: &NodeName, dial: &Dial
                 Err(failure) => {
                     let error = failure.to_string();
                     tracing::debug!(node = %shared.own.node, peer = %node, %error, "dial failed");
-                    shared.table.failed(node, error);
+                    shared.table.failed(node, error, matches!(failure, Failure::Outlived(_)));
                 }
             }
         }

@@ -14,7 +14,9 @@ use playhouse_wire::{Incarnation, NodeName};
 
 use crate::adapter::Plug;
 use crate::identity::Identity;
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, HANDSHAKES_MAX, IDLE_TIMEOUT, LAST_WORD, LAST_WORD_ROUNDS};
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, DRAIN_MAX, HANDSHAKES_MAX, IDLE_TIMEOUT, LAST_WORD, LAST_WORD_ROUNDS, OUTLIVED_AFTER,
+};
 use crate::peer::{Link, Peer, Receiver};
 use crate::refusal::{Failure, GOODBYE, Refusal, cut};
 use crate::renew::{Credentials, RenewError};
@@ -237,6 +239,12 @@ impl Endpoint {
     /// Why the last dial of `node` failed; `None` when it did not, or was forgotten.
     pub fn last_error(&self, node: &NodeName) -> Option<String> {
         self.0.shared.table.look(|state| state.last_error(node).cloned())
+    }
+
+    /// Waits until a peer has refused this node for [`crate::limits::OUTLIVED_AFTER`], as it is connected to a later life of it: so that life
+    /// does live, and this one can reach nobody who knows it. Gives the peer, and what it says.
+    pub async fn outlived(&self) -> (NodeName, String) {
+        self.0.shared.table.until(|state| state.outlived(OUTLIVED_AFTER)).await
     }
 
     /// Proves itself with another identity of the same node from now on, and trusts whom that one trusts: all handshakes that begin

@@ -27,6 +27,11 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The shortest idle time-out that may be configured; below it, an ordinary pause of the machine ends connections.
 pub const IDLE_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
+/// After so long a connection to a later life of a node must be one that lives: a dead one ends by the idle time-out.
+pub const OUTLIVED_AFTER: Duration = Duration::from_secs(7);
+
+const _: () = assert!(OUTLIVED_AFTER.as_nanos() > IDLE_TIMEOUT.as_nanos() + BACKOFF_MAX.as_nanos() / 2);
+
 /// The longest idle time-out that may be configured.
 pub const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 

@@ -73,7 +73,9 @@ pub(crate) enum Refusal {
     Name { said: NodeName, proved: NodeName },
     #[error("the peer has the name of this node, `{0}`; each node needs a name of its own")]
     Own(NodeName),
-    #[error("{node} {theirs} is an earlier life; {live} is connected")]
+    #[error(
+        "{node} {theirs} is an earlier life; {live} is connected: if that lives, two processes have this name, or their host's clock went back"
+    )]
     Stale { node: NodeName, theirs: Incarnation, live: Incarnation },
     #[error("{0} is connected already")]
     Duplicate(NodeName),
@@ -118,8 +120,12 @@ impl Refusal {
 
     /// The code on the wire; those below 16 are no refusals.
     pub(crate) fn code(&self) -> VarInt {
-        VarInt::from_u32(16 + self.kind() as u32)
+        code(self.kind())
     }
+}
+
+fn code(kind: RefusalKind) -> VarInt {
+    VarInt::from_u32(16 + kind as u32)
 }
 
 /// A handshake did not lead to a connection.
@@ -131,6 +137,9 @@ pub(crate) enum Failure {
     /// The peer refused us, or cannot be reached.
     #[error("{0}")]
     Lost(String),
+    /// The peer refused us, as it is connected to a later life of this node.
+    #[error("{0}")]
+    Outlived(String),
 }
 
 impl From<ConnectionError> for Failure {
@@ -139,6 +148,9 @@ impl From<ConnectionError> for Failure {
             // Codes from 0x100 on are alerts of TLS; raised here, they are our refusal.
             ConnectionError::TransportError(e) if (0x100..0x200).contains(&u64::from(e.code)) => {
                 Failure::Refused(Refusal::Tls(tls_words(u64::from(e.code), &e.reason, "the peer's", "this node")))
+            }
+            ConnectionError::ApplicationClosed(close) if close.error_code == code(RefusalKind::Stale) => {
+                Failure::Outlived(why(&error))
             }
             _ => Failure::Lost(why(&error)),
         }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use playhouse_rt::sync::Notify;
+use playhouse_rt::{Instant, now};
 use playhouse_wire::{Incarnation, NodeName};
 
 use crate::peer::{Dialler, Link};
@@ -34,6 +36,8 @@ struct Slot {
     /// An attempt to dial is under way.
     dialling: bool,
     last_error: Option<String>,
+    /// Since when it refuses this node for a later life of it.
+    outlived_since: Option<Instant>,
 }
 
 /// The wish to be connected to a node.
@@ -52,6 +56,13 @@ impl State {
     /// Why the last dial failed, if it did and none has succeeded since.
     pub(crate) fn last_error(&self, node: &NodeName) -> Option<&String> {
         self.slots.get(node)?.last_error.as_ref()
+    }
+
+    /// Who has refused this node for a later life of it for longer than this, and what it says.
+    pub(crate) fn outlived(&self, longer: Duration) -> Option<(NodeName, String)> {
+        let is_over = |slot: &Slot| slot.outlived_since.is_some_and(|since| now().duration_since(since) > longer);
+        let (node, slot) = self.slots.iter().find(|(_, slot)| is_over(slot))?;
+        Some((node.clone(), slot.last_error.clone().unwrap_or_default()))
     }
 
     pub(crate) fn is_dialling(&self, node: &NodeName) -> bool {
@@ -108,7 +119,7 @@ impl Table {
                 );
                 playhouse_rt::reachable!("connection-replaced");
             }
-            slot.last_error = None;
+            (slot.last_error, slot.outlived_since) = (None, None);
             state.links += 1;
             Ok(slot.current.replace(link.clone()))
         })?;
@@ -155,13 +166,14 @@ impl Table {
         });
     }
 
-    pub(crate) fn failed(&self, node: &NodeName, error: String) {
+    pub(crate) fn failed(&self, node: &NodeName, error: String, outlived: bool) {
         self.change(|state| {
             // Once connected, it is no news that the other dial of two was refused.
             if let Some(slot) = state.slots.get_mut(node)
                 && slot.current.is_none()
             {
                 slot.last_error = Some(error);
+                slot.outlived_since = outlived.then(|| slot.outlived_since.unwrap_or_else(now));
             }
         });
     }

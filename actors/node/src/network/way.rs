@@ -75,8 +75,8 @@ impl Way {
         let live = || roads.endpoint.peer(&self.node);
         let conn = live().and_then(|peer| roads.inbox.conn(&peer, || live() == Some(peer.clone())));
         let conn = conn.ok_or_else(|| {
-            let why = roads.endpoint.last_error(&self.node);
-            RouteError::Unreachable(why.unwrap_or_else(|| format!("no connection to {}", self.node)))
+            let why = roads.endpoint.last_error(&self.node).map_or(String::new(), |why| format!(": {why}"));
+            RouteError::Unreachable(format!("no connection to {}{why}", self.node))
         })?;
         last.conn = Some(conn.clone());
         Ok(conn)

@@ -57,8 +57,17 @@ pub enum JournalError {
         length: usize,
     },
     /// The work panicked.
-    #[error("the journal's work panicked: {0}. This is a bug of ours; please report it")]
-    Panicked(Lost),
+    #[error(
+        "the work on the journal {} panicked: {lost}. Either the file was changed while it was open, or this is a bug of ours; please \
+         report it",
+        .file.display()
+    )]
+    Panicked {
+        /// The journal.
+        file: PathBuf,
+        /// How the work ended.
+        lost: Lost,
+    },
 }
 
 /// What redb, or the disk below it, said.

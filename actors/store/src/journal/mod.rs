@@ -102,7 +102,8 @@ impl Journal {
         let began = playhouse_rt::now();
         let database = loop {
             let (disk, path) = (disk.clone(), file.clone());
-            let opened = blocking.run(move || open(&disk, &path)).await.map_err(JournalError::Panicked)?;
+            let opened = blocking.run(move || open(&disk, &path)).await;
+            let opened = opened.map_err(|lost| JournalError::Panicked { file: file.clone(), lost })?;
             match opened.map_err(|error| error.in_file(&file)) {
                 Err(JournalError::InUse { .. }) if playhouse_rt::now() - began < JOURNAL_CLAIM_WAIT => {
                     playhouse_rt::sleep(JOURNAL_CLAIM_RETRY).await;
@@ -118,6 +119,11 @@ impl Journal {
     /// Where it is.
     pub fn file(&self) -> &Path {
         &self.0.file
+    }
+
+    /// Why it commits nothing more, if a commit has failed.
+    pub fn failed(&self) -> Option<String> {
+        self.queue().failed.clone()
     }
 
     /// Makes `batch` durable. `Ok` means that it survives a power loss. When [`JOURNAL_QUEUE`] bytes wait already, this waits for room.
@@ -217,7 +223,8 @@ impl Journal {
         read: impl FnOnce(&Database) -> Result<T, error::Trouble> + Send + 'static,
     ) -> Result<T, JournalError> {
         let inner = self.0.clone();
-        let found = self.0.blocking.run(move || read(&inner.database)).await.map_err(JournalError::Panicked)?;
+        let found = self.0.blocking.run(move || read(&inner.database)).await;
+        let found = found.map_err(|lost| JournalError::Panicked { file: self.0.file.clone(), lost })?;
         found.map_err(|trouble| trouble.in_file(&self.0.file))
     }
 
@@ -229,7 +236,7 @@ impl Journal {
             let failed = match committed {
                 Ok(Ok(())) => None,
                 Ok(Err(trouble)) => Some(trouble.in_file(&self.0.file)),
-                Err(lost) => Some(JournalError::Panicked(lost)),
+                Err(lost) => Some(JournalError::Panicked { file: self.0.file.clone(), lost }),
             };
             let reason = failed.as_ref().map(ToString::to_string);
             if let Some(reason) = &reason {
@@ -297,7 +304,10 @@ fn open(disk: &Disk, file: &Path) -> Result<Database, error::Trouble> {
 }
 
 fn over(file: Arc<DiskFile>) -> Result<Database, error::Trouble> {
-    Ok(Database::builder().set_cache_size(JOURNAL_CACHE).create_with_backend(FileOfDisk(file))?)
+    let mut builder = Database::builder();
+    // Without the check redb trusts what it closed in order, and may panic over a page that has changed since.
+    builder.set_cache_size(JOURNAL_CACHE).set_check_integrity_on_open(true);
+    Ok(builder.create_with_backend(FileOfDisk(file))?)
 }
 
 /// Makes an empty journal under another name, and gives it its own when it is durable as a whole: redb cannot open what it has begun to make.

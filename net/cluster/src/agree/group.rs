@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openraft::error::{ClientWriteError, RaftError};
+use openraft::error::{ClientWriteError, Fatal, RaftError};
 use openraft::{Config, Raft, ServerState, SnapshotPolicy};
 use playhouse_rt::sync::{Notify, Semaphore};
 use playhouse_rt::{Blocking, Disk, Random};
@@ -174,6 +174,8 @@ struct Place {
     raft: Option<Raft<Types>>,
     /// What it was told that it forgot.
     forgot: Option<Waits>,
+    /// The same, also when it has its seat again.
+    has_forgotten: Option<Waits>,
 }
 
 impl<S> Clone for Group<S> {
@@ -215,6 +217,7 @@ impl<S> Inner<S> {
     pub(super) fn stands(&self, seat: Seat, forgot: Option<Waits>) {
         let mut place = self.place();
         place.seat = seat;
+        place.has_forgotten = forgot.clone().or(place.has_forgotten.take());
         place.forgot = forgot;
         drop(place);
         self.moved.notify_waiters();
@@ -273,7 +276,7 @@ impl<S: Replicated> Group<S> {
             known: Arc::default(),
             copy,
             config,
-            place: Mutex::new(Place { seat, raft: None, forgot: None }),
+            place: Mutex::new(Place { seat, raft: None, forgot: None, has_forgotten: None }),
             seating: Semaphore::new(1),
             changing: Arc::new(Semaphore::new(1)),
             moved: Notify::new(),
@@ -366,6 +369,11 @@ impl<S: Replicated> Group<S> {
         self.0.why_it_waits()
     }
 
+    /// What this member was told to have forgotten, in this life, whether or not it was added anew since then.
+    pub fn has_forgotten(&self) -> Option<Waits> {
+        self.0.place().has_forgotten.clone()
+    }
+
     /// Waits until what this member is has changed from `seen`; `None` when it has stopped.
     pub async fn changed(&self, seen: &Standing) -> Option<Standing> {
         loop {
@@ -392,6 +400,24 @@ impl<S: Replicated> Group<S> {
         }
     }
 
+    /// Why this member takes part no more, if it did not want to: names the file that is at fault.
+    pub fn fault(&self) -> Option<String> {
+        if let Some(why) = self.0.journal.failed().or_else(|| self.0.copy.beside()?.failed()) {
+            return Some(why);
+        }
+        let fatal = match self.0.raft()?.metrics().borrow().running_state.clone() {
+            Ok(()) | Err(Fatal::Stopped) => return None,
+            Err(fatal) => fatal,
+        };
+        // openraft's words about its own parts come first, and ours last.
+        let mut why: &dyn std::error::Error = &fatal;
+        while let Some(source) = why.source() {
+            why = source;
+        }
+        let (why, file) = (why.to_string(), self.0.journal.file().display().to_string());
+        Some(if why.contains(&file) { why } else { format!("the journal {file} cannot be used any more: {why}") })
+    }
+
     /// Takes part no more, for this life. The others go on.
     pub async fn stop(&self) {
         self.0.stopped.store(true, Ordering::SeqCst);
@@ -399,6 +425,10 @@ impl<S: Replicated> Group<S> {
         if let Some(raft) = self.0.raft() {
             // It ends all the same when one of its tasks panicked.
             let _ = raft.shutdown().await;
+        }
+        if let Some(annals) = self.0.copy.beside() {
+            // What is not written is written again by the next life.
+            let _ = annals.sync().await;
         }
     }
 

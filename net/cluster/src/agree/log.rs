@@ -265,13 +265,13 @@ pub(super) async fn value<T: serde::de::DeserializeOwned>(journal: &Journal, nam
 }
 
 pub(super) fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    decode(bytes).map_err(|error| StorageIOError::new(ErrorSubject::Store, ErrorVerb::Read, AnyError::new(&error)).into())
+    decode(bytes).map_err(|error| StorageIOError::new(ErrorSubject::Store, ErrorVerb::Read, AnyError::error(error)).into())
 }
 
 pub(super) fn written(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
-    encode(value).map_err(|error| StorageIOError::new(ErrorSubject::Store, ErrorVerb::Write, AnyError::new(&error)).into())
+    encode(value).map_err(|error| StorageIOError::new(ErrorSubject::Store, ErrorVerb::Write, AnyError::error(error)).into())
 }
 
 pub(super) fn failure(verb: ErrorVerb, error: JournalError) -> Failure {
-    StorageIOError::new(ErrorSubject::Store, verb, AnyError::new(&error)).into()
+    StorageIOError::new(ErrorSubject::Store, verb, AnyError::error(error)).into()
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use openraft::storage::{RaftStateMachine, Snapshot};
 use openraft::{AnyError, EntryPayload, ErrorSubject, ErrorVerb, OptionalSend, RaftSnapshotBuilder, StorageIOError};
 use playhouse_rt::sync::Semaphore;
+use playhouse_store::annals::Annals;
 use playhouse_store::{Batch, Journal};
 
 use super::kept::Kept;
@@ -31,6 +32,15 @@ pub trait Replicated: Send + 'static {
     /// # Errors
     /// When the bytes are not what [`Replicated::save`] gave: nothing has changed then.
     fn load(&mut self, saved: &[u8]) -> Result<(), String>;
+
+    /// What it was loaded from was saved by an earlier life of this member, which had synced [`Replicated::beside`] before.
+    fn recalls(&mut self) {}
+
+    /// What it writes beside the journal. It is made durable before a snapshot takes the place of the commands that it tells of; and a member
+    /// that cannot write it takes no part any more.
+    fn beside(&self) -> Option<Annals> {
+        None
+    }
 }
 
 /// A copy. Clones are the same copy.
@@ -40,12 +50,19 @@ pub(crate) struct Copy<S> {
     kept: Arc<Kept>,
     /// One snapshot is written at a time.
     writing: Arc<Semaphore>,
+    beside: Option<Annals>,
     held: Arc<Mutex<Held<S>>>,
 }
 
 impl<S> Clone for Copy<S> {
     fn clone(&self) -> Copy<S> {
-        Copy { journal: self.journal.clone(), kept: self.kept.clone(), writing: self.writing.clone(), held: self.held.clone() }
+        Copy {
+            journal: self.journal.clone(),
+            kept: self.kept.clone(),
+            writing: self.writing.clone(),
+            beside: self.beside.clone(),
+            held: self.held.clone(),
+        }
     }
 }
 
@@ -101,10 +118,12 @@ impl<S: Replicated> Copy<S> {
     /// As the journal's snapshot says, or as it is given.
     pub(crate) async fn open(journal: Journal, state: S, kept: Arc<Kept>) -> Result<Copy<S>, Failure> {
         let saved = Saved::of(&journal).await?;
+        let beside = state.beside();
         let held = Held { state, applied: None, membership: Membership::default() };
-        let copy = Copy { journal, kept, writing: Arc::new(Semaphore::new(1)), held: Arc::new(Mutex::new(held)) };
+        let copy = Copy { journal, kept, writing: Arc::new(Semaphore::new(1)), beside, held: Arc::new(Mutex::new(held)) };
         if let Some(saved) = saved {
             copy.become_saved(&saved)?;
+            copy.held().state.recalls();
             copy.kept.reaches(saved.index());
         }
         Ok(copy)
@@ -112,6 +131,17 @@ impl<S: Replicated> Copy<S> {
 
     pub(crate) fn held(&self) -> MutexGuard<'_, Held<S>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is written beside the journal, if anything is.
+    pub(crate) fn beside(&self) -> Option<&Annals> {
+        self.beside.as_ref()
+    }
+
+    async fn tells(&self, tells: impl AsyncFnOnce(&Annals) -> Result<(), String>) -> Result<(), Failure> {
+        let Some(annals) = &self.beside else { return Ok(()) };
+        let written = tells(annals).await;
+        written.map_err(|why| StorageIOError::new(ErrorSubject::StateMachine, ErrorVerb::Write, AnyError::error(why)).into())
     }
 
     fn become_saved(&self, saved: &Saved) -> Result<(), Failure> {
@@ -122,12 +152,35 @@ impl<S: Replicated> Copy<S> {
         Ok(())
     }
 
+    fn apply_all(&self, entries: impl IntoIterator<Item = Entry>) -> Result<Vec<()>, Failure> {
+        let mut held = self.held();
+        let mut answers = Vec::new();
+        for entry in entries {
+            match entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(command) => {
+                    let applied = held.state.apply(entry.log_id.index, &command.0);
+                    applied.map_err(|why| StorageIOError::apply(entry.log_id, AnyError::error(why)))?;
+                }
+                EntryPayload::Membership(membership) => held.membership = Membership::new(Some(entry.log_id), membership),
+            }
+            held.applied = Some(entry.log_id);
+            answers.push(());
+        }
+        Ok(answers)
+    }
+
     async fn keep(&self, saved: &Saved) -> Result<(), Failure> {
         let _writing = self.writing.acquire().await.unwrap_or_else(|_| unreachable!("nobody closes it"));
         // One that was built here takes its time; meanwhile a newer one may have come from another member.
         if saved.index() < self.kept.through() {
             return Ok(());
         }
+        let told = self.tells(Annals::sync).await;
+        if told.is_err() {
+            self.kept.fails();
+        }
+        told?;
         let set = vec![(SNAPSHOT, saved.to_bytes()?)];
         let done = self.journal.commit(Batch { set, ..Batch::default() }).await;
         if done.is_ok() {
@@ -165,20 +218,8 @@ impl<S: Replicated> RaftStateMachine<Types> for Copy<S> {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut held = self.held();
-        let mut answers = Vec::new();
-        for entry in entries {
-            match entry.payload {
-                EntryPayload::Blank => {}
-                EntryPayload::Normal(command) => {
-                    let applied = held.state.apply(entry.log_id.index, &command.0);
-                    applied.map_err(|why| StorageIOError::apply(entry.log_id, AnyError::error(why)))?;
-                }
-                EntryPayload::Membership(membership) => held.membership = Membership::new(Some(entry.log_id), membership),
-            }
-            held.applied = Some(entry.log_id);
-            answers.push(());
-        }
+        let answers = self.apply_all(entries)?;
+        self.tells(Annals::room).await?;
         Ok(answers)
     }
 
