@@ -6,8 +6,8 @@ use playhouse::rt::{self, Host, Random};
 use playhouse::{Client, ClientError, Function, Job, Node, NodeConfig, TaskCx, TaskError, Tasks};
 use serde::{Deserialize, Serialize};
 
-use super::book::{Call, enter};
 use super::WORKERS;
+use super::book::{Call, enter};
 use crate::plan::Plan;
 
 /// A request that is not answered within this has failed. An election takes half a second, a node that lost its power is away for one and a

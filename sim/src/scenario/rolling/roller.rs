@@ -93,9 +93,8 @@ async fn is_well(client: &Client, node: &NodeName) -> Result<bool, ClientError> 
     if is_hand(node.as_str()) {
         let life = enter(|book| book.lives.get(node.as_str()).copied()).flatten();
         let known = status.nodes.get(node);
-        return Ok(known.is_some_and(|known| {
-            Some(known.incarnation) == life && !known.draining && format!("{:?}", known.state) == "Alive"
-        }));
+        return Ok(known
+            .is_some_and(|known| Some(known.incarnation) == life && !known.draining && format!("{:?}", known.state) == "Alive"));
     }
     let standing = client.coordinator(node).await?;
     Ok(standing.waits.is_none() && standing.applied >= status.coordinator.applied)

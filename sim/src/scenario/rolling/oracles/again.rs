@@ -14,6 +14,9 @@ pub(in crate::scenario::rolling) fn breach(book: &Book) -> Option<String> {
     book.calls.iter().find_map(|call| {
         let before = first.insert(&call.task, &call.at)?;
         let (client, job, number) = &call.task;
-        Some(format!("task {number} of job {job} of {client} runs at {}{}, and ran at {}{}", call.at.0, call.at.1, before.0, before.1))
+        Some(format!(
+            "task {number} of job {job} of {client} runs at {}{}, and ran at {}{}",
+            call.at.0, call.at.1, before.0, before.1
+        ))
     })
 }
