@@ -8,6 +8,8 @@ mod oracles;
 mod plan;
 mod roller;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,16 +85,22 @@ struct Starter {
     world: World,
     authority: Authority,
     bugs: Bugs,
+    /// Of each node: its certificate is the same in all of its lives.
+    configs: RefCell<BTreeMap<String, NodeConfig>>,
 }
 
 impl Starter {
     fn config(&self, name: &str) -> Result<NodeConfig, Verdict> {
+        if let Some(known) = self.configs.borrow().get(name) {
+            return Ok(known.clone());
+        }
         let mut config = frame::config(&self.world, &self.authority, name, &HEADS, self.bugs)?;
         if HANDS.contains(&name) {
             config.capacity = WORKERS;
             config.tasks = client::tasks();
             config.checkpoints = Some(CHECKPOINTS.into());
         }
+        self.configs.borrow_mut().insert(name.to_string(), config.clone());
         Ok(config)
     }
 
@@ -111,7 +119,7 @@ impl Starter {
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     world.share(std::path::Path::new(CHECKPOINTS));
-    let starter = Starter { world: world.clone(), authority: frame::authority()?, bugs };
+    let starter = Starter { world: world.clone(), authority: frame::authority()?, bugs, configs: RefCell::default() };
     ROLLED.into_iter().try_for_each(|name| starter.start(name))?;
     for name in CLIENTS {
         let config = starter.config(name)?;

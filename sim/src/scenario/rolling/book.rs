@@ -38,6 +38,8 @@ pub(super) struct Book {
     /// Clients that began, and that are done.
     pub(super) begun: usize,
     pub(super) ended: usize,
+    /// How many jobs of each client are under way.
+    pub(super) open: BTreeMap<&'static str, u64>,
     /// The clients submit no more.
     pub(super) over: bool,
     /// The restarts that are still to be made, and whether these are all.

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What a client submits in a run, at the most.
 const JOBS_MAX: u64 = 120;
 
+/// Jobs of one client that are under way at once, at the most: more work than the workers can do would only wait.
+const OPEN_MAX: u64 = 4;
+
 const PIECE: Function<Piece, u64> = Function::new("piece");
 const SUM: Function<Vec<u64>, u64> = Function::new("sum");
 
@@ -78,6 +81,10 @@ pub(super) async fn live(host: Host, config: NodeConfig, script: Script) {
             break;
         }
         rt::sleep(Duration::from_millis(random.between(1, 2 * pause_ms))).await;
+        while enter(|book| book.open.get(name).is_some_and(|open| *open >= OPEN_MAX)).unwrap_or(false) {
+            rt::sleep(Duration::from_millis(20)).await;
+        }
+        enter(|book| *book.open.entry(name).or_default() += 1);
         let count = random.between(1, 4);
         let mut paces = Vec::new();
         for _ in 0..count {
@@ -100,6 +107,11 @@ pub(super) async fn live(host: Host, config: NodeConfig, script: Script) {
 }
 
 async fn submit(client: Client, name: &'static str, number: u64, paces: Vec<u64>) {
+    does(client, name, number, paces).await;
+    enter(|book| drop(book.open.entry(name).and_modify(|open| *open -= 1)));
+}
+
+async fn does(client: Client, name: &'static str, number: u64, paces: Vec<u64>) {
     let drains = enter(|book| book.drains.len()).unwrap_or_default();
     let (mut job, mut pieces, mut expected) = (Job::new("default"), Vec::new(), 0);
     for (at, pace_ms) in (0..).zip(&paces) {

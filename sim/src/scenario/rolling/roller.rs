@@ -43,19 +43,24 @@ async fn restart(starter: &Starter, client: &Client, order: Order) -> Result<(),
             Err(error) => rt::ledger::record("not-drained", || error.to_string()),
         }
     }
-    enter(|book| book.signals.get(name).map(|signal| signal.notify_one()));
+    // Again and again: it may lose its power meanwhile, and be back.
+    let tell = || enter(|book| book.signals.get(name).map(|signal| signal.notify_one()));
+    tell();
     if is_hand(name) && !afar {
         drained(client, &node, Duration::ZERO).await;
     }
-    // Or it has lost its power.
-    let is_over = || enter(|book| book.stopped.contains(name)).unwrap_or(true) || !starter.world.is_up(name);
+    let is_over = || {
+        tell();
+        enter(|book| book.stopped.contains(name)).unwrap_or(true) || !starter.world.is_up(name)
+    };
     wait(DRAIN_WITHIN + STOP_WITHIN + STOP_WITHIN, &format!("{name} does not stop"), async || is_over()).await?;
     starter.world.end(name).await;
     rt::sleep(down).await;
     starter.start(name)?;
     rt::reachable!("restarted");
-    let limit = DONE_WITHIN;
-    wait(limit, &format!("{name} is not well after its restart"), async || is_well(client, &node).await.unwrap_or(false)).await
+    let mut goal = None;
+    let is_well = async || is_well(client, &node, &mut goal).await.unwrap_or(false);
+    wait(DONE_WITHIN, &format!("{name} is not well after its restart"), is_well).await
 }
 
 /// Enters that the node drains, as all who ask are told from now on; and waits for its tasks to end, but not for longer than this.
@@ -83,9 +88,10 @@ fn is_busy(status: &ClusterStatus, node: &NodeName) -> bool {
     status.workers.iter().any(|worker| worker.id.node == *node && worker.task.is_some())
 }
 
-/// Whether a node is there as before: a coordinator knows what the others do, and all workers are up.
-async fn is_well(client: &Client, node: &NodeName) -> Result<bool, ClientError> {
+/// Whether a node is there as before: all workers are up, and a coordinator knows what was known when it was asked for this first.
+async fn is_well(client: &Client, node: &NodeName, goal: &mut Option<u64>) -> Result<bool, ClientError> {
     let status = client.status().await?;
+    let goal = *goal.get_or_insert(status.coordinator.applied);
     let up = status.workers.iter().filter(|worker| worker.up).count();
     if up < WORKERS as usize {
         return Ok(false);
@@ -97,7 +103,7 @@ async fn is_well(client: &Client, node: &NodeName) -> Result<bool, ClientError> 
             .is_some_and(|known| Some(known.incarnation) == life && !known.draining && format!("{:?}", known.state) == "Alive"));
     }
     let standing = client.coordinator(node).await?;
-    Ok(standing.waits.is_none() && standing.applied >= status.coordinator.applied)
+    Ok(standing.waits.is_none() && standing.applied >= goal)
 }
 
 async fn wait(limit: Duration, late: &str, mut done: impl AsyncFnMut() -> bool) -> Result<(), Verdict> {
