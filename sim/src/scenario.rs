@@ -6,6 +6,7 @@ mod demo;
 mod entities;
 mod frame;
 mod groups;
+mod membership;
 mod persist;
 mod quiet;
 mod quorum;
@@ -417,6 +418,30 @@ pub const ALL: &[Scenario] = &[
         reaches: &["left", "lapsed"],
         draw: entities::draw,
         run: |plan, bugs| Box::pin(entities::run(plan, bugs)),
+    },
+    Scenario {
+        name: "membership",
+        about: "coordinators join, are dismissed and replaced, lose their disks and move; clients submit jobs and count them",
+        places: membership::PLACES,
+        extras: Extras::NONE,
+        promises: membership::PROMISES,
+        faults: &[
+            "own",
+            "crash",
+            "lost-disk",
+            "cut",
+            "isolation",
+            "pause",
+            "slow-polls",
+            "latency",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+        ],
+        reaches: &["enrolled", "dismissed", "nobody knows", "a second leader"],
+        draw: membership::draw,
+        run: |plan, bugs| Box::pin(membership::run(plan, bugs)),
     },
     Scenario {
         name: "rolling",

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::thread::LocalKey;
 use std::time::Duration;
 
+use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Host};
-use playhouse::{Authority, Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig};
+use playhouse::{Authority, Client, Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig};
 
 use super::Bugs;
 use crate::verdict::Verdict;
@@ -25,6 +26,9 @@ pub(super) const START_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// So often, before its owner would look at it.
 const STARTS_MAX: u32 = 100;
 
+/// How often it is looked again whether something is so.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
 /// How long a node may take to stop that starts again at once.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
@@ -40,6 +44,17 @@ pub(super) const fn promises<B, const N: usize>(oracles: &[Oracle<B>]) -> [&'sta
         at += 1;
     }
     promises
+}
+
+/// These promises and those.
+pub(super) const fn joined<const N: usize>(these: &[&'static str], those: &[&'static str]) -> [&'static str; N] {
+    assert!(these.len() + those.len() == N, "all of them");
+    let (mut all, mut at) = ([""; N], 0);
+    while at < N {
+        all[at] = if at < these.len() { these[at] } else { those[at - these.len()] };
+        at += 1;
+    }
+    all
 }
 
 /// The first broken promise.
@@ -90,6 +105,24 @@ pub(super) async fn until(limit: Duration, late: &str, done: impl Fn() -> bool) 
         }
     };
     rt::timeout(limit, wait).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
+}
+
+/// Waits for what has to be asked for, looking again a moment later.
+pub(super) async fn wait(limit: Duration, late: &str, mut done: impl AsyncFnMut() -> bool) -> Result<(), Verdict> {
+    let waits = async {
+        while !done().await {
+            rt::sleep(ASK_EVERY).await;
+        }
+    };
+    rt::timeout(limit, waits).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
+}
+
+/// An operator's process: it lends its client, which has so much patience.
+pub(super) async fn lend(host: Host, config: NodeConfig, patience: Duration, tell: oneshot::Sender<Client>) {
+    let node = Node::start(host, config).await.unwrap_or_else(|error| panic!("the operator does not start: {error}"));
+    let _ = tell.send(node.client().with_patience(patience));
+    // Its connections stay until the world ends.
+    std::future::pending().await
 }
 
 /// Starts a node, again and again while its disk is sick.

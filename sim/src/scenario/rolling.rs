@@ -128,7 +128,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     }
     let config = starter.config(OPERATOR)?;
     let (tell, told) = oneshot::channel();
-    world.start(OPERATOR, |host| roller::lend(host, config, tell));
+    world.start(OPERATOR, |host| frame::lend(host, config, DONE_WITHIN, tell));
     let operator = rt::timeout(DONE_WITHIN, told).await.ok().and_then(Result::ok);
     let operator = operator.ok_or_else(|| Verdict::Crashed("the operator has no client".into()))?;
     until(DONE_WITHIN, "the clients never began", || enter(|book| book.begun == CLIENTS.len()).unwrap_or(false)).await?;

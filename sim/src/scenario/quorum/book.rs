@@ -70,12 +70,17 @@ impl Book {
     }
 
     /// What was measured: how long it took until a lost leader had a successor, and how much of what was acknowledged was lost.
-    pub(in crate::scenario) fn measures(&self, plan: &Plan) -> BTreeMap<&'static str, Vec<u64>> {
+    pub(super) fn measures(&self, plan: &Plan) -> BTreeMap<&'static str, Vec<u64>> {
+        [("failover_ms", self.failovers(plan)), ("acked_lost", self.acked_lost())].into()
+    }
+
+    /// How many jobs were acknowledged that did not give what they must; nothing when nobody has looked.
+    pub(in crate::scenario) fn acked_lost(&self) -> Vec<u64> {
         let lost = self.seen.as_ref().map(|seen| {
-            let known = |(job, value): &(&JobId, &u64)| matches!(seen.results.get(job), Some(Ok(found)) if found == *value);
-            self.acked.iter().filter(|acked| !known(acked)).count() as u64
+            let is_there = |job, value| matches!(seen.results.get(job), Some(Ok(found)) if found == value);
+            self.acked.iter().filter(|(job, value)| !is_there(*job, *value)).count() as u64
         });
-        [("failover_ms", self.failovers(plan)), ("acked_lost", lost.into_iter().collect())].into()
+        lost.into_iter().collect()
     }
 
     /// How long it took, in milliseconds, from each loss of a leader that nothing else befell the cluster at to the next acknowledgement.
@@ -98,7 +103,7 @@ impl Book {
 }
 
 /// Enters how the coordinator of a node stands, until it takes part no more, and says so.
-pub(super) async fn takes_part(node: Node) -> String {
+pub(in crate::scenario) async fn takes_part(node: Node) -> String {
     follow(&node).await;
     "it takes no part in the agreement any more".into()
 }

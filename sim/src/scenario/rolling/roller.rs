@@ -2,24 +2,17 @@
 
 use std::time::Duration;
 
-use playhouse::rt::sync::oneshot;
-use playhouse::rt::{self, Host};
-use playhouse::{Client, ClientError, ClusterStatus, Node, NodeConfig, NodeName};
+use playhouse::rt;
+use playhouse::{Client, ClientError, ClusterStatus, NodeName};
 
 use super::book::enter;
 use super::plan::{Order, is_hand};
 use super::{DONE_WITHIN, DRAIN_WITHIN, STOP_WITHIN, Starter, WORKERS};
+use crate::scenario::frame::wait;
 use crate::verdict::Verdict;
 
 /// How often it looks whether a node is well.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// The operator's process: it lends its client.
-pub(super) async fn lend(host: Host, config: NodeConfig, tell: oneshot::Sender<Client>) {
-    let node = Node::start(host, config).await.unwrap_or_else(|error| panic!("the operator does not start: {error}"));
-    let _ = tell.send(node.client().with_patience(DONE_WITHIN));
-    std::future::pending::<()>().await;
-}
 
 /// Carries the orders out as they come, until there are no more.
 pub(super) async fn roll(starter: &Starter, client: &Client) -> Result<(), Verdict> {
@@ -104,13 +97,4 @@ async fn is_well(client: &Client, node: &NodeName, goal: &mut Option<u64>) -> Re
     }
     let standing = client.coordinator(node).await?;
     Ok(standing.waits.is_none() && standing.applied >= goal)
-}
-
-async fn wait(limit: Duration, late: &str, mut done: impl AsyncFnMut() -> bool) -> Result<(), Verdict> {
-    let waits = async {
-        while !done().await {
-            rt::sleep(LOOK_EVERY).await;
-        }
-    };
-    rt::timeout(limit, waits).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
 }
