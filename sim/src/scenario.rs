@@ -4,10 +4,13 @@ mod actors;
 mod certificates;
 mod demo;
 mod entities;
+mod frame;
 mod groups;
+mod membership;
 mod persist;
 mod quiet;
 mod quorum;
+mod rolling;
 mod streams;
 mod trio;
 mod work;
@@ -415,6 +418,41 @@ pub const ALL: &[Scenario] = &[
         reaches: &["left", "lapsed"],
         draw: entities::draw,
         run: |plan, bugs| Box::pin(entities::run(plan, bugs)),
+    },
+    Scenario {
+        name: "membership",
+        about: "coordinators join, are dismissed and replaced, lose their disks and move; clients submit jobs and count them",
+        places: membership::PLACES,
+        extras: Extras::NONE,
+        promises: membership::PROMISES,
+        faults: &[
+            "own",
+            "crash",
+            "lost-disk",
+            "cut",
+            "isolation",
+            "pause",
+            "slow-polls",
+            "latency",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+        ],
+        reaches: &["enrolled", "dismissed", "nobody knows", "a second leader"],
+        draw: membership::draw,
+        run: |plan, bugs| Box::pin(membership::run(plan, bugs)),
+    },
+    Scenario {
+        name: "rolling",
+        about: "three coordinators and three worker nodes, drained, stopped and started again one after the other; clients submit jobs",
+        places: rolling::PLACES,
+        extras: Extras::NONE,
+        promises: rolling::PROMISES,
+        faults: &["own", "crash", "slow-polls", "latency", "loss", "straggle", "duplication", "reordering"],
+        reaches: &["restarted"],
+        draw: rolling::draw,
+        run: |plan, bugs| Box::pin(rolling::run(plan, bugs)),
     },
     Scenario {
         name: "certificates",

@@ -109,3 +109,31 @@ fn a_journal_has_one_coordinator_and_a_new_one_needs_somebody_to_join() {
     })
     .unwrap();
 }
+
+/// While it waited for what they wait for, it would lead and hear nobody: all nodes would be lost.
+#[test]
+fn a_coordinator_that_stops_keeps_nobody_waiting() {
+    let stage = Stage::new("stops");
+    rt::run(2, async {
+        let x = stage.alone("x", anywhere()).await;
+        let identity = stage.authority.issue(&name("c"), Host::os().wall_clock(), DAY).unwrap();
+        let config = NodeConfig { threads: 1, ..NodeConfig::new(identity, anywhere(), vec![(name("x"), x.address())]) };
+        let c = Node::start(Host::os(), config).await.unwrap();
+        let mut job = Job::new("default");
+        let unit = job.value(&()).unwrap();
+        // Nobody offers workers.
+        let never = job.call(Function::<(), ()>::new("never"), unit);
+        let job = c.client().submit(job, never).await.unwrap();
+        let mut waits = std::pin::pin!(job.progress(0));
+        let client = c.client();
+        // What was asked later is answered: so the coordinator knows who waits.
+        rt::select! {
+            progress = &mut waits => panic!("{progress:?}"),
+            status = client.status() => drop(status.unwrap()),
+        }
+        let shutdown = x.stop(Duration::from_secs(2)).await;
+        assert_eq!(shutdown.cut_off, [], "it waited for a job that does not end");
+        c.stop(Duration::from_secs(1)).await;
+    })
+    .unwrap();
+}
