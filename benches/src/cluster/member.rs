@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use playhouse::Incarnation;
 use playhouse::prelude::*;
-use playhouse_cluster::{Called, Command, Group, Member, Profile, Replica, Transport};
+use playhouse_cluster::{Called, Command, Group, Member, Profile, Replica, Scribe, Transport};
 use playhouse_net::Identity;
 use playhouse_plane::Machine;
 use playhouse_rt::sync::{mpsc, oneshot};
@@ -69,6 +68,21 @@ impl Machine for Store {
 
     fn wakes_at(&self) -> Option<Time> {
         None
+    }
+}
+
+/// Keeps no record: nor does etcd.
+struct Silent;
+
+impl Scribe<Store> for Silent {
+    fn begins(&mut self, _: &Store, _: Time) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    fn hears(&mut self, _: &Store, _: &Put) {}
+
+    fn tells(&mut self, _: &Store, _: Time, _: &[()]) -> Vec<Vec<u8>> {
+        Vec::new()
     }
 }
 
@@ -244,7 +258,7 @@ async fn serve(orders: Orders) -> Result<(), String> {
         node.connect(NodeName::new(name).map_err(|error| error.to_string())?, address(*port));
     }
     let place = (Host::os().disk().clone(), orders.folder.join("journal.redb"), Blocking::new(2));
-    let copy = Replica::<Store>::new(&own, Incarnation(node.incarnation().0));
+    let copy = Replica::new(&own, node.incarnation(), Silent, None);
     let me = member(&(own.to_string(), orders.port));
     let group = Group::join(own, Profile::FAST, place, copy, Arc::new(Asks(node.clone()))).await;
     let group = group.map_err(|error| error.to_string())?;
