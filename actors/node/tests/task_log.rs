@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use playhouse::prelude::*;
 use playhouse::task_log::{self, Found, Line, Told, What};
-use playhouse::{Coordinate, JobId, MonitorConfig, NodeName, PlaneConfig, Profile};
+use playhouse::{Coordinate, JobId, NodeName, PlaneConfig, Profile};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
