@@ -250,8 +250,8 @@ async fn until_stop(signals: &mut Signals) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Says whom it waits for, when a node takes long to start.
-async fn say_if_slow<T>(start: impl Future<Output = T>, seeds: &[SocketAddr]) -> T {
+/// Says whom it waits for, when a start takes long.
+pub(crate) async fn say_if_slow<T>(start: impl Future<Output = T>, seeds: &[SocketAddr]) -> T {
     let mut start = std::pin::pin!(start);
     rt::select! {
         started = &mut start => return started,

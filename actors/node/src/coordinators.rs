@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use playhouse_actors::prelude::*;
+use playhouse_net::NameAtError;
 use playhouse_rt::sync::Notify;
 use playhouse_wire::{ActorName, MessageId};
 
@@ -274,7 +275,7 @@ impl Handler<FetchCoordinators> for Follower {
 /// Asks whichever nodes of the cluster listen at these addresses who the coordinators are, until one says so.
 ///
 /// # Errors
-/// What the last one said, or why it said nothing, when the time is up.
+/// What the last one said, or why it said nothing, when the time is up; or at once, when none of them can be trusted.
 pub(crate) async fn discover(
     finder: &Finder,
     seeds: &[SocketAddr],
@@ -283,14 +284,18 @@ pub(crate) async fn discover(
     let until = playhouse_rt::now() + within;
     let (mut wait, longest) = REPORT_BACKOFF;
     loop {
-        let mut last = String::new();
+        let (mut last, mut hopeless) = (String::new(), true);
         for seed in seeds {
             match ask_seed(finder, *seed).await {
                 Ok(coordinators) => return Ok(coordinators),
-                Err(why) => last = format!("{seed}: {why}"),
+                Err(error) => {
+                    hopeless &= matches!(error, NameAtError::Refused(_));
+                    last = format!("{seed}: {error}");
+                }
             }
         }
-        if playhouse_rt::now() >= until {
+        // Whoever cannot be trusted now cannot be trusted in a moment.
+        if hopeless || playhouse_rt::now() >= until {
             return Err(last);
         }
         playhouse_rt::sleep(wait).await;
@@ -298,11 +303,11 @@ pub(crate) async fn discover(
     }
 }
 
-async fn ask_seed(finder: &Finder, seed: SocketAddr) -> Result<Vec<(NodeName, SocketAddr)>, String> {
+async fn ask_seed(finder: &Finder, seed: SocketAddr) -> Result<Vec<(NodeName, SocketAddr)>, NameAtError> {
     let endpoint = &finder.roads.endpoint;
     let name = endpoint.name_at(seed).await?;
     if name == *finder.system.node() {
-        return Err(format!("a node called {name} runs there, and this one has that name"));
+        return Err(NameAtError::Lost(format!("a node called {name} runs there, and this one has that name")));
     }
     endpoint.connect(name.clone(), seed);
     let asked = async {
@@ -315,7 +320,7 @@ async fn ask_seed(finder: &Finder, seed: SocketAddr) -> Result<Vec<(NodeName, So
     let told = asked.await;
     // Those that matter are connected to by those who know them.
     endpoint.forget(&name);
-    told
+    told.map_err(NameAtError::Lost)
 }
 
 impl Coordinators {

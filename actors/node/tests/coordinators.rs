@@ -28,8 +28,12 @@ impl Stage {
         Stage { authority: Authority::new("test", Host::os().wall_clock()).unwrap(), folder }
     }
 
+    fn identity(&self, node: &str) -> playhouse::Identity {
+        self.authority.issue(&name(node), Host::os().wall_clock(), DAY).unwrap()
+    }
+
     fn config(&self, node: &str, listen: SocketAddr) -> NodeConfig {
-        let identity = self.authority.issue(&name(node), Host::os().wall_clock(), DAY).unwrap();
+        let identity = self.identity(node);
         NodeConfig { threads: 1, ..NodeConfig::coordinator(identity, listen, Coordinate::new(self.folder.join(node))) }
     }
 
@@ -89,6 +93,35 @@ fn coordinators_join_come_back_and_are_dismissed_and_jobs_are_known_throughout()
         for node in [x, y, z] {
             node.stop(Duration::from_secs(1)).await;
         }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_client_needs_the_address_of_any_node() {
+    let stage = Stage::new("client");
+    rt::run(2, async {
+        let x = stage.alone("x", anywhere()).await;
+        let first = submit(&x.client()).await;
+        // The first one listens and is no node; the others are asked.
+        let nobody = std::net::UdpSocket::bind(anywhere()).unwrap();
+        let seeds = [nobody.local_addr().unwrap(), x.address()];
+        let client = Client::connect(Host::os(), stage.identity("me"), seeds).await.unwrap();
+        assert_eq!(client.job::<()>(first).progress(0).await.unwrap().state, Some(JobOutcome::Done));
+        let clone = client.clone();
+        drop(client);
+        let second = submit(&clone).await;
+        assert!(second > first);
+        clone.close().await;
+        // Said, not found out.
+        while x.peers().iter().any(|peer| peer.node == name("me")) {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+        let elsewhere = Authority::new("other", Host::os().wall_clock()).unwrap();
+        let stranger = elsewhere.issue(&name("me"), Host::os().wall_clock(), Duration::from_secs(60)).unwrap();
+        let refused = Client::connect(Host::os(), stranger, [x.address()]).await.err().unwrap().to_string();
+        assert!(refused.contains(&x.address().to_string()) && refused.contains("certificate"), "{refused}");
+        x.stop(Duration::from_secs(1)).await;
     })
     .unwrap();
 }
