@@ -181,6 +181,7 @@ fn line_as_text(line: &Line) -> String {
 fn words(what: &What) -> String {
     match what {
         What::Began { first_job } => format!("a cluster, whose first job is {first_job}"),
+        What::Submitted { job, key, tenant, tasks: 1 } => format!("job {job} of {tenant}, 1 task, by {key}"),
         What::Submitted { job, key, tenant, tasks } => format!("job {job} of {tenant}, {tasks} tasks, by {key}"),
         What::Dispatched { fence, function, worker } => format!("{fence} {function} to {worker}"),
         What::Done { fence, worker, digest } => format!("{fence} by {worker}, SHA-256 {digest}"),

@@ -143,6 +143,8 @@ async fn main(args: Args) -> Result<u8, Trouble> {
         let address = served.listen(address).map_err(|error| Trouble::new(format!("no metrics at {address}: {error}")))?;
         err(&format!("playhouse: metrics at http://{address}/metrics"));
     }
+    // Why its coordinator could not go on, in the life before.
+    let mut trouble = None;
     // One for all lives, so that no signal falls between two of them.
     let mut signals = Signals::new().map_err(Trouble::new)?;
     loop {
@@ -193,10 +195,13 @@ async fn main(args: Args) -> Result<u8, Trouble> {
             }
         };
         served.set(None);
+        let before = std::mem::replace(&mut trouble, node.coordinator().and_then(|own| own.waits));
         let late = node.stop(STOP_WITHIN).await.late;
         match failed {
             None if late.is_empty() => return Ok(0),
             None => return Err(Trouble::new(format!("these actors did not stop in time: {late:?}"))),
+            // Its files are at fault, and did not mend themselves.
+            Some(why) if trouble.is_some() && trouble == before => return Err(Trouble::new(why)),
             Some(why) => {
                 err(&format!("playhouse: {why}; it starts again as a later life"));
                 rt::select! {

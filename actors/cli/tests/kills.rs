@@ -3,6 +3,7 @@
 //! A few rounds in the gate; a hundred with `PLAYHOUSE_ROUNDS=100 cargo test --release -p playhouse-cli --test kills -- --nocapture`.
 #![cfg(unix)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use playhouse::rt::{self, Host, Instant};
+use playhouse::task_log::{self, Line, Told};
 use playhouse::{Authority, Client, Identity, Job, JobId, JobOutcome, Node, NodeConfig, NodeName, demo};
 
 /// How many rounds the gate plays: one of each kind.
@@ -213,6 +215,30 @@ fn nothing_acknowledged_is_lost_whoever_is_killed_or_stands_still() {
             );
         }
         node.stop(Duration::from_secs(1)).await;
+        task_logs_agree(&mut stage);
     })
     .unwrap();
+}
+
+/// Whoever was killed how often: what the coordinators have written of tasks is whole, and the same.
+fn task_logs_agree(stage: &mut Stage) {
+    let mut told: BTreeMap<u64, Told> = BTreeMap::new();
+    for number in 1..=3 {
+        stage.signal(&format!("head-{number}"), "KILL");
+        stage.process(&format!("head-{number}")).child.wait().unwrap();
+        let data = stage.folder.join(format!("data-{number}"));
+        let mut seen = 0;
+        let found = task_log::read(Host::os().disk(), &task_log::folder(&data), |line| match line {
+            Line::Told(at, what) => {
+                seen += 1;
+                assert_eq!(told.entry(at).or_insert_with(|| what.clone()), &what, "head-{number}, record {at}");
+            }
+            line => panic!("head-{number}: {line:?}"),
+        });
+        // Killed while it wrote, it may end within a record.
+        let cut = |error: &task_log::Broken| error.to_string().contains("the file ends within it");
+        assert!(seen > 0 && found.as_ref().map_or_else(cut, |found| found.first == 1), "head-{number}: {found:?}");
+    }
+    stage.processes.retain(|process| !process.name.starts_with("head"));
+    assert!(told.keys().copied().eq(1..=told.len() as u64), "there is a gap in {:?}", told.keys());
 }

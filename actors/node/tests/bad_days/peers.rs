@@ -61,6 +61,7 @@ fn two_coordinators_with_one_name() {
         let (host, listen) = stage.place("elsewhere");
         let mut config = stage.config(&victim, listen);
         config.coordinate = Some(playhouse::Coordinate::new(stage.folder.join("twin")));
+        stage.moved.insert(victim.clone(), ("elsewhere", stage.folder.join("twin")));
         let others = stage.heads.iter().filter(|head| head.name().as_str() != victim);
         let join = others.map(Node::address).collect();
         // For the others it has come back with an empty disk.

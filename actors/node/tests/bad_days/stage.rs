@@ -1,12 +1,14 @@
 //! Three coordinators, in one process, and a client that does not stop asking.
 #![allow(dead_code, reason = "each world uses some of it")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use playhouse::prelude::*;
-use playhouse::{Coordinate, JobId, JobOutcome, NodeName, StartError};
+use playhouse::task_log::{self, Line, What};
+use playhouse::{Coordinate, JobId, JobOutcome, NodeName, Profile, StartError};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -51,6 +53,8 @@ pub(crate) struct Stage {
     /// A node for clients alone.
     audience: Option<Node>,
     acknowledged: Vec<JobId>,
+    /// Of those that have not the usual ones: the place, and the folder.
+    pub(crate) moved: BTreeMap<String, (&'static str, PathBuf)>,
 }
 
 impl Stage {
@@ -59,7 +63,8 @@ impl Stage {
         let places = Places::new(test);
         let authority = Authority::new("test", places.now()).unwrap();
         let (folder, heads) = (places.folder.clone(), Vec::new());
-        let mut stage = Stage { authority, folder, places, heads, audience: None, acknowledged: Vec::new() };
+        let mut stage =
+            Stage { authority, folder, places, heads, audience: None, acknowledged: Vec::new(), moved: BTreeMap::new() };
         let (host, listen) = stage.place("x");
         let config = stage.config("x", listen);
         let x = Node::start(host, config).await.unwrap();
@@ -90,7 +95,9 @@ impl Stage {
 
     /// The only coordinator of a cluster, or one that is back.
     pub(crate) fn config(&self, node: &str, listen: SocketAddr) -> NodeConfig {
-        let coordinate = Coordinate::new(self.folder.join(node));
+        // So few that bad days and snapshots meet.
+        let profile = Profile { snapshot_every: 15, ..Profile::FAST };
+        let coordinate = Coordinate { profile, ..Coordinate::new(self.folder.join(node)) };
         NodeConfig { threads: 1, ..NodeConfig::coordinator(self.identity(node), listen, coordinate) }
     }
 
@@ -177,9 +184,25 @@ impl Stage {
 
     pub(crate) async fn ends(mut self) {
         self.lost_nothing().await;
+        let heads: Vec<String> = self.heads.iter().map(|head| head.name().to_string()).collect();
         for node in self.heads.drain(..).chain(self.audience.take()) {
             node.stop(Duration::from_secs(1)).await;
         }
+        // Whatever has befallen them, their task logs are whole, and agree where they tell of the same.
+        let mut all = BTreeMap::new();
+        for head in heads {
+            let usual = (&*head, self.folder.join(&head));
+            let (place, data) = self.moved.get(&head).cloned().unwrap_or(usual);
+            let read = task_log::read(&self.places.disk(place), &task_log::folder(&data), |line| {
+                if let Line::Told(number, told) = line {
+                    assert_eq!(all.entry(number).or_insert_with(|| told.clone()), &told, "{head}, record {number}");
+                }
+            });
+            let found = read.unwrap_or_else(|broken| panic!("{head}: {broken}"));
+            assert!(found.records > 0, "{head} has told nothing");
+        }
+        let submitted = |job: &JobId| all.values().any(|told| matches!(told.what, What::Submitted { job: of, .. } if of == *job));
+        assert!(self.acknowledged.iter().all(submitted), "a job is in no task log");
     }
 }
 
@@ -209,6 +232,10 @@ mod real {
             Host::os().wall_clock()
         }
 
+        pub(super) fn disk(&self, _: &str) -> rt::Disk {
+            Host::os().disk().clone()
+        }
+
         pub(super) fn host(&mut self, _: &str) -> (Host, SocketAddr) {
             (Host::os(), "127.0.0.1:0".parse().unwrap())
         }
@@ -228,7 +255,6 @@ mod real {
 
 #[cfg(madsim)]
 mod simulated {
-    use std::collections::BTreeMap;
     use std::net::IpAddr;
 
     use playhouse::rt::sim::{Deliveries, DiskFaults, Flight, Links, Network, Storage, WallClock};
@@ -270,6 +296,10 @@ mod simulated {
 
         pub(super) fn now(&self) -> Duration {
             rt::sim::wall_clock()
+        }
+
+        pub(super) fn disk(&self, node: &str) -> Disk {
+            Disk::simulated(&self.all[node].storage, u64::MAX)
         }
 
         /// The next life of a node begins.

@@ -255,7 +255,13 @@ impl RaftNetwork<Types> for Way {
         request: InstallSnapshotRequest<Types>,
         option: RPCOption,
     ) -> Result<InstallSnapshotResponse<Number>, Failed<InstallSnapshotError>> {
-        self.ask(Question::Snapshot(request), option).await
+        let (vote, whole) = (request.vote, request.meta.last_log_id.filter(|_| request.done));
+        let answer: InstallSnapshotResponse<Number> = self.ask(Question::Snapshot(request), option).await?;
+        // With the last part of a snapshot all is acknowledged that it stands for.
+        if answer.vote <= vote {
+            self.known.acknowledges(&vote, self.target, whole);
+        }
+        Ok(answer)
     }
 
     fn backoff(&self) -> Backoff {
