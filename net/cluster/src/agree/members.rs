@@ -89,7 +89,8 @@ impl<S: Replicated> Group<S> {
 
     /// Asks the leader of a group, which one of these members knows, to let this one in, who is reached as `own`; as a voter, or to learn.
     /// Waits for it; not long, if it is in. For a new member, for one that was removed or has moved, and for one that has lost its disk: that
-    /// is found by its leader in any case, but the leader may be lost before the member is in again. So call it at each start.
+    /// is found by its leader in any case, but the leader may be lost before the member is in again. So call it at each start. A member that
+    /// had its place, and is removed while this waits, stays out: that is not undone by itself.
     ///
     /// # Errors
     /// When it has taken longer than [`ENTER_WAIT`], as with nobody leading; or the member has stopped.
@@ -100,6 +101,11 @@ impl<S: Replicated> Group<S> {
         }
         let began = now();
         let question = Question::Admit { member: own.clone(), votes };
+        let is_in = |(member, voter): &(Member, bool)| *member == own && (*voter || !votes);
+        let before = self.0.presence();
+        let was_in = self.0.taking_part().is_some() && before.is_settled && before.members.iter().any(is_in);
+        // It has its place: there is nothing to ask for, only to wait.
+        let mut has_place = false;
         loop {
             if self.0.has_stopped() {
                 return Err(GroupError::Stopped("it was told to".into()));
@@ -107,12 +113,19 @@ impl<S: Replicated> Group<S> {
             // Before the leader is asked: what it said before this member had its seat is of the time before it was removed.
             let has_seat = self.0.taking_part().is_some();
             if let Some((leader, presence)) = self.leader_of(&own, known).await {
-                let is_in = |(member, voter): &(Member, bool)| *member == own && (*voter || !votes);
+                let is_listed = presence.members.iter().any(is_in);
+                has_place = has_seat && (has_place || (is_listed && (presence.is_settled || was_in)));
+                if has_place && !is_listed && presence.is_settled {
+                    // It was removed since. Whoever did that would not have it back by itself.
+                    return Ok(());
+                }
                 let both = [presence, self.0.presence()];
                 if has_seat && both.iter().all(|presence| presence.is_settled && presence.members.iter().any(is_in)) {
                     return Ok(());
                 }
-                if leader.name == own.name {
+                if has_place {
+                    // A change of others is under way.
+                } else if leader.name == own.name {
                     let _ = self.0.is_asked_to_admit(own.clone(), votes);
                 } else {
                     let _ = ask::<Result<(), String>>(&*self.0.transport, &leader, &question, ASK_DEADLINE).await;
