@@ -104,8 +104,8 @@ impl<S: Replicated> Group<S> {
         let is_in = |(member, voter): &(Member, bool)| *member == own && (*voter || !votes);
         let before = self.0.presence();
         let was_in = self.0.taking_part().is_some() && before.is_settled && before.members.iter().any(is_in);
-        // It has its place: there is nothing to ask for, only to wait.
-        let mut has_place = false;
+        // It has had its place; or the leader of this term has given it one, which a majority may not have yet.
+        let (mut had_place, mut given_in) = (false, None);
         loop {
             if self.0.has_stopped() {
                 return Err(GroupError::Stopped("it was told to".into()));
@@ -114,8 +114,14 @@ impl<S: Replicated> Group<S> {
             let has_seat = self.0.taking_part().is_some();
             if let Some((leader, presence)) = self.leader_of(&own, known).await {
                 let is_listed = presence.members.iter().any(is_in);
-                has_place = has_seat && (has_place || (is_listed && (presence.is_settled || was_in)));
-                if has_place && !is_listed && presence.is_settled {
+                if !has_seat {
+                    (had_place, given_in) = (false, None);
+                } else if is_listed {
+                    had_place |= presence.is_settled || was_in;
+                    given_in = Some(presence.term);
+                }
+                let has_it = has_seat && (is_listed || had_place || given_in == Some(presence.term));
+                if has_it && !is_listed && presence.is_settled {
                     // It was removed since. Whoever did that would not have it back by itself.
                     return Ok(());
                 }
@@ -123,8 +129,8 @@ impl<S: Replicated> Group<S> {
                 if has_seat && both.iter().all(|presence| presence.is_settled && presence.members.iter().any(is_in)) {
                     return Ok(());
                 }
-                if has_place {
-                    // A change of others is under way.
+                if has_it {
+                    // There is nothing to ask for, only to wait.
                 } else if leader.name == own.name {
                     let _ = self.0.is_asked_to_admit(own.clone(), votes);
                 } else {
