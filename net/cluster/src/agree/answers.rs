@@ -36,6 +36,18 @@ impl<S: Replicated> Group<S> {
         self.answers(asked).await
     }
 
+    /// As [`Group::answer_from`], for a caller who is no member known here: it may ask who is, and to be let in itself. One that has lost its
+    /// disk and was removed, by a leader who was lost before it could add it anew, has no other way back.
+    ///
+    /// # Errors
+    /// When it asks anything else.
+    pub async fn answer_stranger(&self, from: &NodeName, question: &[u8]) -> Result<Vec<u8>, String> {
+        match decode(question) {
+            Ok(Question::Presence | Question::Admit { .. }) => self.answer_from(from, question).await,
+            _ => Err(format!("{from} is no member known here")),
+        }
+    }
+
     /// Answers a call of another member; see [`Transport`](crate::Transport). Whoever carries calls has seen to it that a member made it.
     ///
     /// # Errors
