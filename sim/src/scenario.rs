@@ -38,6 +38,8 @@ pub struct Bugs {
     pub actors: playhouse_actors::Planted,
     /// Those of connections.
     pub net: playhouse::PlantedInNet,
+    /// Those of the agreement of coordinators.
+    pub agreement: playhouse::PlantedInAgreement,
 }
 
 /// A bug put in on purpose.
@@ -105,6 +107,10 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
     Bug { name: "answers-before-agreement", scenario: "leader-kill", plant: |bugs| bugs.plane.answers_before_agreement = true },
     Bug { name: "stale-reads", scenario: "partition", plant: |bugs| bugs.plane.stale_reads = true },
+    Bug { name: "empty-disk-votes", scenario: "membership", plant: |bugs| bugs.agreement.empty_disk_votes = true },
+    Bug { name: "dismissal-claimed", scenario: "membership", plant: |bugs| bugs.plane.dismissal_claimed = true },
+    Bug { name: "drain-forgotten", scenario: "rolling", plant: |bugs| bugs.plane.drain_forgotten = true },
+    Bug { name: "drain-hands-over", scenario: "rolling", plant: |bugs| bugs.plane.drain_hands_over = true },
     Bug { name: "persist-claimed", scenario: "persist", plant: |bugs| bugs.actors.persist_claimed = true },
     Bug { name: "persist-unfenced", scenario: "persist", plant: |bugs| bugs.actors.persist_unfenced = true },
     Bug { name: "progress-claimed", scenario: "persist", plant: |bugs| bugs.actors.progress_claimed = true },

@@ -237,6 +237,11 @@ impl Hands<Plane> for PlaneHands {
         PlaneEvent::TookOver
     }
 
+    fn leads_on(&mut self) {
+        // One that is back at another address is let in by the group itself.
+        self.announce_to_all();
+    }
+
     fn steps_down(&mut self) {
         // Whoever waits for these hears that this is not the leader, and asks another one.
         self.submissions.clear();

@@ -55,6 +55,11 @@ impl Known {
         false
     }
 
+    /// Whether somebody who leads in this term is not known to be there.
+    fn is_news(&self, term: u64, leader: &NodeName, address: SocketAddr) -> bool {
+        self.addresses.get(leader).is_none_or(|known| *known != address && term >= self.term)
+    }
+
     /// The one after this.
     fn after(&self, than: &NodeName) -> NodeName {
         let later = self.addresses.range::<NodeName, _>((std::ops::Bound::Excluded(than), std::ops::Bound::Unbounded));
@@ -220,9 +225,9 @@ impl Coordinators {
 
     /// One that was asked does not lead, and says who does.
     fn elsewhere(&self, asked: &NodeName, NotTaken { leader, address, term }: &NotTaken) {
-        // One that came while this node heard of nothing.
+        // One that came while this node heard of nothing, or that is elsewhere since: it does not know where to say that it leads.
         if let (Some(leader), Some(address)) = (leader, address)
-            && !self.has(leader)
+            && self.known().is_news(*term, leader, *address)
         {
             self.meet(leader, *address);
             self.0.finder.roads.endpoint.connect(leader.clone(), *address);
@@ -360,6 +365,15 @@ mod tests {
         assert_eq!((known.guess.as_str(), known.term), ("c", 4));
         assert!(!known.hears(9, &name("stranger")), "only coordinators lead");
         assert_eq!(known.term, 4, "and a stranger's term counts for nothing");
+    }
+
+    #[test]
+    fn a_leader_that_has_moved_is_looked_for_where_it_is() {
+        let (mut known, elsewhere) = (known(), SocketAddr::from(([127, 0, 0, 1], 2)));
+        assert!(!known.is_news(3, &name("b"), known.addresses[&name("b")]));
+        assert!(known.is_news(3, &name("b"), elsewhere) && known.is_news(0, &name("stranger"), elsewhere));
+        assert!(known.hears(4, &name("c")));
+        assert!(!known.is_news(3, &name("b"), elsewhere), "an earlier term says where it was");
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub trait Hands<M: Kept>: Unpin + Sized + 'static {
     /// This member leads from here on: what the machine is to hear first.
     fn takes_over(&mut self, term: u64, machine: &M) -> M::Event;
 
+    /// This member still leads; who belongs to the group, and where, may be news.
+    fn leads_on(&mut self);
+
     /// Another one leads, or nobody. Whoever waits is told.
     fn steps_down(&mut self);
 }
@@ -335,7 +338,12 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
         self.standing = standing;
         let term = self.standing.term;
         match self.lead {
-            Lead::Yes { term: of, .. } | Lead::Begins(of) if self.standing.leads && of == term => {}
+            Lead::Yes { term: of, .. } if self.standing.leads && of == term => {
+                if !self.standing.is_changing {
+                    self.hands.leads_on();
+                }
+            }
+            Lead::Begins(of) if self.standing.leads && of == term => {}
             _ if self.standing.leads => self.begin(term, ctx),
             Lead::No => {}
             _ => self.step_down(ctx),

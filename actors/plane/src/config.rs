@@ -110,6 +110,12 @@ pub struct Planted {
     pub answers_before_agreement: bool,
     /// A coordinator answers what it knows, without asking whether it still leads.
     pub stale_reads: bool,
+    /// A coordinator says that another one is dismissed, and does nothing.
+    pub dismissal_claimed: bool,
+    /// A node that drains gets new tasks all the same.
+    pub drain_forgotten: bool,
+    /// What a node does that drains is given to others at once.
+    pub drain_hands_over: bool,
     /// A node is lost after 15 seconds, whatever the operator chose.
     pub late_timeout: bool,
 }

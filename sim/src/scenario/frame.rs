@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Host};
-use playhouse::{Authority, Client, Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig};
+use playhouse::{Authority, Client, Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig, Profile};
 
 use super::Bugs;
 use crate::verdict::Verdict;
@@ -196,5 +196,6 @@ pub(super) fn config(
 /// What a coordinator coordinates with.
 pub(super) fn coordinate(bugs: Bugs) -> Coordinate {
     let plane = PlaneConfig { planted: bugs.plane, ..PlaneConfig::default() };
-    Coordinate { plane, ..Coordinate::new(DATA) }
+    let profile = Profile { planted: bugs.agreement, ..Profile::FAST };
+    Coordinate { plane, profile, ..Coordinate::new(DATA) }
 }

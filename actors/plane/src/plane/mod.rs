@@ -140,8 +140,13 @@ impl Plane {
     fn drain(&mut self, node: &NodeName, incarnation: Incarnation) {
         if self.monitor.drain(node, incarnation) {
             self.workers.node_drains(node);
-            self.scheduler.slots.set_open(node, incarnation, false);
+            self.scheduler.slots.set_open(node, incarnation, self.config.planted.drain_forgotten);
             self.streams.node_lost(node, incarnation);
+            if self.config.planted.drain_hands_over {
+                let busy = self.scheduler.slots.busy().filter(|(worker, _)| worker.node == *node);
+                let busy: Vec<_> = busy.map(|(worker, busy)| (worker, busy.fence)).collect();
+                busy.iter().for_each(|(worker, fence)| self.take_back(worker, *fence, "its node drains"));
+            }
         }
     }
 

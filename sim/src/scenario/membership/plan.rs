@@ -48,8 +48,9 @@ impl Order {
 
 pub(crate) fn draw(seed: u64) -> Plan {
     let mut draw = Draw::new(seed);
-    draw.dial("questions", 4, (25, 60));
-    draw.dial("pause", 10, (60, 250));
+    // The cluster remembers 64 jobs that are done; all that are acknowledged are asked for in the end.
+    draw.dial("questions", 4, (15, 32));
+    draw.dial("pause", 10, (100, 450));
     let change = |name: &'static str, shortest: u64, longest: u64| {
         move |random: &mut Random| {
             let numbers = vec![random.below(HEADS.len() as u64), random.below(2)];
