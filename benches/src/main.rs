@@ -9,6 +9,7 @@
 
 mod actors;
 mod allocations;
+mod cluster;
 mod options;
 mod remote;
 mod report;
@@ -38,6 +39,7 @@ pub(crate) struct Bench {
 pub(crate) const BENCHES: &[Bench] = &[
     Bench { name: "actors", about: "tell, ask, spawn and memory, beside actix, ractor and kameo", run: actors::run },
     Bench { name: "remote", about: "tell and ask between two processes over mutual TLS, beside raw quinn", run: remote::run },
+    Bench { name: "cluster", about: "durable commands, and failover when a leader is killed, beside etcd", run: cluster::run },
     Bench {
         name: "sim",
         about: "how fast virtual time passes, and how many small runs fit into a second of one core",
@@ -49,6 +51,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments == [remote::FAR_SIDE] {
         return finish(remote::far_side());
+    }
+    if arguments == [cluster::MEMBER] {
+        return finish(cluster::member_side());
+    }
+    if arguments == [cluster::COORDINATOR] {
+        return finish(cluster::coordinator_side());
     }
     match options::parse(&arguments) {
         Ok(Command::Help) => {

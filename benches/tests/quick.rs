@@ -64,6 +64,21 @@ fn remote_has_all_its_rows() {
     assert_eq!(has_rows(&report, "remote", &beats, &["idle"]), 4);
 }
 
+/// Beside constants; etcd may not be there.
+#[test]
+fn cluster_has_all_its_rows() {
+    let report = last_line(&["cluster", "--quick", "--json"]);
+    let metrics = [
+        ("durable_commands", "commands/s", "higher"),
+        ("batch_of_100_p50", "ms", "lower"),
+        ("failover_p99", "ms", "lower"),
+        ("join", "ms", "lower"),
+        ("memory_of_workers", "MB", "lower"),
+        ("beats_on_the_wire", "KB/s", "lower"),
+    ];
+    has_rows(&report, "cluster", &metrics, &["goal"]);
+}
+
 #[test]
 fn an_unknown_name_is_refused_with_the_list() {
     let output = bench(&["actress"]);

@@ -22,7 +22,7 @@ const STEPS: u64 = 5_000;
 
 /// About how many polls a run of each of our scenarios has, as measured without priorities: with too few of them nothing would ever fall in the later
 /// part of a run, with too many hardly anything in it. A test compares them with what runs have now.
-const STEPS_OF: [(&str, u64); 13] = [
+const STEPS_OF: [(&str, u64); 16] = [
     ("demo", 5_000),
     ("amnesia", 6_000),
     ("actors", 15_000),
@@ -36,6 +36,9 @@ const STEPS_OF: [(&str, u64); 13] = [
     ("partition", 32_000),
     ("disk", 31_000),
     ("entities", 50_000),
+    ("persist", 7_500),
+    ("membership", 45_000),
+    ("rolling", 60_000),
 ];
 
 /// About how many polls a run of that scenario has: where priorities fall is drawn among so many.

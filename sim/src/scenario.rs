@@ -4,10 +4,13 @@ mod actors;
 mod certificates;
 mod demo;
 mod entities;
+mod frame;
 mod groups;
+mod membership;
 mod persist;
 mod quiet;
 mod quorum;
+mod rolling;
 mod streams;
 mod trio;
 mod work;
@@ -35,6 +38,8 @@ pub struct Bugs {
     pub actors: playhouse_actors::Planted,
     /// Those of connections.
     pub net: playhouse::PlantedInNet,
+    /// Those of the agreement of coordinators.
+    pub agreement: playhouse::PlantedInAgreement,
 }
 
 /// A bug put in on purpose.
@@ -102,6 +107,10 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
     Bug { name: "answers-before-agreement", scenario: "leader-kill", plant: |bugs| bugs.plane.answers_before_agreement = true },
     Bug { name: "stale-reads", scenario: "partition", plant: |bugs| bugs.plane.stale_reads = true },
+    Bug { name: "empty-disk-votes", scenario: "membership", plant: |bugs| bugs.agreement.empty_disk_votes = true },
+    Bug { name: "dismissal-claimed", scenario: "membership", plant: |bugs| bugs.plane.dismissal_claimed = true },
+    Bug { name: "drain-forgotten", scenario: "rolling", plant: |bugs| bugs.plane.drain_forgotten = true },
+    Bug { name: "drain-hands-over", scenario: "rolling", plant: |bugs| bugs.plane.drain_hands_over = true },
     Bug { name: "persist-claimed", scenario: "persist", plant: |bugs| bugs.actors.persist_claimed = true },
     Bug { name: "persist-unfenced", scenario: "persist", plant: |bugs| bugs.actors.persist_unfenced = true },
     Bug { name: "progress-claimed", scenario: "persist", plant: |bugs| bugs.actors.progress_claimed = true },
@@ -415,6 +424,41 @@ pub const ALL: &[Scenario] = &[
         reaches: &["left", "lapsed"],
         draw: entities::draw,
         run: |plan, bugs| Box::pin(entities::run(plan, bugs)),
+    },
+    Scenario {
+        name: "membership",
+        about: "coordinators join, are dismissed and replaced, lose their disks and move; clients submit jobs and count them",
+        places: membership::PLACES,
+        extras: Extras::NONE,
+        promises: membership::PROMISES,
+        faults: &[
+            "own",
+            "crash",
+            "lost-disk",
+            "cut",
+            "isolation",
+            "pause",
+            "slow-polls",
+            "latency",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+        ],
+        reaches: &["enrolled", "dismissed", "nobody knows", "a second leader"],
+        draw: membership::draw,
+        run: |plan, bugs| Box::pin(membership::run(plan, bugs)),
+    },
+    Scenario {
+        name: "rolling",
+        about: "three coordinators and three worker nodes, drained, stopped and started again one after the other; clients submit jobs",
+        places: rolling::PLACES,
+        extras: Extras::NONE,
+        promises: rolling::PROMISES,
+        faults: &["own", "crash", "slow-polls", "latency", "loss", "straggle", "duplication", "reordering"],
+        reaches: &["restarted"],
+        draw: rolling::draw,
+        run: |plan, bugs| Box::pin(rolling::run(plan, bugs)),
     },
     Scenario {
         name: "certificates",

@@ -1,15 +1,15 @@
 //! `playhouse status`, `drain` and `dismiss`: what an operator asks of a running cluster.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use playhouse::rt::{self, Host};
-use playhouse::{Client, ClusterStatus, CoordinatorStatus, Node, NodeConfig, NodeName};
+use playhouse::{Client, ClusterStatus, CoordinatorStatus, NodeName};
 use serde_json::json;
 
 use crate::Trouble;
-use crate::node::read_identity;
+use crate::node::{read_identity, say_if_slow};
 use crate::text::{Paint, number, out, sentence};
 
 /// How to reach the cluster.
@@ -67,9 +67,6 @@ pub(crate) struct Dismiss {
     coordinator: NodeName,
 }
 
-/// How long it may take to leave the cluster.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
-
 /// How long the cluster may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -120,31 +117,19 @@ pub(crate) fn dismiss(args: Dismiss) -> Result<u8, Trouble> {
 fn with_client(reach: Reach, work: impl AsyncFnOnce(Client) -> Result<(), Trouble>) -> Result<u8, Trouble> {
     let identity = read_identity(&reach.identity)?;
     let main = async {
-        let mut config = NodeConfig::new(identity, from(&reach.join), Vec::new());
-        config.join = reach.join;
-        config.dial_only = true;
-        config.threads = 1;
-        let node = rt::select! {
-            node = Node::start(Host::os(), config) => node.map_err(Trouble::new)?,
+        let connect = Client::connect(Host::os(), identity, reach.join.clone());
+        let client = rt::select! {
+            client = say_if_slow(connect, &reach.join) => client.map_err(Trouble::new)?,
             signal = rt::interrupted() => return Err(Trouble::signalled(signal.map_err(Trouble::new)?)),
         };
         let result = rt::select! {
-            result = work(node.client().with_patience(PATIENCE)) => result,
+            result = work(client.clone().with_patience(PATIENCE)) => result,
             signal = rt::interrupted() => Err(Trouble::signalled(signal.map_err(Trouble::new)?)),
         };
-        node.stop(STOP_WITHIN).await;
+        client.close().await;
         result.map(|()| 0)
     };
     rt::run(1, main).map_err(Trouble::new)?
-}
-
-/// Where to dial from: nothing but this machine, if that is where all are.
-fn from(seeds: &[SocketAddr]) -> SocketAddr {
-    match seeds.first() {
-        Some(seed) if seeds.iter().all(|seed| seed.ip().is_loopback()) => (seed.ip(), 0).into(),
-        Some(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        _ => (Ipv4Addr::UNSPECIFIED, 0).into(),
-    }
 }
 
 /// How a coordinator stands that nobody leads.

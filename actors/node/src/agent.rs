@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use playhouse_actors::prelude::*;
-use playhouse_plane::{ShardId, WorkerId};
+use playhouse_plane::{MonitorConfig, ShardId, WorkerId};
 use playhouse_wire::MessageId;
 
 use crate::ground::Ground;
-use crate::limits::BEATS;
+use crate::limits::{BEAT_MIN, BEATS};
 use crate::messages::{
     Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
@@ -22,7 +22,9 @@ pub(crate) const AGENT: &str = "agent";
 pub(crate) struct Agent {
     ground: Ground,
     capacity: u32,
+    /// As the coordinator that leads wants it.
     beat_every: Duration,
+    beats: SpawnHandle,
     /// The coordinator that leads has answered our join, since it leads and since the last connection to it came up.
     joined: bool,
     /// Of the last beat.
@@ -35,10 +37,11 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(ground: Ground, capacity: u32, beat_every: Duration) -> Agent {
+    pub(crate) fn new(ground: Ground, capacity: u32) -> Agent {
         let (workers, shards, opening) = Default::default();
         let (joined, joining) = (false, false);
-        Agent { ground, capacity, beat_every, joined, number: 0, joining, workers, shards, opening }
+        let (beat_every, beats) = (MonitorConfig::default().beat_every, SpawnHandle::default());
+        Agent { ground, capacity, beat_every, beats, joined, number: 0, joining, workers, shards, opening }
     }
 
     fn beat(&mut self, ctx: &mut Ctx<Self>) {
@@ -74,15 +77,25 @@ impl Agent {
             agent.joining = false;
             match answer {
                 // Another one leads by now: it is to hear of the workers, too.
-                Ok(Ok(())) if agent.ground.coordinators.guess() != leader => agent.join(ctx),
-                Ok(Ok(())) => {
+                Ok(Ok(_)) if agent.ground.coordinators.guess() != leader => agent.join(ctx),
+                Ok(Ok(every)) => {
                     agent.joined = true;
+                    if every != agent.beat_every {
+                        agent.beat_every(every, ctx);
+                    }
                     agent.beat(ctx);
                 }
                 Ok(Err(reason)) => agent.give_up(&reason, ctx),
                 Err(error) => tracing::debug!(%error, "joining failed; the next beat tries again"),
             }
         }));
+    }
+
+    /// Beats so often from now on.
+    fn beat_every(&mut self, every: Duration, ctx: &mut Ctx<Self>) {
+        ctx.cancel_future(self.beats);
+        self.beat_every = every.max(BEAT_MIN);
+        self.beats = ctx.run_interval(self.beat_every / BEATS, |agent, ctx| agent.beat(ctx));
     }
 
     /// Ends: the node's owner starts a later life of it.
@@ -130,7 +143,7 @@ impl Actor for Agent {
     fn started(&mut self, ctx: &mut Ctx<Self>) {
         self.join(ctx);
         self.follow(ctx);
-        ctx.run_interval(self.beat_every / BEATS, |agent, ctx| agent.beat(ctx));
+        self.beat_every(self.beat_every, ctx);
     }
 }
 

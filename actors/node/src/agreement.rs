@@ -87,10 +87,11 @@ impl Handler<Question> for Agreement {
         // A certificate of the cluster is not enough to take part in its decisions.
         let known = self.coordinators.has(&from) || group.members().iter().any(|member| member.name == from.as_str());
         Later::new(async move {
-            if !known {
-                return Err(format!("{from} is no coordinator known here"));
-            }
-            group.answer_from(&from, &question).await.map(bytes::Bytes::from)
+            let answer = match known {
+                true => group.answer_from(&from, &question).await,
+                false => group.answer_stranger(&from, &question).await,
+            };
+            answer.map(bytes::Bytes::from)
         })
     }
 }

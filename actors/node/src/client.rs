@@ -1,13 +1,16 @@
 //! Submitting jobs and waiting for them.
 
 use std::marker::PhantomData;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use playhouse_actors::AskError;
 use playhouse_actors::prelude::{Handler, Message};
+use playhouse_net::Identity;
 use playhouse_plane::{Input, JobId, JobKey, JobOutcome, JobStatus, SubmitError, WindowResult};
+use playhouse_rt::Host;
 use playhouse_wire::{DecodeError, NodeName, decode};
 use serde::de::DeserializeOwned;
 
@@ -19,8 +22,9 @@ use crate::messages::{
     ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, FetchResult, FetchStale, FetchStanding, FetchStatus, FetchWindows, Led,
     Submit, Watch,
 };
+use crate::node::{Node, NodeConfig, StartError};
 
-/// Submits jobs to the cluster; see [`crate::Node::client`]. Cheap to clone.
+/// Submits jobs to the cluster; see [`Client::connect`] and [`crate::Node::client`]. Cheap to clone.
 ///
 /// It finds the coordinator that leads, and the next one when that is gone. Every call is tried again, with a back-off, until there is an
 /// answer or the client's patience ends. A submission carries a key, so that trying again never submits twice. What is answered was on the
@@ -31,6 +35,8 @@ pub struct Client {
     name: String,
     next: Arc<AtomicU64>,
     patience: Duration,
+    /// That it came with.
+    node: Option<Node>,
 }
 
 /// A call of a client failed.
@@ -66,13 +72,59 @@ impl std::fmt::Debug for ClientError {
     }
 }
 
+/// How long the actors of a client's own node may take to end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Where to dial from: nothing but this machine, if that is where all are.
+fn dials_from(seeds: &[SocketAddr]) -> SocketAddr {
+    match seeds.first() {
+        Some(seed) if seeds.iter().all(|seed| seed.ip().is_loopback()) => (seed.ip(), 0).into(),
+        Some(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        _ => (Ipv4Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
 /// How long a client tries to get an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Client {
     /// Clients of one name share the numbers of their submissions: each key is one submission's.
     pub(crate) fn new(coordinators: Coordinators, name: String, next: Arc<AtomicU64>) -> Client {
-        Client { coordinators, name, next, patience: PATIENCE }
+        Client { coordinators, name, next, patience: PATIENCE, node: None }
+    }
+
+    /// A client of the cluster, for a program that is no node of it otherwise: any of the nodes at these addresses, if it can be reached, says
+    /// who the coordinators are. Nobody can dial it. Its connections end with its last clone; [`Client::close`] says so to the others.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use playhouse::{Client, Identity, rt::Host};
+    ///
+    /// let identity = Identity::load("certs/me".as_ref())?.value;
+    /// let client = Client::connect(Host::os(), identity, ["10.0.0.1:4433".parse()?, "10.0.0.2:4433".parse()?]).await?;
+    /// println!("{} leads", client.status().await?.coordinator.name);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When nobody there has answered for a while, or trusts the identity.
+    pub async fn connect(
+        host: Host,
+        identity: Identity,
+        seeds: impl IntoIterator<Item = SocketAddr>,
+    ) -> Result<Client, StartError> {
+        let seeds: Vec<SocketAddr> = seeds.into_iter().collect();
+        let mut config = NodeConfig::new(identity, dials_from(&seeds), Vec::new());
+        (config.join, config.dial_only, config.threads) = (seeds, true, 1);
+        let node = Node::start(host, config).await?;
+        Ok(Client { node: Some(node.clone()), ..node.client() })
+    }
+
+    /// Ends the connections of a client that has its own: the others need not wait to find out. Its clones can ask nothing any more.
+    pub async fn close(self) {
+        if let Some(node) = self.node {
+            node.stop(CLOSE_WITHIN).await;
+        }
     }
 
     /// The same client with another patience.

@@ -10,7 +10,7 @@ use playhouse_plane::{
     WindowResult,
 };
 use playhouse_rt::sync::oneshot;
-use playhouse_wire::{Incarnation, MessageId};
+use playhouse_wire::{Incarnation, MessageId, Time};
 
 use crate::agent::{AGENT, Agent};
 use crate::coordinators::{Coordinators, FOLLOWER, Follower};
@@ -49,8 +49,15 @@ pub struct PlaneHands {
     replans: Vec<Replan>,
     /// Results that the plane did not count, so far.
     stale_results: u64,
-    /// The last beat of each node that is not lost: its life, and its number.
-    beats: BTreeMap<NodeName, (Incarnation, u64)>,
+    /// The last beat of each node that is not lost.
+    beats: BTreeMap<NodeName, LastBeat>,
+}
+
+struct LastBeat {
+    incarnation: Incarnation,
+    number: u64,
+    /// When it came, in the plane's time.
+    at: Time,
 }
 
 struct Watcher {
@@ -210,6 +217,14 @@ impl Hands<Plane> for PlaneHands {
         }
     }
 
+    fn before_tick(&self, plane: &Plane) -> Option<PlaneEvent> {
+        // What was told and is not agreed on is told again.
+        let untold = |node: &NodeName, last: &LastBeat| plane.nodes().get(node).is_some_and(|status| status.last_beat < last.at);
+        let news = self.beats.iter().filter(|(node, last)| untold(node, last));
+        let beats: Vec<_> = news.map(|(node, last)| (node.clone(), last.incarnation, last.at)).collect();
+        (!beats.is_empty()).then_some(PlaneEvent::Heard { beats })
+    }
+
     fn begin(&self) -> Plane {
         Plane::new(self.config.clone())
     }
@@ -220,6 +235,11 @@ impl Hands<Plane> for PlaneHands {
         self.stale_results = plane.counters().stale_results;
         self.announce_to_all();
         PlaneEvent::TookOver
+    }
+
+    fn leads_on(&mut self) {
+        // One that is back at another address is let in by the group itself.
+        self.announce_to_all();
     }
 
     fn steps_down(&mut self) {
@@ -269,7 +289,7 @@ impl Remote for Coordinator {
     fn protocol(protocol: &mut Protocol<Self>) {
         let version = 2;
         protocol
-            .message_on::<Join>(MessageId { id: 1, version }, Lane::Control)
+            .message_on::<Join>(MessageId { id: 1, version: 3 }, Lane::Control)
             .unreliable_on::<Beat>(MessageId { id: 2, version }, Lane::System)
             .message_on::<WorkerIsUp>(MessageId { id: 3, version }, Lane::Control)
             .message_on::<WorkerIsDown>(MessageId { id: 4, version }, Lane::Control)
@@ -355,7 +375,7 @@ becomes_event! {
 }
 
 impl Handler<Join> for Coordinator {
-    type Result = Later<Led<Result<(), String>>>;
+    type Result = Later<Led<Result<Duration, String>>>;
 
     fn handle(&mut self, Join { node, incarnation, capacity }: Join, ctx: &mut Ctx<Self>) -> Self::Result {
         if !speaks_for(ctx, (&node, incarnation)) {
@@ -372,7 +392,7 @@ impl Handler<Join> for Coordinator {
                 ),
                 _ => "the cluster counts it as lost; it may join again as a later life".into(),
             }),
-            _ => Ok(()),
+            _ => Ok(plane.beat_every()),
         }))
     }
 }
@@ -401,24 +421,27 @@ impl Handler<Beat> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, Beat { node, incarnation, number, running, workers }: Beat, ctx: &mut Ctx<Self>) {
-        let Some(term) = self.leads() else { return };
-        let beat = (incarnation, number);
+        let (Some(term), Some(now)) = (self.leads(), self.now()) else { return };
         // More than a node can have is no beat of ours; each unknown number would cost an order to stop it.
         let most = WORKERS_PER_NODE_MAX as usize;
         if !speaks_for(ctx, (&node, incarnation)) || workers.len() > most || running.len() > 2 * most {
             return;
         }
-        if self.hands().beats.get(&node).is_some_and(|last| *last >= beat) {
+        if self.hands().beats.get(&node).is_some_and(|last| (last.incarnation, last.number) >= (incarnation, number)) {
             // A later one came before it: what it says is over, also that the node lived then.
             return;
         }
-        let judged = self.look(|plane| plane.judge(&node, incarnation)).flatten();
+        let look = |plane: &Plane| (plane.judge(&node, incarnation), plane.is_news(now, &node, incarnation, &running, &workers));
+        let (judged, is_news) = self.look(look).unwrap_or_default();
         if let Some(NodeState::Alive | NodeState::Suspect) = judged {
-            // The next one says the same.
-            if !self.has_room() {
+            if is_news && !self.has_room() {
+                // The next one says the same.
                 return;
             }
-            self.hands().beats.insert(node.clone(), beat);
+            self.hands().beats.insert(node.clone(), LastBeat { incarnation, number, at: now });
+            if !is_news {
+                return;
+            }
             return self.event(PlaneEvent::Heartbeat { node, incarnation, running, workers }, ctx);
         }
         // If one of these is lost, the next beat brings another.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use playhouse_actors::prelude::*;
+use playhouse_net::NameAtError;
 use playhouse_rt::sync::Notify;
 use playhouse_wire::{ActorName, MessageId};
 
@@ -52,6 +53,11 @@ impl Known {
             return true;
         }
         false
+    }
+
+    /// Whether somebody who leads in this term is not known to be there.
+    fn is_news(&self, term: u64, leader: &NodeName, address: SocketAddr) -> bool {
+        self.addresses.get(leader).is_none_or(|known| *known != address && term >= self.term)
     }
 
     /// The one after this.
@@ -219,9 +225,9 @@ impl Coordinators {
 
     /// One that was asked does not lead, and says who does.
     fn elsewhere(&self, asked: &NodeName, NotTaken { leader, address, term }: &NotTaken) {
-        // One that came while this node heard of nothing.
+        // One that came while this node heard of nothing, or that is elsewhere since: it does not know where to say that it leads.
         if let (Some(leader), Some(address)) = (leader, address)
-            && !self.has(leader)
+            && self.known().is_news(*term, leader, *address)
         {
             self.meet(leader, *address);
             self.0.finder.roads.endpoint.connect(leader.clone(), *address);
@@ -274,7 +280,7 @@ impl Handler<FetchCoordinators> for Follower {
 /// Asks whichever nodes of the cluster listen at these addresses who the coordinators are, until one says so.
 ///
 /// # Errors
-/// What the last one said, or why it said nothing, when the time is up.
+/// What the last one said, or why it said nothing, when the time is up; or at once, when none of them can be trusted.
 pub(crate) async fn discover(
     finder: &Finder,
     seeds: &[SocketAddr],
@@ -283,14 +289,18 @@ pub(crate) async fn discover(
     let until = playhouse_rt::now() + within;
     let (mut wait, longest) = REPORT_BACKOFF;
     loop {
-        let mut last = String::new();
+        let (mut last, mut hopeless) = (String::new(), true);
         for seed in seeds {
             match ask_seed(finder, *seed).await {
                 Ok(coordinators) => return Ok(coordinators),
-                Err(why) => last = format!("{seed}: {why}"),
+                Err(error) => {
+                    hopeless &= matches!(error, NameAtError::Refused(_));
+                    last = format!("{seed}: {error}");
+                }
             }
         }
-        if playhouse_rt::now() >= until {
+        // Whoever cannot be trusted now cannot be trusted in a moment.
+        if hopeless || playhouse_rt::now() >= until {
             return Err(last);
         }
         playhouse_rt::sleep(wait).await;
@@ -298,11 +308,11 @@ pub(crate) async fn discover(
     }
 }
 
-async fn ask_seed(finder: &Finder, seed: SocketAddr) -> Result<Vec<(NodeName, SocketAddr)>, String> {
+async fn ask_seed(finder: &Finder, seed: SocketAddr) -> Result<Vec<(NodeName, SocketAddr)>, NameAtError> {
     let endpoint = &finder.roads.endpoint;
     let name = endpoint.name_at(seed).await?;
     if name == *finder.system.node() {
-        return Err(format!("a node called {name} runs there, and this one has that name"));
+        return Err(NameAtError::Lost(format!("a node called {name} runs there, and this one has that name")));
     }
     endpoint.connect(name.clone(), seed);
     let asked = async {
@@ -315,7 +325,7 @@ async fn ask_seed(finder: &Finder, seed: SocketAddr) -> Result<Vec<(NodeName, So
     let told = asked.await;
     // Those that matter are connected to by those who know them.
     endpoint.forget(&name);
-    told
+    told.map_err(NameAtError::Lost)
 }
 
 impl Coordinators {
@@ -355,6 +365,15 @@ mod tests {
         assert_eq!((known.guess.as_str(), known.term), ("c", 4));
         assert!(!known.hears(9, &name("stranger")), "only coordinators lead");
         assert_eq!(known.term, 4, "and a stranger's term counts for nothing");
+    }
+
+    #[test]
+    fn a_leader_that_has_moved_is_looked_for_where_it_is() {
+        let (mut known, elsewhere) = (known(), SocketAddr::from(([127, 0, 0, 1], 2)));
+        assert!(!known.is_news(3, &name("b"), known.addresses[&name("b")]));
+        assert!(known.is_news(3, &name("b"), elsewhere) && known.is_news(0, &name("stranger"), elsewhere));
+        assert!(known.hears(4, &name("c")));
+        assert!(!known.is_news(3, &name("b"), elsewhere), "an earlier term says where it was");
     }
 
     #[test]

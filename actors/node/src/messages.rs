@@ -27,7 +27,7 @@ messages! {
     // To a coordinator. The one that leads answers; any other one says who does.
 
     /// A node offers its workers. Refused when this life of it is counted as lost.
-    Join { node: NodeName, incarnation: Incarnation, capacity: u32 } -> Led<Result<(), String>>;
+    Join { node: NodeName, incarnation: Incarnation, capacity: u32 } -> Led<Result<Duration, String>>;
     /// A node lives. Each has a higher number than the one before; one that comes late changes nothing.
     Beat { node: NodeName, incarnation: Incarnation, number: u64, running: Vec<Fence>, workers: Vec<u32> } -> ();
     /// A worker is up.

@@ -11,7 +11,7 @@ use playhouse_actors::prelude::*;
 use playhouse_actors::{ActorStatus, Counters, DeadLetters, NameTaken, Shutdown};
 use playhouse_cluster::{Group, GroupError, Profile, Replica};
 use playhouse_net::{BindError, Identity, RenewError, Stats};
-use playhouse_plane::{MonitorConfig, Plane, PlaneConfig};
+use playhouse_plane::{Plane, PlaneConfig};
 use playhouse_rt::Host;
 use playhouse_store::annals::AnnalsError;
 use playhouse_store::{OpenError, Store};
@@ -59,8 +59,6 @@ pub struct NodeConfig {
     pub checkpoints: Option<PathBuf>,
     /// Where they go instead, when that is no folder: see [`Store::objects`].
     pub store: Option<Store>,
-    /// How often it beats. Must agree with the coordinator's [`MonitorConfig`].
-    pub beat_every: Duration,
     /// Threads for actors; 0: one per core.
     pub threads: usize,
     /// Only dials out: whoever dials this node is refused.
@@ -121,7 +119,6 @@ impl NodeConfig {
             tasks: Tasks::new(),
             checkpoints: None,
             store: None,
-            beat_every: MonitorConfig::default().beat_every,
             threads: 0,
             dial_only: false,
             planted: playhouse_net::Planted::default(),
@@ -419,17 +416,30 @@ impl Node {
         if let Some(stage) = &self.0.stage {
             let _ = playhouse_rt::timeout(within, stage.leave()).await;
         }
+        self.resign().await;
         let shutdown = self.0.finder.system.stop(within).await;
         if let Some(names) = &self.0.names {
             names.let_go(shutdown.late.is_empty()).await;
         }
         if let Some((_, group)) = &self.0.coordinates {
+            // Nothing, unless it is the only coordinator.
             group.stop().await;
         }
         // Those who asked or watched are to hear the last word of an actor, not that of the connection.
         let _ = playhouse_rt::timeout(SETTLE_MAX, self.0.finder.roads.inbox.settled()).await;
         self.0.finder.roads.endpoint.close("the node stops").await;
         shutdown
+    }
+
+    /// Ends its coordinator first: as long as one is stopping that leads, it hears nobody, and would count all nodes as lost. Those who wait
+    /// for its answers ask the next one. The results of its own workers are reported to another one; if there is none, it stays for them.
+    async fn resign(&self) {
+        let Some((coordinator, group)) = &self.0.coordinates else { return };
+        if self.0.offers.is_none() || group.members().len() > 1 {
+            coordinator.stop();
+            let _ = playhouse_rt::timeout(SETTLE_MAX, coordinator.ended()).await;
+            group.stop().await;
+        }
     }
 }
 

@@ -22,11 +22,17 @@ pub trait Hands<M: Kept>: Unpin + Sized + 'static {
     /// The machine has changed.
     fn changed(&mut self, machine: &M);
 
+    /// What the machine is to hear before it is woken.
+    fn before_tick(&self, machine: &M) -> Option<M::Event>;
+
     /// What a group begins with.
     fn begin(&self) -> M;
 
     /// This member leads from here on: what the machine is to hear first.
     fn takes_over(&mut self, term: u64, machine: &M) -> M::Event;
+
+    /// This member still leads; who belongs to the group, and where, may be news.
+    fn leads_on(&mut self);
 
     /// Another one leads, or nobody. Whoever waits is told.
     fn steps_down(&mut self);
@@ -95,6 +101,14 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
     pub(crate) fn leads(&self) -> Option<u64> {
         match self.lead {
             Lead::Yes { term, .. } => Some(term),
+            Lead::No | Lead::Begins(_) => None,
+        }
+    }
+
+    /// The machine's time, if it leads.
+    pub(crate) fn now(&self) -> Option<Time> {
+        match self.lead {
+            Lead::Yes { base, since, .. } => Some(base + playhouse_rt::now().duration_since(since)),
             Lead::No | Lead::Begins(_) => None,
         }
     }
@@ -174,6 +188,8 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
         let now = base + playhouse_rt::now().duration_since(since);
         let (mut commands, mut answers) = (Vec::new(), Vec::new());
         if std::mem::take(&mut self.awake) {
+            let first = self.group.read(|replica| self.hands.before_tick(replica.machine()?));
+            commands.extend(first.map(|event| (now, Command::Event(event))));
             commands.push((now, Command::Tick));
         }
         let most = self.queue.len().min(BATCH_MAX);
@@ -202,6 +218,8 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
                 tracing::debug!(%error, "a batch of events was not agreed on");
                 let instead = self.not_taken();
                 answers.into_iter().for_each(|done| done(Err(instead.clone())));
+                // If it was to be woken, it still is.
+                self.awake = true;
                 return self.again(ctx);
             }
         };
@@ -320,7 +338,12 @@ impl<M: Kept, H: Hands<M>> Shell<M, H> {
         self.standing = standing;
         let term = self.standing.term;
         match self.lead {
-            Lead::Yes { term: of, .. } | Lead::Begins(of) if self.standing.leads && of == term => {}
+            Lead::Yes { term: of, .. } if self.standing.leads && of == term => {
+                if !self.standing.is_changing {
+                    self.hands.leads_on();
+                }
+            }
+            Lead::Begins(of) if self.standing.leads && of == term => {}
             _ if self.standing.leads => self.begin(term, ctx),
             Lead::No => {}
             _ => self.step_down(ctx),

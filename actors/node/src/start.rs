@@ -140,9 +140,8 @@ async fn furnish(
             roster: Roster::default(),
             over: Arc::default(),
         };
-        let (capacity, beat_every) = (config.capacity, config.beat_every);
-        let of_agent = ground.clone();
-        let factory = move || Agent::new(of_agent.clone(), capacity, beat_every);
+        let (capacity, of_agent) = (config.capacity, ground.clone());
+        let factory = move || Agent::new(of_agent.clone(), capacity);
         // It knows its node's workers; after a panic nobody would.
         let options = SpawnOptions { restart: Restart::NEVER, stoppable: false, ..SpawnOptions::default() };
         let started = system.spawn_remote(ActorName::new(AGENT).expect("a name"), options, factory)?;

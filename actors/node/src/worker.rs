@@ -43,9 +43,9 @@ impl Remote for Worker {
 struct Held(Ground, Fence);
 
 impl Held {
-    fn new(ground: &Ground, fence: Fence) -> Held {
-        ground.roster.add(fence);
-        Held(ground.clone(), fence)
+    /// None: the node leaves.
+    fn new(ground: &Ground, fence: Fence) -> Option<Held> {
+        ground.roster.add(fence).then(|| Held(ground.clone(), fence))
     }
 }
 
@@ -68,8 +68,10 @@ impl Handler<Run> for Worker {
             return MessageResult(Err(format!("the worker runs {fence}")));
         }
         let Run { fence, function, inputs, .. } = run;
+        let Some(held) = Held::new(&self.ground, fence) else {
+            return MessageResult(Err(format!("{} leaves", self.ground.node)));
+        };
         self.runs = Some(fence);
-        let held = Held::new(&self.ground, fence);
         let Ground { tasks, disk, blocking, node, store, .. } = self.ground.clone();
         let used = Arc::new(AtomicBool::new(false));
         let progress = Progress { store, claimed: ctx.system().planted().progress_claimed, used: used.clone() };

@@ -37,7 +37,6 @@ impl Cluster {
         config.capacity = capacity;
         config.tasks = demo::tasks();
         config.checkpoints = Some(self.folder.join("checkpoints"));
-        config.beat_every = plane().monitor.beat_every;
         config.threads = 1;
         Node::start(Host::os(), config).await.unwrap()
     }

@@ -28,8 +28,12 @@ impl Stage {
         Stage { authority: Authority::new("test", Host::os().wall_clock()).unwrap(), folder }
     }
 
+    fn identity(&self, node: &str) -> playhouse::Identity {
+        self.authority.issue(&name(node), Host::os().wall_clock(), DAY).unwrap()
+    }
+
     fn config(&self, node: &str, listen: SocketAddr) -> NodeConfig {
-        let identity = self.authority.issue(&name(node), Host::os().wall_clock(), DAY).unwrap();
+        let identity = self.identity(node);
         NodeConfig { threads: 1, ..NodeConfig::coordinator(identity, listen, Coordinate::new(self.folder.join(node))) }
     }
 
@@ -94,6 +98,35 @@ fn coordinators_join_come_back_and_are_dismissed_and_jobs_are_known_throughout()
 }
 
 #[test]
+fn a_client_needs_the_address_of_any_node() {
+    let stage = Stage::new("client");
+    rt::run(2, async {
+        let x = stage.alone("x", anywhere()).await;
+        let first = submit(&x.client()).await;
+        // The first one listens and is no node; the others are asked.
+        let nobody = std::net::UdpSocket::bind(anywhere()).unwrap();
+        let seeds = [nobody.local_addr().unwrap(), x.address()];
+        let client = Client::connect(Host::os(), stage.identity("me"), seeds).await.unwrap();
+        assert_eq!(client.job::<()>(first).progress(0).await.unwrap().state, Some(JobOutcome::Done));
+        let clone = client.clone();
+        drop(client);
+        let second = submit(&clone).await;
+        assert!(second > first);
+        clone.close().await;
+        // Said, not found out.
+        while x.peers().iter().any(|peer| peer.node == name("me")) {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+        let elsewhere = Authority::new("other", Host::os().wall_clock()).unwrap();
+        let stranger = elsewhere.issue(&name("me"), Host::os().wall_clock(), Duration::from_secs(60)).unwrap();
+        let refused = Client::connect(Host::os(), stranger, [x.address()]).await.err().unwrap().to_string();
+        assert!(refused.contains(&x.address().to_string()) && refused.contains("certificate"), "{refused}");
+        x.stop(Duration::from_secs(1)).await;
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_journal_has_one_coordinator_and_a_new_one_needs_somebody_to_join() {
     let stage = Stage::new("one-journal");
     rt::run(2, async {
@@ -106,6 +139,34 @@ fn a_journal_has_one_coordinator_and_a_new_one_needs_somebody_to_join() {
         let error = Node::start(Host::os(), config).await.unwrap_err().to_string();
         assert!(error.contains("begins a cluster") && error.contains("joins one"), "{error}");
         x.stop(Duration::from_secs(1)).await;
+    })
+    .unwrap();
+}
+
+/// While it waited for what they wait for, it would lead and hear nobody: all nodes would be lost.
+#[test]
+fn a_coordinator_that_stops_keeps_nobody_waiting() {
+    let stage = Stage::new("stops");
+    rt::run(2, async {
+        let x = stage.alone("x", anywhere()).await;
+        let identity = stage.authority.issue(&name("c"), Host::os().wall_clock(), DAY).unwrap();
+        let config = NodeConfig { threads: 1, ..NodeConfig::new(identity, anywhere(), vec![(name("x"), x.address())]) };
+        let c = Node::start(Host::os(), config).await.unwrap();
+        let mut job = Job::new("default");
+        let unit = job.value(&()).unwrap();
+        // Nobody offers workers.
+        let never = job.call(Function::<(), ()>::new("never"), unit);
+        let job = c.client().submit(job, never).await.unwrap();
+        let mut waits = std::pin::pin!(job.progress(0));
+        let client = c.client();
+        // What was asked later is answered: so the coordinator knows who waits.
+        rt::select! {
+            progress = &mut waits => panic!("{progress:?}"),
+            status = client.status() => drop(status.unwrap()),
+        }
+        let shutdown = x.stop(Duration::from_secs(2)).await;
+        assert_eq!(shutdown.cut_off, [], "it waited for a job that does not end");
+        c.stop(Duration::from_secs(1)).await;
     })
     .unwrap();
 }

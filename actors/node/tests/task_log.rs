@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use playhouse::prelude::*;
 use playhouse::task_log::{self, Found, Line, Told, What};
-use playhouse::{Coordinate, JobId, MonitorConfig, NodeName, PlaneConfig, Profile};
+use playhouse::{Coordinate, JobId, NodeName, PlaneConfig, Profile};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -52,7 +52,6 @@ impl Stage {
         config.checkpoints = Some(self.folder.join("checkpoints"));
         let fails = |_: &mut TaskCx, _: u64| Err::<u64, _>(TaskError::new("as it was told"));
         config.tasks = Tasks::new().add(DOUBLE, |_, number| Ok(2 * number)).add(FAIL, fails);
-        config.beat_every = MonitorConfig::default().beat_every;
         Node::start(Host::os(), config).await.unwrap()
     }
 

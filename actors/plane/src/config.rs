@@ -52,10 +52,24 @@ pub struct MonitorConfig {
     pub lost_after: Duration,
 }
 
+impl MonitorConfig {
+    /// Beats of 500 ms, suspect after one second, lost after 1.6: what a killed node did runs elsewhere in less than two. The default.
+    pub const FAST: MonitorConfig = MonitorConfig {
+        beat_every: Duration::from_millis(500),
+        suspect_after: Duration::from_secs(1),
+        lost_after: Duration::from_millis(1_600),
+    };
+    /// For many nodes, or machines that stand still at times: beats of 3 s, suspect after 10, lost after 20.
+    pub const SLOW: MonitorConfig = MonitorConfig {
+        beat_every: Duration::from_secs(3),
+        suspect_after: Duration::from_secs(10),
+        lost_after: Duration::from_secs(20),
+    };
+}
+
 impl Default for MonitorConfig {
-    /// Beats of 500 ms, suspect after one second, lost after two.
     fn default() -> Self {
-        Self { beat_every: Duration::from_millis(500), suspect_after: Duration::from_secs(1), lost_after: Duration::from_secs(2) }
+        MonitorConfig::FAST
     }
 }
 
@@ -96,6 +110,12 @@ pub struct Planted {
     pub answers_before_agreement: bool,
     /// A coordinator answers what it knows, without asking whether it still leads.
     pub stale_reads: bool,
+    /// A coordinator says that another one is dismissed, and does nothing.
+    pub dismissal_claimed: bool,
+    /// A node that drains gets new tasks all the same.
+    pub drain_forgotten: bool,
+    /// What a node does that drains is given to others at once.
+    pub drain_hands_over: bool,
     /// A node is lost after 15 seconds, whatever the operator chose.
     pub late_timeout: bool,
 }

@@ -118,6 +118,14 @@ impl Monitor {
         }
     }
 
+    /// A life of the node was heard then, and there is nothing new about it.
+    pub fn heard_at(&mut self, node: &NodeName, incarnation: Incarnation, at: Time) {
+        let lives = matches!(self.judge(node, incarnation), Some(NodeState::Alive | NodeState::Suspect));
+        if lives && self.nodes[node].last_beat < at {
+            self.update(node, |status| status.last_beat = at);
+        }
+    }
+
     /// A life of a node was heard.
     fn heard(
         &mut self,

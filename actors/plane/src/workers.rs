@@ -185,6 +185,19 @@ impl Workers {
         (up, gone)
     }
 
+    /// Whether [`Workers::reconcile`] would change anything.
+    pub(crate) fn is_news(&self, now: Time, grace: Duration, node: &NodeName, numbers: &[u32]) -> bool {
+        let Some(known) = self.nodes.get(node) else { return false };
+        let named: BTreeSet<u32> = numbers.iter().copied().collect();
+        let news = |(number, state): (&u32, &State)| match (state, named.contains(number)) {
+            (State::Starting(_), is_named) => is_named,
+            (State::Up(_, misses) | State::Stopping(_, misses), true) => *misses > 0,
+            (State::Up(since, _), false) => now.since(*since) > grace,
+            (State::Stopping(..), false) => true,
+        };
+        named.iter().any(|number| !known.workers.contains_key(number)) || known.workers.iter().any(news)
+    }
+
     /// Starts what is missing, on the emptiest nodes.
     pub(crate) fn fill(&mut self, now: Time, out: &mut Vec<WorkersEffect>) {
         if !core::mem::take(&mut self.changed) {

@@ -7,5 +7,5 @@ mod agree;
 pub mod limits;
 mod replica;
 
-pub use agree::{Called, Group, GroupError, Member, Profile, ProposeError, Replicated, Standing, Transport, Waits};
+pub use agree::{Called, Group, GroupError, Member, Planted, Profile, ProposeError, Replicated, Standing, Transport, Waits};
 pub use replica::{Command, Kept, Log, Replica, Scribe};

@@ -163,3 +163,29 @@ fn nobody_asks_in_the_name_of_another_one() {
         assert!(asked.answer_from(&node(&leader), b"?").await.is_err());
     });
 }
+
+/// It has just started, and looks whether it is still a member, while others come; then it is removed. It goes on looking, and must not ask to
+/// be let in again.
+#[test]
+fn who_is_removed_while_it_looks_for_its_place_stays_out() {
+    seeds(0..12, |seed| async move {
+        let mut play = Play::founded(seed, Profile::FAST, weather(seed), &NAMES).await;
+        play.commands(3).await;
+        play.agrees().await;
+        let (_, others) = play.roles().await;
+        let gone = others[0].clone();
+        play.start("d").await;
+        play.crash(&gone).await;
+        play.start(&gone).await;
+        let (looks, own) = (play.group(&gone), member(&gone));
+        let known = NAMES.map(member);
+        let looking = playhouse_rt::spawn(async move { looks.enter(own, &known, true).await });
+        until(&mut play, async |leader| leader.add(member("d")).await).await;
+        until(&mut play, async |leader| leader.remove(&node(&gone)).await).await;
+        let _ = looking.await;
+        sleep(5 * SECOND).await;
+        let voters = play.leader().await.standing().voters;
+        assert!(!voters.contains(&gone) && voters.len() == 3, "{gone} was removed, and these vote: {voters:?}");
+        assert!(play.group(&gone).answer_stranger(&node("stranger"), b"nonsense").await.is_err());
+    });
+}

@@ -65,6 +65,17 @@ impl Config {
     }
 }
 
+/// Who listens at an address was not learnt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameAtError {
+    /// Somebody answers there who cannot be trusted. Asked again, it is the same, until a certificate changes.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody answers there, or nobody who takes connections, or the connection was lost.
+    #[error("{0}")]
+    Lost(String),
+}
+
 /// An endpoint could not be made. Nothing is left behind.
 #[derive(thiserror::Error)]
 pub enum BindError {
@@ -203,8 +214,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// When nobody answers there, or somebody who is not of the cluster, or who takes no connections.
-    pub async fn name_at(&self, address: SocketAddr) -> Result<NodeName, String> {
-        dial::name_at(&self.0.shared, address).await.map_err(|failure| failure.to_string())
+    pub async fn name_at(&self, address: SocketAddr) -> Result<NodeName, NameAtError> {
+        dial::name_at(&self.0.shared, address).await.map_err(|failure| match failure {
+            Failure::Refused(refusal) => NameAtError::Refused(refusal.to_string()),
+            failure => NameAtError::Lost(failure.to_string()),
+        })
     }
 
     /// Dials `peer` no more. A live connection stays; [`Peer::close`] ends it.

@@ -44,7 +44,7 @@ pub use certs::{Authority, CertError};
 pub use datagram::DatagramError;
 #[doc(hidden)]
 pub use endpoint::Planted;
-pub use endpoint::{BindError, Config, Endpoint};
+pub use endpoint::{BindError, Config, Endpoint, NameAtError};
 pub use files::{FileError, FileWarning, Loaded};
 pub use health::Health;
 pub use identity::{Identity, IdentityPem};

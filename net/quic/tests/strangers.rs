@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{DAY, Scene, Wanted, authority, by_hand, hello, hostile, identity, name, run, scene, try_say};
 use playhouse_net::limits::HELLO_TIMEOUT;
-use playhouse_net::{Identity, RefusalKind};
+use playhouse_net::{Identity, NameAtError, RefusalKind};
 use playhouse_rt::{now, select, sleep};
 use playhouse_wire::packet::Hello;
 
@@ -163,13 +163,17 @@ fn who_listens_at_an_address_is_learnt_of_nodes_of_the_cluster_alone() {
         let asks = &scene.b.endpoint;
         assert_eq!(asks.name_at(a).await, Ok(name("a")));
         let refused = asks.name_at(elsewhere).await.unwrap_err();
+        assert!(matches!(refused, NameAtError::Refused(_)), "{refused:?}");
+        let refused = refused.to_string();
         assert!(refused.contains("certificate"), "{refused}");
         // Nobody is there, but a socket.
         let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
         let asked = asks.name_at(nobody.local_addr().unwrap()).await.unwrap_err();
+        assert!(matches!(asked, NameAtError::Lost(_)), "{asked:?}");
+        let asked = asked.to_string();
         assert!(asked.contains("does not answer"), "{asked}");
         // The stranger learns no name either: it does not believe the certificate that it is shown.
-        let shown = stranger.endpoint.name_at(a).await.unwrap_err();
+        let shown = stranger.endpoint.name_at(a).await.unwrap_err().to_string();
         assert!(shown.contains("certificate"), "{shown}");
         scene.b_is_served().await;
     });

@@ -13,7 +13,7 @@ use playhouse::rt::{self, Host};
 use playhouse::{Authority, Identity, Node, NodeConfig, NodeName};
 
 use super::demo::PORT;
-use super::trio::{Oracle, judged};
+use super::frame::{Oracle, judged, promises};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::{Draw, Fault, Plan};
@@ -23,7 +23,7 @@ use crate::world::World;
 const ORACLES: &[Oracle<Seen>] = &[(ended::PROMISE, ended::breach), (good::PROMISE, good::breach)];
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[ended::PROMISE, good::PROMISE];
+pub(super) const PROMISES: &[&str] = &promises::<_, { ORACLES.len() }>(ORACLES);
 
 /// The nodes. The certificate of the last one ends.
 pub(super) const PLACES: &[&str] = &["a", "b", "c"];

@@ -8,16 +8,15 @@ mod oracles;
 mod plan;
 mod sender;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use playhouse::rt;
-use playhouse::{Authority, Coordinate, Identity, NodeConfig, NodeName, PlaneConfig};
 
 pub(super) use self::plan::draw;
 
-use self::book::{Book, enter};
-use super::trio::{Oracle, judged};
+use self::book::{BOOK, Book, enter};
+use super::frame::{self, Oracle, judged, promises, until};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::Plan;
@@ -32,8 +31,7 @@ const ORACLES: &[Oracle<Book>] = &[
 ];
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] =
-    &[oracles::owner::PROMISE, oracles::active::PROMISE, oracles::order::PROMISE, oracles::lost::PROMISE];
+pub(super) const PROMISES: &[&str] = &promises::<_, { ORACLES.len() }>(ORACLES);
 
 /// The coordinators.
 const HEADS: [&str; 3] = ["x", "y", "z"];
@@ -47,11 +45,6 @@ const SENDERS: [&str; 2] = ["d", "e"];
 /// All of them.
 pub(super) const PLACES: &[&str] = &["x", "y", "z", "a", "b", "c", "d", "e"];
 
-const PORT: u16 = 4433;
-
-/// The coordinators' journals: each has its own disk.
-const DATA: &str = "/data";
-
 /// Within so much virtual time after the last fault all that was told has been heard, and all asks are answered.
 const DONE_WITHIN: Duration = Duration::from_secs(90);
 
@@ -60,23 +53,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     let world = World::of(&plan);
-    book::open();
-    let verdict = rehearse(&world, &plan, bugs).await.err().unwrap_or(Verdict::Held);
-    book::close();
+    let (verdict, _) = BOOK.keep(Book::default(), rehearse(&world, &plan, bugs)).await;
     Outcome::of(verdict, &world)
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let authority = frame::authority()?;
     let start = |name: &str| -> Result<(), Verdict> {
-        let config = config(world, &authority, name, bugs)?;
-        let part = host::Part::new(name, plan);
-        world.start(name, move |host| host::live(host, config, part, bugs.actors));
+        let config = frame::config(world, &authority, name, &HEADS, bugs)?;
+        let part = Arc::new(host::Part::new(name, plan));
+        world.start(name, move |host| frame::live(host, config, bugs.actors, move |node| host::play(node, part.clone())));
         Ok(())
     };
     HEADS.into_iter().chain(HOSTS).try_for_each(start)?;
     for name in SENDERS {
-        let config = config(world, &authority, name, bugs)?;
+        let config = frame::config(world, &authority, name, &HEADS, bugs)?;
         let script = sender::Script::new(name, plan);
         world.start(name, |host| sender::live(host, config, script));
     }
@@ -123,31 +114,4 @@ fn look() -> Result<(), Verdict> {
         judged(book, ORACLES)
     })
     .unwrap_or(Ok(()))
-}
-
-/// Waits for what the book says.
-async fn until(limit: Duration, late: &str, done: impl Fn() -> bool) -> Result<(), Verdict> {
-    let wait = async {
-        let mut ticks = rt::interval(Duration::from_millis(20));
-        while !done() {
-            ticks.tick().await;
-        }
-    };
-    rt::timeout(limit, wait).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
-}
-
-fn config(world: &World, authority: &Authority, name: &str, bugs: Bugs) -> Result<NodeConfig, Verdict> {
-    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
-    let named = |name: &str| NodeName::new(name).map_err(|error| crashed(&error));
-    let address = |name: &str| SocketAddr::new(world.ip(name), PORT);
-    let day = Duration::from_secs(86_400);
-    let identity: Identity = authority.issue(&named(name)?, rt::sim::wall_clock(), day).map_err(|error| crashed(&error))?;
-    let heads = HEADS.into_iter().map(|head| Ok((named(head)?, address(head)))).collect::<Result<Vec<_>, Verdict>>()?;
-    let mut config = NodeConfig::new(identity, address(name), heads);
-    config.threads = 1;
-    if HEADS.contains(&name) {
-        let plane = PlaneConfig { planted: bugs.plane, ..PlaneConfig::default() };
-        config.coordinate = Some(Coordinate { plane, ..Coordinate::new(DATA) });
-    }
-    Ok(config)
 }

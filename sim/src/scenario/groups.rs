@@ -14,14 +14,15 @@ use std::time::Duration;
 use playhouse::prelude::*;
 use playhouse_actors::Planted;
 
-use self::book::enter;
+use self::book::{BOOK, Book};
 use super::Outcome;
-use super::trio::{self, Oracle, Play, Stage};
+use super::frame::{Oracle, promises};
+use super::trio::{self, Play, Stage};
 use crate::plan::{Draw, Plan};
 use crate::verdict::Verdict;
 use crate::world::World;
 
-const ORACLES: &[Oracle<book::Book>] = &[
+const ORACLES: &[Oracle<Book>] = &[
     (oracles::told_once::PROMISE, oracles::told_once::breach),
     (oracles::told_all::PROMISE, oracles::told_all::breach),
     (oracles::drained::PROMISE, oracles::drained::breach),
@@ -34,17 +35,7 @@ const ORACLES: &[Oracle<book::Book>] = &[
 ];
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[
-    oracles::told_once::PROMISE,
-    oracles::told_all::PROMISE,
-    oracles::drained::PROMISE,
-    oracles::children::PROMISE,
-    oracles::reverse::PROMISE,
-    oracles::pool::PROMISE,
-    oracles::offloaded::PROMISE,
-    oracles::timers::PROMISE,
-    oracles::intervals::PROMISE,
-];
+pub(super) const PROMISES: &[&str] = &promises::<_, { ORACLES.len() }>(ORACLES);
 
 const LOAD_MS: u64 = 1_500;
 
@@ -58,16 +49,14 @@ pub(super) fn draw(seed: u64) -> Plan {
 
 pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
     let world = World::of(&plan);
-    book::open();
     let load = Duration::from_millis(plan.dial("load-ms"));
     let play = Play { load, begin: |stage| Box::pin(begin(stage)), judge };
-    let verdict = trio::rehearse(&world, &plan, planted, play).await.err().unwrap_or(Verdict::Held);
-    book::close();
+    let (verdict, _) = BOOK.keep(Book::default(), trio::rehearse(&world, &plan, planted, play)).await;
     Outcome::of(verdict, &world)
 }
 
 fn judge() -> Result<(), Verdict> {
-    enter(|book| trio::judged(book, ORACLES)).unwrap_or(Ok(()))
+    BOOK.judge(ORACLES)
 }
 
 async fn begin(stage: Stage) {

@@ -13,13 +13,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use playhouse::rt::{self, Host, Random};
-use playhouse::{Authority, Node, NodeConfig};
+use playhouse::{Node, NodeConfig};
 
 pub(super) use self::plan::draw;
 
-use self::book::{Book, enter};
+use self::book::{BOOK, Book, enter};
 use super::demo::{DONE_WITHIN, NODES, PORT, WORKERS, client_config, head_config, live, start, worker_config};
-use super::trio::{Oracle, judged};
+use super::frame::{self, Oracle, promises, until};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::Plan;
@@ -35,13 +35,7 @@ const ORACLES: &[Oracle<Book>] = &[
 ];
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[
-    oracles::durable::PROMISE,
-    oracles::forward::PROMISE,
-    oracles::once::PROMISE,
-    oracles::progress::PROMISE,
-    oracles::heals::PROMISE,
-];
+pub(super) const PROMISES: &[&str] = &promises::<_, { ORACLES.len() }>(ORACLES);
 
 /// All of them.
 pub(super) const PLACES: &[&str] = &["head", "a", "b", "client"];
@@ -50,15 +44,13 @@ const CHECKPOINTS: &str = "/checkpoints";
 
 pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     let world = World::of(&plan);
-    book::open();
-    let verdict = rehearse(&world, &plan, bugs).await.err().unwrap_or(Verdict::Held);
-    book::close();
+    let (verdict, _) = BOOK.keep(Book::new(), rehearse(&world, &plan, bugs)).await;
     Outcome::of(verdict, &world)
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     world.share(Path::new(CHECKPOINTS));
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let authority = frame::authority()?;
     let head = SocketAddr::new(world.ip("head"), PORT);
     let config = head_config(&authority, head, bugs.plane)?;
     world.start("head", move |host| live(host, config, bugs.actors));
@@ -89,7 +81,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
             }
             _ => {}
         }
-        enter(|book| judged(book, &ORACLES[..4])).unwrap_or(Ok(()))?;
+        BOOK.judge(&ORACLES[..4])?;
     }
     world.end_faults();
     for name in NODES {
@@ -102,18 +94,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     let within = oracles::heals::HEALED_WITHIN;
     let _ = until(within, "", healed).await;
     until(DONE_WITHIN, "the job was not done", || enter(|book| book.result.is_some()).unwrap_or(false)).await?;
-    enter(|book| judged(book, ORACLES)).unwrap_or(Ok(()))
-}
-
-/// Waits for what the book says.
-async fn until(limit: Duration, late: &str, done: impl Fn() -> bool) -> Result<(), Verdict> {
-    let wait = async {
-        let mut ticks = rt::interval(Duration::from_millis(20));
-        while !done() {
-            ticks.tick().await;
-        }
-    };
-    rt::timeout(limit, wait).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
+    BOOK.judge(ORACLES)
 }
 
 /// A worker node's process: it has the actors whose home it is, and starts its node anew when the cluster has given it up.

@@ -1,28 +1,27 @@
 //! Three coordinators, two worker nodes, and three clients that submit jobs, or count them. The coordinators lose their power (the one that
 //! leads first of all), are cut off from each other, or have sick disks. Whatever was acknowledged is there in the end, and once.
 
-mod book;
-mod client;
+pub(super) mod book;
+pub(super) mod client;
 mod oracles;
 mod plan;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use playhouse::rt::{self, Host};
-use playhouse::{Authority, Coordinate, Identity, Node, NodeConfig, NodeName, PlaneConfig};
+use playhouse::rt;
+use playhouse::{Authority, NodeConfig};
 
 pub(super) use self::plan::{Trouble, draw};
 
-use self::book::{Book, enter};
-use super::trio::{Oracle, judged};
+use self::book::{BOOK, Book, enter};
+use super::frame::{self, Oracle, promises, until};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::Plan;
 use crate::verdict::Verdict;
 use crate::world::World;
 
-const ORACLES: &[Oracle<Book>] = &[
+pub(super) const ORACLES: &[Oracle<Book>] = &[
     (oracles::acked::PROMISE, oracles::acked::breach),
     (oracles::linear::PROMISE, oracles::linear::breach),
     (oracles::term::PROMISE, oracles::term::breach),
@@ -31,15 +30,11 @@ const ORACLES: &[Oracle<Book>] = &[
     (oracles::heals::PROMISE, oracles::heals::breach),
 ];
 
+/// Those of them that can be judged at any time: the others are about what is seen in the end.
+pub(super) const AT_ANY_TIME: &[Oracle<Book>] = &[ORACLES[1], ORACLES[2], ORACLES[3]];
+
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[
-    oracles::acked::PROMISE,
-    oracles::linear::PROMISE,
-    oracles::term::PROMISE,
-    oracles::same::PROMISE,
-    oracles::counted::PROMISE,
-    oracles::heals::PROMISE,
-];
+pub(super) const PROMISES: &[&str] = &promises::<_, { ORACLES.len() }>(ORACLES);
 
 /// The coordinators.
 const HEADS: [&str; 3] = ["x", "y", "z"];
@@ -54,38 +49,25 @@ const CLIENTS: [&str; 3] = ["c", "d", "e"];
 pub(super) const PLACES: &[&str] = &["x", "y", "z", "a", "b", "c", "d", "e", "observer"];
 
 const WORKERS: u32 = 4;
-const PORT: u16 = 4433;
 const CHECKPOINTS: &str = "/checkpoints";
-
-/// The coordinators' journals: each has its own disk.
-const DATA: &str = "/data";
-
-/// A node that cannot start, its disk being sick, is started again after so long.
-const START_AGAIN_AFTER: Duration = Duration::from_millis(200);
-
-/// So often, before its owner would look at it.
-const STARTS_MAX: u32 = 100;
 
 /// Within so much virtual time after the last fault all clients have their answers.
 const DONE_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     let world = World::of(&plan);
-    book::open();
-    let verdict = rehearse(&world, &plan, bugs).await.err().unwrap_or(Verdict::Held);
-    let waited = enter(|book| book.failovers(&plan)).unwrap_or_default();
-    book::close();
+    let (verdict, book) = BOOK.keep(Book::default(), rehearse(&world, &plan, bugs)).await;
     let mut outcome = Outcome::of(verdict, &world);
-    outcome.measures.insert("failover_ms", waited);
+    outcome.measures = book.map(|book| book.measures(&plan)).unwrap_or_default();
     outcome
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     world.share(std::path::Path::new(CHECKPOINTS));
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let authority = frame::authority()?;
     let start = |name: &str| -> Result<(), Verdict> {
         let config = config(world, &authority, name, bugs)?;
-        world.start(name, move |host| live(host, config, bugs.actors));
+        world.start(name, move |host| frame::live(host, config, bugs.actors, book::takes_part));
         Ok(())
     };
     HEADS.into_iter().chain(HANDS).try_for_each(start)?;
@@ -144,15 +126,15 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
             None if ends.is_empty() => break,
             None => rt::sleep_until(next.unwrap_or_else(rt::now)).await,
         }
-        enter(|book| judged(book, &ORACLES[1..4])).unwrap_or(Ok(()))?;
+        BOOK.judge(AT_ANY_TIME)?;
     }
     world.end_faults();
 
     until(DONE_WITHIN, "a client has no answer", || enter(|book| book.ended == CLIENTS.len()).unwrap_or(false)).await?;
     let config = config(world, &authority, "observer", bugs)?;
-    world.start("observer", |host| client::observe(host, config));
+    world.start("observer", |host| client::observe(host, config, HEADS.map(str::to_string).to_vec()));
     until(DONE_WITHIN, "the observer has no answer", || enter(|book| book.seen.is_some()).unwrap_or(false)).await?;
-    enter(|book| judged(book, ORACLES)).unwrap_or(Ok(()))
+    BOOK.judge(ORACLES)
 }
 
 /// What comes to its end.
@@ -172,56 +154,8 @@ fn split(leader: &str, client: &str) -> Vec<(String, String)> {
     heads.chain(clients).chain(workers).map(|(one, other)| (one.to_string(), other.to_string())).collect()
 }
 
-/// Waits for what the book says.
-async fn until(limit: Duration, late: &str, done: impl Fn() -> bool) -> Result<(), Verdict> {
-    let wait = async {
-        let mut ticks = rt::interval(Duration::from_millis(20));
-        while !done() {
-            ticks.tick().await;
-        }
-    };
-    rt::timeout(limit, wait).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
-}
-
-/// A node's process: it starts the node, and starts it anew when the cluster has given it up, or its disk failed.
-async fn live(host: Host, config: NodeConfig, planted: playhouse_actors::Planted) {
-    let mut tries = 0;
-    loop {
-        let node = match Node::start(host.clone(), config.clone()).await {
-            Ok(node) => node,
-            Err(error) => {
-                rt::ledger::record("not-started", || error.to_string());
-                tries += 1;
-                assert!(tries < STARTS_MAX, "a node does not start: {error}");
-                rt::sleep(START_AGAIN_AFTER).await;
-                continue;
-            }
-        };
-        node.system().plant(planted);
-        let why = rt::select! {
-            why = node.failed() => why,
-            () = book::follow(&node) => "it takes no part in the agreement any more".into(),
-        };
-        rt::reachable!("failed");
-        rt::ledger::record("failed", || why.clone());
-        node.stop(Duration::from_secs(3)).await;
-        rt::sleep(START_AGAIN_AFTER).await;
-    }
-}
-
 fn config(world: &World, authority: &Authority, name: &str, bugs: Bugs) -> Result<NodeConfig, Verdict> {
-    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
-    let named = |name: &str| NodeName::new(name).map_err(|error| crashed(&error));
-    let address = |name: &str| SocketAddr::new(world.ip(name), PORT);
-    let day = Duration::from_secs(86_400);
-    let identity: Identity = authority.issue(&named(name)?, rt::sim::wall_clock(), day).map_err(|error| crashed(&error))?;
-    let heads = HEADS.into_iter().map(|head| Ok((named(head)?, address(head)))).collect::<Result<Vec<_>, Verdict>>()?;
-    let mut config = NodeConfig::new(identity, address(name), heads);
-    config.threads = 1;
-    if HEADS.contains(&name) {
-        let plane = PlaneConfig { workers: WORKERS, planted: bugs.plane, ..PlaneConfig::default() };
-        config.coordinate = Some(Coordinate { plane, ..Coordinate::new(DATA) });
-    }
+    let mut config = frame::config(world, authority, name, &HEADS, bugs)?;
     if HANDS.contains(&name) {
         config.capacity = WORKERS;
         config.tasks = client::tasks();

@@ -12,14 +12,15 @@ use std::time::Duration;
 use playhouse::prelude::*;
 use playhouse_actors::Planted;
 
-use self::book::enter;
+use self::book::{BOOK, Book, enter};
 use super::Outcome;
-use super::trio::{self, Oracle, Play, Stage};
+use super::frame::{Oracle, judged, promises};
+use super::trio::{self, Play, Stage};
 use crate::plan::{Draw, Plan};
 use crate::verdict::Verdict;
 use crate::world::World;
 
-const ORACLES: &[Oracle<book::Book>] = &[
+const ORACLES: &[Oracle<Book>] = &[
     (oracles::items::PROMISE, oracles::items::breach),
     (oracles::hash::PROMISE, oracles::hash::breach),
     (oracles::window::PROMISE, oracles::window::breach),
@@ -30,15 +31,7 @@ const ORACLES: &[Oracle<book::Book>] = &[
 ];
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[
-    oracles::items::PROMISE,
-    oracles::hash::PROMISE,
-    oracles::window::PROMISE,
-    oracles::early_end::PROMISE,
-    oracles::ends::PROMISE,
-    oracles::credit::PROMISE,
-    oracles::minute::PROMISE,
-];
+pub(super) const PROMISES: &[&str] = &promises::<_, { ORACLES.len() }>(ORACLES);
 
 /// How long streams are opened.
 const LOAD_MS: u64 = 1_500;
@@ -63,18 +56,17 @@ pub(super) fn draw(seed: u64) -> Plan {
 pub(super) async fn run(plan: Plan, planted: Planted) -> Outcome {
     let world = World::of(&plan);
     let minute = plan.dial("minute") > 0;
-    book::open(minute);
     let load = Duration::from_millis(if minute { LONG_LOAD_MS } else { LOAD_MS });
     let play = Play { load, begin: |stage| Box::pin(begin(stage)), judge };
-    let verdict = trio::rehearse(&world, &plan, planted, play).await.err().unwrap_or(Verdict::Held);
-    book::close();
+    let book = Book { minute, ..Book::default() };
+    let (verdict, _) = BOOK.keep(book, trio::rehearse(&world, &plan, planted, play)).await;
     Outcome::of(verdict, &world)
 }
 
 fn judge() -> Result<(), Verdict> {
     enter(|book| {
         book.look_at_memory();
-        trio::judged(book, ORACLES)
+        judged(book, ORACLES)
     })
     .unwrap_or(Ok(()))
 }

@@ -438,17 +438,3 @@ fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
     let name = NodeName::new(name).map_err(|error| crashed(&error))?;
     authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
 }
-
-/// What becomes of a promise: its text, and what in the book breaks it, if anything does.
-pub(super) type Oracle<B> = (&'static str, fn(&B) -> Option<String>);
-
-/// The first broken promise.
-pub(super) fn judged<B>(book: &B, oracles: &[Oracle<B>]) -> Result<(), Verdict> {
-    for (promise, breach) in oracles {
-        if let Some(seen) = breach(book) {
-            rt::ledger::record("breach", || seen.clone());
-            return Err(Verdict::Broken { promise, seen });
-        }
-    }
-    Ok(())
-}

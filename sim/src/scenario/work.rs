@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Host};
-use playhouse::{Authority, ClientError, ClusterStatus, JobStatus, Node, NodeConfig};
+use playhouse::{ClientError, ClusterStatus, JobStatus, Node, NodeConfig};
 
-use self::book::{Book, enter};
+use self::book::{BOOK, Book, enter};
 use super::demo::{DONE_WITHIN, NODES, PORT, WORKERS, client_config, head_config, live, told, worker_config};
-use super::trio::{Oracle, judged};
+use super::frame::{self, Oracle, promises};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::{Draw, Fault, Plan};
@@ -30,13 +30,7 @@ const ORACLES: &[Oracle<Book>] = &[
 ];
 
 /// What must hold.
-pub(super) const PROMISES: &[&str] = &[
-    oracles::result::PROMISE,
-    oracles::busy::PROMISE,
-    oracles::once::PROMISE,
-    oracles::counted::PROMISE,
-    oracles::moved::PROMISE,
-];
+pub(super) const PROMISES: &[&str] = &promises::<_, { ORACLES.len() }>(ORACLES);
 
 /// In so many of a hundred runs a node goes. In the others nothing excuses what runs twice.
 const GOES_PERCENT: u64 = 80;
@@ -59,14 +53,12 @@ pub(super) fn draw(seed: u64) -> Plan {
 
 pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
     let world = World::of(&plan);
-    book::open();
-    let verdict = rehearse(&world, &plan, bugs).await.err().unwrap_or(Verdict::Held);
-    book::close();
+    let (verdict, _) = BOOK.keep(Book::default(), rehearse(&world, &plan, bugs)).await;
     Outcome::of(verdict, &world)
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let authority = frame::authority()?;
     let head = SocketAddr::new(world.ip("head"), PORT);
     let config = head_config(&authority, head, bugs.plane)?;
     world.start("head", move |host| live(host, config, bugs.actors));
@@ -106,11 +98,8 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     let seen = rt::timeout(DONE_WITHIN, on_answer).await;
     let seen = seen.map_err(|_| Verdict::Stuck(format!("the job was not done within {DONE_WITHIN:?} of virtual time")))?;
     let seen = seen.map_err(|_| Verdict::Crashed("the client is gone".into()))?;
-    enter(|book| {
-        book.seen = Some(seen);
-        judged(book, ORACLES)
-    })
-    .expect("the book is open")
+    enter(|book| book.seen = Some(seen));
+    BOOK.judge(ORACLES)
 }
 
 /// What the client saw.

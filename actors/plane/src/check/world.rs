@@ -89,6 +89,8 @@ pub(super) struct World {
     pub(super) finished: BTreeMap<JobId, JobOutcome>,
     /// The highest that was granted.
     fence: u64,
+    /// Beats that told nothing new, since the plane last woke.
+    heard: BTreeMap<NodeName, (Incarnation, Time)>,
 }
 
 impl World {
@@ -114,6 +116,7 @@ impl World {
             jobs: BTreeMap::new(),
             finished: BTreeMap::new(),
             fence: 0,
+            heard: BTreeMap::new(),
         };
         (0..3).for_each(|node| world.restart(node));
         world
@@ -173,6 +176,10 @@ impl World {
         while let Some(due) = self.plane.wakes_at().filter(|due| *due <= target) {
             self.now = self.now.max(due);
             let mut effects = Vec::new();
+            let heard = core::mem::take(&mut self.heard).into_iter();
+            let beats = heard.map(|(node, (incarnation, at))| (node, incarnation, at)).collect();
+            self.plane.on(self.now, PlaneEvent::Heard { beats }, &mut effects);
+            assert!(effects.is_empty(), "beats without news: {effects:?}");
             self.plane.tick(self.now, &mut effects);
             self.absorb(effects);
             assert!(self.plane.wakes_at().is_none_or(|next| next > self.now), "what was due at {} is due still", self.now);
@@ -364,8 +371,22 @@ impl World {
 
     fn tell(&mut self, event: PlaneEvent) {
         let mut effects = Vec::new();
+        if let PlaneEvent::Heartbeat { node, incarnation, running, workers } = &event
+            && !self.plane.is_news(self.now, node, *incarnation, running, workers)
+        {
+            return self.hear(node.clone(), *incarnation, event);
+        }
         self.plane.on(self.now, event, &mut effects);
         self.absorb(effects);
+    }
+
+    /// A beat that tells nothing new is told with the others, before the plane wakes. It would have come to the same.
+    fn hear(&mut self, node: NodeName, incarnation: Incarnation, beat: PlaneEvent) {
+        let (mut told, mut heard, mut effects) = (self.plane.clone(), self.plane.clone(), Vec::new());
+        told.on(self.now, beat, &mut effects);
+        heard.on(self.now, PlaneEvent::Heard { beats: [(node.clone(), incarnation, self.now)].into() }, &mut effects);
+        assert!(told == heard && effects.is_empty(), "a beat of {node}{incarnation} was no news, and changes more: {effects:?}");
+        self.heard.insert(node, (incarnation, self.now));
     }
 
     fn absorb(&mut self, effects: Vec<PlaneEffect>) {

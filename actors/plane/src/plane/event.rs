@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use playhouse_wire::{Incarnation, NodeName};
+use playhouse_wire::{Incarnation, NodeName, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::Payload;
@@ -155,6 +155,12 @@ pub enum PlaneEvent {
         incarnation: Incarnation,
         /// The claims.
         tickets: Vec<u64>,
+    },
+    /// These lives of nodes beat, each last at this time, and [nothing was new](crate::Plane::is_news) in that. To be told before a tick:
+    /// it judges who was silent.
+    Heard {
+        /// A life of a node, and when.
+        beats: Vec<(NodeName, Incarnation, Time)>,
     },
 }
 

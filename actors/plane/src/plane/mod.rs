@@ -77,6 +77,11 @@ impl Plane {
         self.config.first_job
     }
 
+    /// How often nodes are to beat.
+    pub fn beat_every(&self) -> Duration {
+        self.config.monitor.beat_every
+    }
+
     fn submit(&mut self, request: RequestId, key: JobKey, spec: JobSpec, effects: &mut Vec<PlaneEffect>) {
         let stream = spec.stream;
         let result = self.scheduler.submit(key, spec);
@@ -135,8 +140,13 @@ impl Plane {
     fn drain(&mut self, node: &NodeName, incarnation: Incarnation) {
         if self.monitor.drain(node, incarnation) {
             self.workers.node_drains(node);
-            self.scheduler.slots.set_open(node, incarnation, false);
+            self.scheduler.slots.set_open(node, incarnation, self.config.planted.drain_forgotten);
             self.streams.node_lost(node, incarnation);
+            if self.config.planted.drain_hands_over {
+                let busy = self.scheduler.slots.busy().filter(|(worker, _)| worker.node == *node);
+                let busy: Vec<_> = busy.map(|(worker, busy)| (worker, busy.fence)).collect();
+                busy.iter().for_each(|(worker, fence)| self.take_back(worker, *fence, "its node drains"));
+            }
         }
     }
 
@@ -166,6 +176,16 @@ impl Plane {
         for (worker, fence) in self.scheduler.slots.reconcile(self.now, &node, running, patience) {
             self.take_back(&worker, fence, "its worker does not know it");
         }
+    }
+
+    /// Whether a [`PlaneEvent::Heartbeat`] would change more than the time at which the node was last heard. Else it is enough to tell of it
+    /// in [`PlaneEvent::Heard`]: so nodes that go on as they are cost the log nothing.
+    pub fn is_news(&self, now: Time, node: &NodeName, incarnation: Incarnation, running: &[Fence], workers: &[u32]) -> bool {
+        let (now, grace) = (self.now.max(now), self.config.monitor.beat_every * 2);
+        let grace_of_tasks = if self.config.planted.heartbeats_erase_allocations { Duration::ZERO } else { grace };
+        self.monitor.judge(node, incarnation) != Some(NodeState::Alive)
+            || self.workers.is_news(now, grace, node, workers)
+            || self.scheduler.slots.is_news(now, grace_of_tasks, node, running)
     }
 
     fn worker_down(&mut self, worker: &WorkerId, reason: &str) {
@@ -307,6 +327,11 @@ impl Machine for Plane {
                 self.names.keep(self.now, &(node, incarnation), number, upto, &tickets);
             }
             PlaneEvent::ReleaseNames { node, incarnation, tickets } => self.names.release(&(node, incarnation), &tickets),
+            PlaneEvent::Heard { beats } => {
+                for (node, incarnation, at) in beats {
+                    self.monitor.heard_at(&node, incarnation, at.min(self.now));
+                }
+            }
         }
         self.settle(effects);
     }

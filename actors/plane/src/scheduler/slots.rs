@@ -129,6 +129,16 @@ impl Slots {
         missing
     }
 
+    /// Whether [`Slots::reconcile`] would change anything.
+    pub(crate) fn is_news(&self, now: Time, grace: Duration, node: &NodeName, running: &[Fence]) -> bool {
+        let Some(slots) = self.nodes.get(node) else { return false };
+        let running: BTreeSet<Fence> = running.iter().copied().collect();
+        slots.busy.values().any(|busy| match running.contains(&busy.fence) {
+            true => busy.misses > 0,
+            false => now.since(busy.since) > grace,
+        })
+    }
+
     /// The busy workers and what each does.
     pub(crate) fn busy(&self) -> impl Iterator<Item = (WorkerId, &Busy)> {
         self.nodes.iter().flat_map(|(name, slots)| {

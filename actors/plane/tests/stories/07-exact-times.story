@@ -1,4 +1,4 @@
-# Suspect at one second of silence, lost at two: to the millisecond.
+# Suspect at one second of silence, lost at 1.6: to the millisecond.
 config workers=0
 node w1 1
 silent w1
@@ -12,7 +12,7 @@ nodes
 ----
 w1#1 Suspect
 
-tick 999ms
+tick 599ms
 nodes
 ----
 w1#1 Suspect
@@ -20,8 +20,8 @@ w1#1 Suspect
 tick 1ms
 nodes
 ----
-2.000s lost w1#1
-2.000s replanned after w1: 0 tasks, 0 shards
+1.600s lost w1#1
+1.600s replanned after w1: 0 tasks, 0 shards
 w1#1 Lost
 
 # It stays lost, until it comes as another life.

@@ -31,9 +31,9 @@ fed 1:0 dies
 silent w1
 tick 2s
 ----
-2.000s lost w1#1
-2.000s replanned after w1: 0 tasks, 1 shards
-2.000s open 1:0 epoch 2 at w2#1
+1.600s lost w1#1
+1.600s replanned after w1: 0 tasks, 1 shards
+1.600s open 1:0 epoch 2 at w2#1
 
 opened 1:0
 ----

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use openraft::error::RaftError;
 use openraft::raft::VoteResponse;
 use openraft::{Raft, ServerState};
 use playhouse_wire::{NodeName, decode, encode};
@@ -11,7 +12,7 @@ use super::group::{Group, Inner, is_changing};
 use super::network::{Question, Reply};
 use super::seat::{Presence, Seat, Waits};
 use super::state::Replicated;
-use super::types::{LogId, Member, Types, Vote};
+use super::types::{LogId, Member, Number, Types, Vote};
 
 impl<S: Replicated> Group<S> {
     /// As [`Group::answer`], for a caller whose certificate proves that it is `from`: it speaks for nobody else.
@@ -35,6 +36,18 @@ impl<S: Replicated> Group<S> {
         self.answers(asked).await
     }
 
+    /// As [`Group::answer_from`], for a caller who is no member known here: it may ask who is, and to be let in itself. One that has lost its
+    /// disk and was removed, by a leader who was lost before it could add it anew, has no other way back.
+    ///
+    /// # Errors
+    /// When it asks anything else.
+    pub async fn answer_stranger(&self, from: &NodeName, question: &[u8]) -> Result<Vec<u8>, String> {
+        match decode(question) {
+            Ok(Question::Presence | Question::Admit { .. }) => self.answer_from(from, question).await,
+            _ => Err(format!("{from} is no member known here")),
+        }
+    }
+
     /// Answers a call of another member; see [`Transport`](crate::Transport). Whoever carries calls has seen to it that a member made it.
     ///
     /// # Errors
@@ -48,7 +61,18 @@ impl<S: Replicated> Group<S> {
         if inner.has_stopped() {
             return Err(format!("{} has stopped", inner.name));
         }
+        // See [`Planted::empty_disk_votes`](super::group::Planted::empty_disk_votes).
+        let gives_away = inner.profile.planted.empty_disk_votes && inner.taking_part().is_none();
         let answer = match question {
+            Question::Would { .. } if gives_away => encode(&true),
+            Question::Vote(request) if gives_away => {
+                let (vote, vote_granted, last_log_id) = (request.vote, true, None);
+                encode(&Reply::Raft::<Result<VoteResponse<_>, RaftError<Number>>>(Ok(VoteResponse {
+                    vote,
+                    vote_granted,
+                    last_log_id,
+                })))
+            }
             Question::Presence => encode(&inner.presence()),
             Question::Seat { life, group } => encode(&inner.take_seat(life, group).await),
             Question::Forgot { leader, acknowledged } => encode(&inner.forgets(leader, acknowledged).await?),

@@ -31,16 +31,39 @@ pub struct Profile {
     pub silence: Duration,
     /// After so many commands a snapshot is made. A tenth as many before it are kept, for members that are a little behind.
     pub snapshot_every: u64,
+    /// Bugs put in on purpose, to test the tests. All off.
+    #[doc(hidden)]
+    pub planted: Planted,
+}
+
+/// Bugs put in on purpose, each honoured in exactly one place, so that the simulator's oracles can be shown to find them.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    /// A member without a seat gives its vote to whoever asks for it.
+    pub empty_disk_votes: bool,
+}
+
+impl Planted {
+    const NONE: Planted = Planted { empty_disk_votes: false };
 }
 
 impl Profile {
     /// For members that are a few milliseconds apart, on disks that need less than a tenth of a second for a sync: when the leader is lost,
     /// another one leads after some 0.5 s.
-    pub const FAST: Profile =
-        Profile { beat: Duration::from_millis(100), silence: Duration::from_millis(400), snapshot_every: SNAPSHOT_EVERY };
+    pub const FAST: Profile = Profile {
+        beat: Duration::from_millis(100),
+        silence: Duration::from_millis(400),
+        snapshot_every: SNAPSHOT_EVERY,
+        planted: Planted::NONE,
+    };
     /// For members that are far apart, on slower disks, or on machines that stand still at times: after some 6 s.
-    pub const SLOW: Profile =
-        Profile { beat: Duration::from_millis(1_000), silence: Duration::from_millis(5_000), snapshot_every: SNAPSHOT_EVERY };
+    pub const SLOW: Profile = Profile {
+        beat: Duration::from_millis(1_000),
+        silence: Duration::from_millis(5_000),
+        snapshot_every: SNAPSHOT_EVERY,
+        planted: Planted::NONE,
+    };
 }
 
 /// What a member is in its group at the moment, and whom it follows.

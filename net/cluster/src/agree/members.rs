@@ -89,7 +89,8 @@ impl<S: Replicated> Group<S> {
 
     /// Asks the leader of a group, which one of these members knows, to let this one in, who is reached as `own`; as a voter, or to learn.
     /// Waits for it; not long, if it is in. For a new member, for one that was removed or has moved, and for one that has lost its disk: that
-    /// is found by its leader in any case, but the leader may be lost before the member is in again. So call it at each start.
+    /// is found by its leader in any case, but the leader may be lost before the member is in again. So call it at each start. A member that
+    /// had its place, and is removed while this waits, stays out: that is not undone by itself.
     ///
     /// # Errors
     /// When it has taken longer than [`ENTER_WAIT`], as with nobody leading; or the member has stopped.
@@ -100,6 +101,13 @@ impl<S: Replicated> Group<S> {
         }
         let began = now();
         let question = Question::Admit { member: own.clone(), votes };
+        let is_in = |(member, voter): &(Member, bool)| *member == own && (*voter || !votes);
+        // Perhaps at another address.
+        let is_known = |(member, voter): &(Member, bool)| member.name == own.name && (*voter || !votes);
+        let before = self.0.presence();
+        let was_in = self.0.taking_part().is_some() && before.is_settled && before.members.iter().any(is_known);
+        // It has had its place; or the leader of this term has given it one, which a majority may not have yet.
+        let (mut had_place, mut given_in) = (false, None);
         loop {
             if self.0.has_stopped() {
                 return Err(GroupError::Stopped("it was told to".into()));
@@ -107,12 +115,25 @@ impl<S: Replicated> Group<S> {
             // Before the leader is asked: what it said before this member had its seat is of the time before it was removed.
             let has_seat = self.0.taking_part().is_some();
             if let Some((leader, presence)) = self.leader_of(&own, known).await {
-                let is_in = |(member, voter): &(Member, bool)| *member == own && (*voter || !votes);
+                let (is_listed, is_known) = (presence.members.iter().any(is_in), presence.members.iter().any(is_known));
+                if !has_seat {
+                    (had_place, given_in) = (false, None);
+                } else if is_known {
+                    had_place |= presence.is_settled || was_in;
+                    given_in = Some(presence.term);
+                }
+                let is_removed = has_seat && !is_known && (had_place || given_in == Some(presence.term));
+                if is_removed && presence.is_settled {
+                    // Since it has begun to wait. Whoever did that would not have it back by itself.
+                    return Ok(());
+                }
                 let both = [presence, self.0.presence()];
                 if has_seat && both.iter().all(|presence| presence.is_settled && presence.members.iter().any(is_in)) {
                     return Ok(());
                 }
-                if leader.name == own.name {
+                if is_removed || (has_seat && is_listed) {
+                    // There is nothing to ask for, only to wait.
+                } else if leader.name == own.name {
                     let _ = self.0.is_asked_to_admit(own.clone(), votes);
                 } else {
                     let _ = ask::<Result<(), String>>(&*self.0.transport, &leader, &question, ASK_DEADLINE).await;
@@ -416,7 +437,12 @@ impl<S: Replicated> Inner<S> {
                 let _ = self.clone().changes(|_| async { Ok(()) }).await;
             }
             for (number, member, votes) in work {
-                let done = self.clone().changes(move |inner| async move { inner.bring(member, votes).await }).await;
+                let bring = move |inner: Arc<Self>| async move {
+                    // Meanwhile it may have been removed: then nobody wishes it any more.
+                    let is_wished = inner.known.lock().wishes.contains_key(&number);
+                    if is_wished || place_of(&inner.leading()?, number).1 { inner.bring(member, votes).await } else { Ok(()) }
+                };
+                let done = self.clone().changes(bring).await;
                 // What only takes long is tried again; and who has lost his disk is met again.
                 if !matches!(done, Err(GroupError::Silent { .. } | GroupError::Late { .. } | GroupError::Refused(_))) {
                     self.known.lock().wishes.remove(&number);

@@ -18,7 +18,7 @@ mod state;
 mod suite;
 mod types;
 
-pub use group::{Group, GroupError, Profile, ProposeError, Standing};
+pub use group::{Group, GroupError, Planted, Profile, ProposeError, Standing};
 pub use network::{Called, Transport};
 pub use seat::Waits;
 pub use state::Replicated;

@@ -8,24 +8,17 @@ use std::time::Instant;
 use playhouse::{Claim, rt};
 
 use super::HOSTS;
+use crate::scenario::frame::Shelf;
 
 thread_local! {
-    static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Book>> = const { RefCell::new(None) };
 }
 
-pub(super) fn open() {
-    BOOK.set(Some(Book::default()));
-}
-
-pub(super) fn close() {
-    // Not within the borrow: claims that are dropped may write.
-    let book = BOOK.take();
-    drop(book);
-}
+pub(super) const BOOK: Shelf<Book> = Shelf::new(&PLACE);
 
 /// Writes into the book. Gives nothing when there is none any more.
 pub(super) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
-    BOOK.try_with(|book| book.try_borrow_mut().ok()?.as_mut().map(write)).ok().flatten()
+    BOOK.enter(write)
 }
 
 #[derive(Default)]

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use playhouse::rt::{self, Host, Random};
-use playhouse::{Hosting, MessageId, Node, NodeConfig};
+use playhouse::rt::{self, Random};
+use playhouse::{Hosting, MessageId, Node};
 use playhouse_actors::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::book::enter;
 use super::{HOSTS, PLACES};
 use crate::plan::Plan;
+use crate::scenario::frame::START_AGAIN_AFTER;
 
 /// The kind of the entities, the singleton, and the name that all hosts want.
 pub(super) const CART: &str = "cart";
@@ -19,9 +20,6 @@ const FLAG: &str = "flag";
 
 /// An entity without work is passivated after this.
 const IDLE: Duration = Duration::from_millis(400);
-
-/// A node that does not start is started again after so long.
-const START_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 pub(super) struct Part {
     name: &'static str,
@@ -92,29 +90,13 @@ impl Handler<Hear> for Cart {
     }
 }
 
-/// A node's process.
-pub(super) async fn live(host: Host, config: NodeConfig, part: Part, planted: playhouse_actors::Planted) {
-    loop {
-        let node = match Node::start(host.clone(), config.clone()).await {
-            Ok(node) => node,
-            Err(error) => {
-                rt::ledger::record("not-started", || error.to_string());
-                rt::sleep(START_AGAIN_AFTER).await;
-                continue;
-            }
-        };
-        node.system().plant(planted);
-        let why = match HOSTS.iter().position(|name| *name == part.name) {
-            Some(at) => rt::select! {
-                why = node.failed() => why,
-                () = perform(&node, at, &part) => "it is done".into(),
-            },
-            None => node.failed().await,
-        };
-        rt::ledger::record("failed", || why.clone());
-        node.stop(Duration::from_secs(3)).await;
-        rt::sleep(START_AGAIN_AFTER).await;
+/// What a node does: a coordinator does nothing of its own.
+pub(super) async fn play(node: Node, part: Arc<Part>) -> String {
+    match HOSTS.iter().position(|name| *name == part.name) {
+        Some(at) => perform(&node, at, &part).await,
+        None => std::future::pending().await,
     }
+    "it is done".into()
 }
 
 async fn perform(node: &Node, at: usize, part: &Part) {

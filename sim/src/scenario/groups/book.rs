@@ -8,24 +8,18 @@ use playhouse::rt;
 use playhouse_actors::Told;
 use playhouse_actors::supervise::Lifetime;
 
+use crate::scenario::frame::Shelf;
 use crate::scenario::trio::{Index, PLACES, State, place_of, state};
 
 thread_local! {
-    static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Book>> = const { RefCell::new(None) };
 }
 
-pub(super) fn open() {
-    BOOK.set(Some(Book::default()));
-}
-
-pub(super) fn close() {
-    BOOK.take();
-}
+pub(super) const BOOK: Shelf<Book> = Shelf::new(&PLACE);
 
 /// Writes into the book. Gives nothing when there is none any more.
 pub(super) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
-    // When the thread ends, late drops find no book; and a drop within a write enters nothing.
-    BOOK.try_with(|book| book.try_borrow_mut().ok()?.as_mut().map(write)).ok().flatten()
+    BOOK.enter(write)
 }
 
 #[derive(Default)]

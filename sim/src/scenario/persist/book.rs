@@ -4,23 +4,17 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::{NODES, actor};
+use crate::scenario::frame::Shelf;
 
 thread_local! {
-    static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Book>> = const { RefCell::new(None) };
 }
 
-pub(super) fn open() {
-    let homes = (0..actor::COUNT).map(|actor| NODES[actor % 2].to_string()).collect();
-    BOOK.set(Some(Book { homes, given: vec![0; actor::COUNT], ..Book::default() }));
-}
-
-pub(super) fn close() {
-    BOOK.take();
-}
+pub(super) const BOOK: Shelf<Book> = Shelf::new(&PLACE);
 
 /// Writes into the book. Gives nothing when there is none any more.
 pub(super) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
-    BOOK.with_borrow_mut(|book| book.as_mut().map(write))
+    BOOK.enter(write)
 }
 
 /// What an actor was like in one of its lives.
@@ -83,6 +77,12 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// One in which every actor has its home.
+    pub(super) fn new() -> Book {
+        let homes = (0..actor::COUNT).map(|actor| NODES[actor % 2].to_string()).collect();
+        Book { homes, given: vec![0; actor::COUNT], ..Book::default() }
+    }
+
     /// A number that the actor was not given yet.
     pub(super) fn next(&mut self, actor: usize) -> u64 {
         self.given[actor] += 1;

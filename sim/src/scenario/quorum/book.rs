@@ -10,59 +10,54 @@ use playhouse::{ClusterStatus, JobId, Node};
 use super::client::{Asked, Told};
 use crate::history::History;
 use crate::plan::{Fault, Plan};
+use crate::scenario::frame::Shelf;
 
 thread_local! {
-    static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Book>> = const { RefCell::new(None) };
 }
 
-pub(super) fn open() {
-    BOOK.set(Some(Book::default()));
-}
-
-pub(super) fn close() {
-    BOOK.take();
-}
+pub(in crate::scenario) const BOOK: Shelf<Book> = Shelf::new(&PLACE);
 
 /// Writes into the book. Gives nothing when there is none any more.
-pub(super) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
-    BOOK.with_borrow_mut(|book| book.as_mut().map(write))
+pub(in crate::scenario) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
+    BOOK.enter(write)
 }
 
 #[derive(Default)]
-pub(super) struct Book {
+pub(in crate::scenario) struct Book {
     /// Clients that began, and that are done.
-    pub(super) begun: usize,
-    pub(super) ended: usize,
+    pub(in crate::scenario) begun: usize,
+    pub(in crate::scenario) ended: usize,
     /// When the faults began.
-    pub(super) began: Option<Instant>,
+    pub(in crate::scenario) began: Option<Instant>,
     pub(super) history: History<Asked, Told>,
     /// The jobs that were acknowledged, by number: what each must give.
     pub(super) acked: BTreeMap<JobId, u64>,
     /// When a submission was acknowledged.
     pub(super) acks: Vec<Instant>,
     /// When the coordinator that led lost its power.
-    pub(super) kills: Vec<Instant>,
+    pub(in crate::scenario) kills: Vec<Instant>,
     /// Who led in which term.
-    pub(super) terms: BTreeMap<u64, Vec<String>>,
+    pub(in crate::scenario) terms: BTreeMap<u64, Vec<String>>,
     /// What the copies were like when they had applied so much.
     pub(super) digests: BTreeMap<u64, (String, u64)>,
     /// Two copies that were not the same.
     pub(super) torn: Option<String>,
-    pub(super) seen: Option<Seen>,
+    pub(in crate::scenario) seen: Option<Seen>,
 }
 
 /// What the observer saw in the end.
-pub(super) struct Seen {
+pub(in crate::scenario) struct Seen {
     /// What the acknowledged jobs gave; or why not.
     pub(super) results: BTreeMap<JobId, Result<u64, String>>,
-    pub(super) cluster: ClusterStatus,
+    pub(in crate::scenario) cluster: ClusterStatus,
     /// What was still not well.
     pub(super) open: String,
 }
 
 impl Book {
     /// Who led last.
-    pub(super) fn leader(&self) -> Option<String> {
+    pub(in crate::scenario) fn leader(&self) -> Option<String> {
         self.terms.last_key_value().and_then(|(_, names)| names.last()).cloned()
     }
 
@@ -72,6 +67,20 @@ impl Book {
         if *first != digest && self.torn.is_none() {
             self.torn = Some(format!("after {applied} commands {name} is not what {other} was"));
         }
+    }
+
+    /// What was measured: how long it took until a lost leader had a successor, and how much of what was acknowledged was lost.
+    pub(super) fn measures(&self, plan: &Plan) -> BTreeMap<&'static str, Vec<u64>> {
+        [("failover_ms", self.failovers(plan)), ("acked_lost", self.acked_lost())].into()
+    }
+
+    /// How many jobs were acknowledged that did not give what they must; nothing when nobody has looked.
+    pub(in crate::scenario) fn acked_lost(&self) -> Vec<u64> {
+        let lost = self.seen.as_ref().map(|seen| {
+            let is_there = |job, value| matches!(seen.results.get(job), Some(Ok(found)) if found == value);
+            self.acked.iter().filter(|(job, value)| !is_there(*job, *value)).count() as u64
+        });
+        lost.into_iter().collect()
     }
 
     /// How long it took, in milliseconds, from each loss of a leader that nothing else befell the cluster at to the next acknowledgement.
@@ -93,8 +102,14 @@ impl Book {
     }
 }
 
+/// Enters how the coordinator of a node stands, until it takes part no more, and says so.
+pub(in crate::scenario) async fn takes_part(node: Node) -> String {
+    follow(&node).await;
+    "it takes no part in the agreement any more".into()
+}
+
 /// Enters how the coordinator of a node stands, as long as it does; for ever if it has none.
-pub(super) async fn follow(node: &Node) {
+pub(in crate::scenario) async fn follow(node: &Node) {
     let Some(mut status) = node.coordinator() else { return std::future::pending().await };
     loop {
         enter(|book| {

@@ -6,12 +6,12 @@ use playhouse::rt::{self, Host, Random};
 use playhouse::{Client, ClientError, ClusterStatus, Function, Job, JobId, Node, NodeConfig, Tasks};
 
 use super::book::{Seen, enter};
-use super::{HANDS, HEADS, WORKERS, oracles};
+use super::{HANDS, WORKERS, oracles};
 use crate::plan::Plan;
 
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(in crate::scenario) enum Asked {
     /// Take a job.
     Submit,
     /// How many were taken?
@@ -20,7 +20,7 @@ pub(super) enum Asked {
 
 /// What it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(in crate::scenario) enum Told {
     /// It is the one with this number, counted from 0.
     Taken(u64),
     /// So many.
@@ -29,7 +29,7 @@ pub(super) enum Told {
 
 const ECHO: Function<u64, u64> = Function::new("echo");
 
-pub(super) fn tasks() -> Tasks {
+pub(in crate::scenario) fn tasks() -> Tasks {
     Tasks::new().add(ECHO, |_, number| Ok(number))
 }
 
@@ -42,7 +42,7 @@ const LOOKS: &str = "e";
 /// Of a hundred questions of the others, so many are submissions.
 const SUBMITS_PERCENT: u64 = 80;
 
-pub(super) struct Script {
+pub(in crate::scenario) struct Script {
     name: &'static str,
     questions: u64,
     pause_ms: u64,
@@ -50,7 +50,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new(name: &'static str, plan: &Plan) -> Script {
+    pub(in crate::scenario) fn new(name: &'static str, plan: &Plan) -> Script {
         let random = Random::new(plan.dice, &format!("client {name}"));
         Script { name, questions: plan.dial("questions"), pause_ms: plan.dial("pause"), random }
     }
@@ -60,7 +60,7 @@ fn at() -> Duration {
     rt::sim::elapsed()
 }
 
-pub(super) async fn live(host: Host, config: NodeConfig, script: Script) {
+pub(in crate::scenario) async fn live(host: Host, config: NodeConfig, script: Script) {
     let node = Node::start(host, config).await.unwrap_or_else(|error| panic!("a client does not start: {error}"));
     let client = node.client().with_patience(PATIENCE);
     let Script { name, questions, pause_ms, mut random } = script;
@@ -109,8 +109,8 @@ async fn count(client: &Client, name: &str) {
     }
 }
 
-/// Looks at everything when the faults are over.
-pub(super) async fn observe(host: Host, config: NodeConfig) {
+/// Looks at everything when the faults are over: what these coordinators know, above all.
+pub(in crate::scenario) async fn observe(host: Host, config: NodeConfig, heads: Vec<String>) {
     let node = Node::start(host, config).await.unwrap_or_else(|error| panic!("the observer does not start: {error}"));
     let client = node.client().with_patience(PATIENCE);
     let acked: Vec<JobId> = enter(|book| book.acked.keys().copied().collect()).unwrap_or_default();
@@ -125,7 +125,7 @@ pub(super) async fn observe(host: Host, config: NodeConfig) {
     let healed = async {
         loop {
             ticks.tick().await;
-            match well(&client).await {
+            match well(&client, &heads).await {
                 Ok(status) => return status,
                 Err(why) => open = why,
             }
@@ -152,13 +152,13 @@ fn why_not(status: &ClusterStatus) -> Option<String> {
 }
 
 /// The cluster, when all is well: all workers up, and every coordinator knows what the others do.
-async fn well(client: &Client) -> Result<ClusterStatus, String> {
+async fn well(client: &Client, heads: &[String]) -> Result<ClusterStatus, String> {
     let shown = |error: ClientError| error.to_string();
     let status = client.status().await.map_err(shown)?;
     if let Some(why) = why_not(&status) {
         return Err(why);
     }
-    for name in HEADS {
+    for name in heads {
         let name = playhouse::NodeName::new(name).map_err(|error| error.to_string())?;
         let stale = client.stale_status(&name).await.map_err(shown)?.ok_or_else(|| format!("{name} knows nothing"))?;
         if stale.coordinator.applied < status.coordinator.applied {

@@ -2,8 +2,9 @@
 
 use playhouse::rt::Random;
 
-use super::{DATA, HANDS, HEADS};
+use super::{HANDS, HEADS};
 use crate::plan::{Draw, Fault, Offer, Plan, offers};
+use crate::scenario::frame::DATA;
 
 /// The kinds of trouble; each is a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

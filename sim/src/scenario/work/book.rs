@@ -7,22 +7,17 @@ use playhouse::ClientError;
 
 use super::Seen;
 use crate::plan::{Fault, Plan};
+use crate::scenario::frame::Shelf;
 
 thread_local! {
-    static BOOK: RefCell<Option<Book>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Book>> = const { RefCell::new(None) };
 }
 
-pub(super) fn open() {
-    BOOK.set(Some(Book::default()));
-}
-
-pub(super) fn close() {
-    BOOK.take();
-}
+pub(super) const BOOK: Shelf<Book> = Shelf::new(&PLACE);
 
 /// Writes into the book. Gives nothing when there is none any more.
 pub(super) fn enter<T>(write: impl FnOnce(&mut Book) -> T) -> Option<T> {
-    BOOK.with_borrow_mut(|book| book.as_mut().map(write))
+    BOOK.enter(write)
 }
 
 #[derive(Default)]

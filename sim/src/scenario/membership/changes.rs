@@ -1,0 +1,181 @@
+//! Whoever operates the cluster: makes one change of the coordinators after the other, as the documentation says.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use playhouse::rt;
+use playhouse::{Client, ClientError, ClusterStatus, NodeName};
+
+use super::book::{Emptied, enter};
+use super::plan::{DISMISS, EMPTY, ENROL, FORGET, MOVE, Order, REPLACE};
+use super::{DONE_WITHIN, HEADS, STOP_WITHIN, Starter};
+use crate::scenario::frame::{PORT, wait};
+use crate::verdict::Verdict;
+
+/// How often it looks how far a change is.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Nobody is dismissed when no more than so many are coordinators: the others would have to be all there.
+const LEAST: usize = 4;
+
+/// For so long one of three hears nothing, before two others forget or go.
+const BEHIND_FOR: Duration = Duration::from_millis(300);
+
+/// Makes the changes as they are asked for, until there are no more; and waits until the coordinators are those that were asked for.
+pub(super) async fn make(starter: &Starter, client: &Client) -> Result<(), Verdict> {
+    loop {
+        match enter(|book| (book.orders.pop_front(), book.no_more_orders)) {
+            Some((Some(order), _)) => change(starter, client, &order).await?,
+            Some((None, false)) => rt::sleep(LOOK_EVERY).await,
+            _ => return settled(client).await,
+        }
+    }
+}
+
+async fn change(starter: &Starter, client: &Client, order: &Order) -> Result<(), Verdict> {
+    rt::ledger::record("change", || format!("{} {:?}", order.name, order.numbers));
+    match order.name.as_str() {
+        ENROL => enrol(starter, client, order.number(0)).await,
+        DISMISS => dismiss(starter, client, order).await,
+        REPLACE => {
+            enrol(starter, client, order.number(0)).await?;
+            dismiss(starter, client, order).await
+        }
+        EMPTY => {
+            // When a majority of those who remember is there without it.
+            settled(client).await?;
+            let name = pick(order.number(0), |_| true);
+            starter.fell(name, true).await;
+            rt::sleep(order.lasts).await;
+            starter.start(name)
+        }
+        MOVE => {
+            let name = pick(order.number(0), |_| true);
+            starter.fell(name, false).await;
+            rt::sleep(order.lasts).await;
+            let port = starter.ports.borrow().get(name).map_or(PORT + 1, |port| port + 1);
+            starter.ports.borrow_mut().insert(name, port);
+            starter.start(name)
+        }
+        FORGET => forget(starter, client, order).await,
+        name => panic!("the plan has a change that this scenario does not know: {name:?}"),
+    }
+}
+
+/// One of those who are to be coordinators.
+fn pick(number: usize, which: impl Fn(&str) -> bool) -> &'static str {
+    let asked = enter(|book| book.asked.clone()).unwrap_or_default();
+    let all: Vec<_> = asked.into_iter().filter(|name| which(name)).collect();
+    all[number % all.len()]
+}
+
+async fn enrol(starter: &Starter, client: &Client, number: usize) -> Result<(), Verdict> {
+    let asked = enter(|book| book.asked.clone()).unwrap_or_default();
+    let free: Vec<_> = HEADS.into_iter().filter(|name| !asked.contains(name)).collect();
+    if free.is_empty() {
+        return Ok(());
+    }
+    let name = free[number % free.len()];
+    // What it had as a coordinator of before was removed.
+    starter.world.lose_disk(name);
+    enter(|book| {
+        book.dismissed.remove(name);
+        book.emptied.remove(name);
+        book.asked.insert(name);
+    });
+    starter.start(name)?;
+    let is_in = async || {
+        let votes = look(client).await.is_ok_and(|status| status.coordinator.voters.iter().any(|voter| voter == name));
+        votes && enter(|book| book.started.contains(name)) == Some(true)
+    };
+    wait(DONE_WITHIN, &format!("{name} is not enrolled"), is_in).await?;
+    rt::reachable!("enrolled");
+    Ok(())
+}
+
+async fn dismiss(starter: &Starter, client: &Client, order: &Order) -> Result<(), Verdict> {
+    settled(client).await?;
+    if enter(|book| book.asked.len()).unwrap_or_default() < LEAST {
+        return Ok(());
+    }
+    let name = pick(order.number(0), |_| true);
+    let node = NodeName::new(name).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    // From now on nobody starts it again.
+    enter(|book| {
+        book.asked.remove(name);
+        book.dismissed.insert(name, None);
+    });
+    if order.number(1) == 1 {
+        starter.fell(name, false).await;
+    }
+    let mut tries = 0;
+    let is_out = async || {
+        tries += 1;
+        match client.dismiss(&node).await {
+            Ok(()) => true,
+            // It was done, and nobody was told.
+            Err(ClientError::Failed(why)) if tries > 1 && why.contains("no coordinator is called") => true,
+            Err(error) => {
+                rt::ledger::record("not-dismissed", || error.to_string());
+                false
+            }
+        }
+    };
+    wait(DONE_WITHIN, &format!("{name} is not dismissed"), is_out).await?;
+    enter(|book| {
+        let term = book.term();
+        book.dismissed.insert(name, Some(term));
+    });
+    rt::reachable!("dismissed");
+    if order.number(1) != 1 {
+        rt::sleep(order.lasts.min(STOP_WITHIN)).await;
+        starter.fell(name, false).await;
+    }
+    Ok(())
+}
+
+/// See [`FORGET`].
+async fn forget(starter: &Starter, client: &Client, order: &Order) -> Result<(), Verdict> {
+    settled(client).await?;
+    let Ok(status) = look(client).await else { return Ok(()) };
+    let leader = HEADS.into_iter().find(|name| *name == status.coordinator.name.as_str());
+    let (Some(leader), 3) = (leader, status.coordinator.voters.len()) else { return Ok(()) };
+    let behind = pick(order.number(0), |name| name != leader);
+    let forgets = pick(0, |name| name != leader && name != behind);
+    let world = &starter.world;
+    [leader, forgets].into_iter().for_each(|other| world.cut(behind, other));
+    rt::sleep(BEHIND_FOR).await;
+    starter.fell(forgets, true).await;
+    starter.fell(leader, false).await;
+    [leader, forgets].into_iter().for_each(|other| world.mend(behind, other));
+    starter.start(forgets)?;
+    rt::reachable!("nobody knows");
+    rt::sleep(order.lasts).await;
+    starter.start(leader)
+}
+
+/// Asks how the cluster is: those who vote are all to be coordinators.
+async fn look(client: &Client) -> Result<ClusterStatus, ClientError> {
+    let status = client.status().await?;
+    enter(|book| {
+        let back = |voter: &&String| matches!(book.dismissed.get(voter.as_str()), Some(Some(_)));
+        if let Some(voter) = status.coordinator.voters.iter().find(back) {
+            book.leads_again = Some(format!("{voter} was dismissed, and votes"));
+        }
+    });
+    Ok(status)
+}
+
+/// Waits until those are coordinators who were asked to be, all of them run, and none has forgotten anything.
+async fn settled(client: &Client) -> Result<(), Verdict> {
+    let is_settled = async || {
+        let Ok(status) = look(client).await else { return false };
+        let voters: BTreeSet<&str> = status.coordinator.voters.iter().map(String::as_str).collect();
+        enter(|book| {
+            let none_is_empty = !book.emptied.values().any(|emptied| matches!(emptied, Emptied::Counted | Emptied::Removed));
+            voters == book.asked && none_is_empty && book.asked.iter().all(|name| book.started.contains(name))
+        })
+        .unwrap_or(true)
+    };
+    wait(DONE_WITHIN, "the coordinators are not those that were asked for", is_settled).await
+}
