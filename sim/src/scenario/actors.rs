@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use playhouse::rt;
 use playhouse::rt::sync::Notify;
-use playhouse::{Authority, Identity, NodeConfig, NodeName};
+use playhouse::{NodeConfig, NodeName};
 use playhouse_actors::Planted;
 
 use self::book::{NodeState, enter};
@@ -24,6 +24,7 @@ pub(super) use self::plan::draw;
 use self::plan::{Cast, OUTAGE, PLACES, Troubles};
 use self::stage::{Script, live};
 use super::Outcome;
+use super::frame::Papers;
 use crate::director::{Cue, Director};
 use crate::plan::Plan;
 use crate::verdict::Verdict;
@@ -75,11 +76,11 @@ async fn rehearse(world: &World, plan: &Plan, planted: Planted) -> Result<(), Ve
     let troubles = Troubles::of(plan);
     book::open(cast.parts.map(|part| part.bound), troubles.held);
 
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let papers = Papers::new()?;
     let addresses = PLACES.map(|place| SocketAddr::new(world.ip(place), PORT));
     let mut scripts = Vec::new();
     for (place, listen) in addresses.iter().enumerate() {
-        let mut config = NodeConfig::actors(identity(&authority, PLACES[place])?, *listen);
+        let mut config = NodeConfig::actors(papers.of(PLACES[place])?, *listen);
         config.threads = 1;
         let peers = PLACES.iter().zip(addresses).filter(|(name, _)| **name != PLACES[place]);
         config.peers = peers.map(|(name, address)| (NodeName::new(name).expect("a name"), address)).collect();
@@ -188,10 +189,4 @@ fn judged(judge: impl FnOnce(&mut book::Book)) -> Result<(), Verdict> {
         None => Ok(()),
         Some((promise, seen)) => Err(Verdict::Broken { promise, seen }),
     }
-}
-
-fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
-    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
-    let name = NodeName::new(name).map_err(|error| crashed(&error))?;
-    authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
 }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Disk, Host, Random};
 use playhouse::{
-    Authority, ClientError, ClusterStatus, Coordinate, Identity, JobStatus, Node, NodeConfig, NodeName, PlaneConfig, Planted,
-    WindowResult, demo,
+    ClientError, ClusterStatus, Coordinate, JobStatus, Node, NodeConfig, NodeName, PlaneConfig, Planted, WindowResult, demo,
 };
 
 use self::oracles::{accepted, heals, once, result, windows};
+use super::frame::Papers;
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::{Draw, Fault, Offer, Plan, offers};
@@ -132,13 +132,13 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     other.files.retain(|file| !file.path.ends_with(".rs"));
     let expected = [&manifest, &other].map(|manifest| demo::serial(&disk, manifest));
 
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let papers = Papers::new()?;
     let head = SocketAddr::new(world.ip("head"), PORT);
-    let config = head_config(&authority, head, planted)?;
+    let config = head_config(&papers, head, planted)?;
     world.start("head", move |host| live(host, config, bugs.actors));
     for name in NODES {
         // Of one that does not take part, too: so the others keep their addresses.
-        let config = worker_config(&authority, name, world, head)?;
+        let config = worker_config(&papers, name, world, head)?;
         if !plan.has(name) {
             continue;
         }
@@ -146,7 +146,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     }
     let (submitted, on_submit) = oneshot::channel();
     let (answer, on_answer) = oneshot::channel();
-    let config = client_config(&authority, world, head)?;
+    let config = client_config(&papers, world, head)?;
     world.start("client", move |host| async move {
         let seen = client(host, config, [manifest, other], submitted).await;
         told(seen.as_ref().err().map(ToString::to_string));
@@ -161,11 +161,11 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
         match cue {
             Cue::Crash { node, lose_disk } => director::fell(world, &node, lose_disk).await,
             Cue::Back(node) if node == "head" && !world.is_up("head") => {
-                let config = head_config(&authority, head, planted)?;
+                let config = head_config(&papers, head, planted)?;
                 world.start("head", move |host| live(host, config, bugs.actors));
             }
             Cue::Back(node) if !world.is_up(&node) => {
-                let config = worker_config(&authority, &node, world, head)?;
+                let config = worker_config(&papers, &node, world, head)?;
                 world.start(&node, move |host| live(host, config, bugs.actors));
             }
             _ => {}
@@ -181,7 +181,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     once::check(&seen, windows)?;
     windows::check(&seen, windows)?;
     let nodes = NODES.iter().filter(|name| plan.has(name)).count();
-    heal(world, &authority, head, nodes).await
+    heal(world, &papers, head, nodes).await
 }
 
 /// What a client says to the judge stands in the ledger: what led to it can be followed back from there.
@@ -190,10 +190,10 @@ pub(super) fn told(what: Option<String>) {
 }
 
 /// After the last fault everything must come back: all nodes alive, all workers up.
-async fn heal(world: &World, authority: &Authority, head: SocketAddr, nodes: usize) -> Result<(), Verdict> {
+async fn heal(world: &World, papers: &Papers, head: SocketAddr, nodes: usize) -> Result<(), Verdict> {
     let (answer, on_answer) = oneshot::channel();
-    let mut config = client_config(authority, world, head)?;
-    config.identity = identity(authority, "observer")?;
+    let mut config = client_config(papers, world, head)?;
+    config.identity = papers.of("observer")?;
     config.listen = SocketAddr::new(world.ip("observer"), PORT);
     world.start("observer", move |host| async move {
         let node = match Node::start(host, config).await {
@@ -284,36 +284,30 @@ pub(super) async fn start(host: &Host, config: &NodeConfig) -> Node {
     }
 }
 
-fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
-    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
-    let name = NodeName::new(name).map_err(|error| crashed(&error))?;
-    authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
-}
-
-fn base(authority: &Authority, name: &str, listen: SocketAddr, head: SocketAddr) -> Result<NodeConfig, Verdict> {
-    Ok(NodeConfig::new(identity(authority, name)?, listen, vec![(head_name(), head)]))
+fn base(papers: &Papers, name: &str, listen: SocketAddr, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+    Ok(NodeConfig::new(papers.of(name)?, listen, vec![(head_name(), head)]))
 }
 
 fn head_name() -> NodeName {
     NodeName::new("head").expect("a name")
 }
 
-pub(super) fn head_config(authority: &Authority, listen: SocketAddr, planted: Planted) -> Result<NodeConfig, Verdict> {
+pub(super) fn head_config(papers: &Papers, listen: SocketAddr, planted: Planted) -> Result<NodeConfig, Verdict> {
     let plane = PlaneConfig { workers: WORKERS, planted, ..PlaneConfig::default() };
     let coordinate = Coordinate { plane, ..Coordinate::new(DATA) };
-    Ok(NodeConfig::coordinator(identity(authority, "head")?, listen, coordinate))
+    Ok(NodeConfig::coordinator(papers.of("head")?, listen, coordinate))
 }
 
-pub(super) fn worker_config(authority: &Authority, name: &str, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
-    let mut config = base(authority, name, SocketAddr::new(world.ip(name), PORT), head)?;
+pub(super) fn worker_config(papers: &Papers, name: &str, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+    let mut config = base(papers, name, SocketAddr::new(world.ip(name), PORT), head)?;
     config.capacity = WORKERS;
     config.tasks = demo::tasks();
     config.checkpoints = Some(PathBuf::from(CHECKPOINTS));
     Ok(config)
 }
 
-pub(super) fn client_config(authority: &Authority, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
-    base(authority, "client", SocketAddr::new(world.ip("client"), PORT), head)
+pub(super) fn client_config(papers: &Papers, world: &World, head: SocketAddr) -> Result<NodeConfig, Verdict> {
+    base(papers, "client", SocketAddr::new(world.ip("client"), PORT), head)
 }
 
 /// Files of drawn words, some of them odd.

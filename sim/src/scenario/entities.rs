@@ -16,7 +16,7 @@ use playhouse::rt;
 pub(super) use self::plan::draw;
 
 use self::book::{BOOK, Book, enter};
-use super::frame::{self, Oracle, judged, promises, until};
+use super::frame::{self, Oracle, Papers, judged, promises, until};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::Plan;
@@ -58,16 +58,16 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
-    let authority = frame::authority()?;
+    let papers = Papers::new()?;
     let start = |name: &str| -> Result<(), Verdict> {
-        let config = frame::config(world, &authority, name, &HEADS, bugs)?;
+        let config = frame::config(world, &papers, name, &HEADS, bugs)?;
         let part = Arc::new(host::Part::new(name, plan));
         world.start(name, move |host| frame::live(host, config, bugs.actors, move |node| host::play(node, part.clone())));
         Ok(())
     };
     HEADS.into_iter().chain(HOSTS).try_for_each(start)?;
     for name in SENDERS {
-        let config = frame::config(world, &authority, name, &HEADS, bugs)?;
+        let config = frame::config(world, &papers, name, &HEADS, bugs)?;
         let script = sender::Script::new(name, plan);
         world.start(name, |host| sender::live(host, config, script));
     }

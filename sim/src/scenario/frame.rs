@@ -2,6 +2,7 @@
 //! start again, and waiting for what the book says.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::thread::LocalKey;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(super) const START_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// So often, before its owner would look at it.
 const STARTS_MAX: u32 = 100;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// How often it is looked again whether something is so.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -165,27 +168,38 @@ pub(super) async fn live<F: Future<Output = String>>(
     }
 }
 
-/// An authority for all certificates of a run.
-pub(super) fn authority() -> Result<Authority, Verdict> {
-    Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))
+/// The certificates of a run, all of one authority. A node's lies where its later lives find it.
+pub(super) struct Papers {
+    authority: Authority,
+    issued: RefCell<BTreeMap<String, Identity>>,
+}
+
+impl Papers {
+    pub(super) fn new() -> Result<Papers, Verdict> {
+        let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+        Ok(Papers { authority, issued: RefCell::default() })
+    }
+
+    /// Those of this node.
+    pub(super) fn of(&self, name: &str) -> Result<Identity, Verdict> {
+        if let Some(identity) = self.issued.borrow().get(name) {
+            return Ok(identity.clone());
+        }
+        let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
+        let node = NodeName::new(name).map_err(|error| crashed(&error))?;
+        let identity = self.authority.issue(&node, rt::sim::wall_clock(), DAY).map_err(|error| crashed(&error))?;
+        self.issued.borrow_mut().insert(name.into(), identity.clone());
+        Ok(identity)
+    }
 }
 
 /// What a node of a cluster of these coordinators is started with. One that is a coordinator has its journal on its own disk; nobody offers
 /// workers yet.
-pub(super) fn config(
-    world: &World,
-    authority: &Authority,
-    name: &str,
-    heads: &[&str],
-    bugs: Bugs,
-) -> Result<NodeConfig, Verdict> {
-    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
-    let named = |name: &str| NodeName::new(name).map_err(|error| crashed(&error));
+pub(super) fn config(world: &World, papers: &Papers, name: &str, heads: &[&str], bugs: Bugs) -> Result<NodeConfig, Verdict> {
+    let named = |name: &str| NodeName::new(name).map_err(|error| Verdict::Crashed(error.to_string()));
     let address = |name: &str| SocketAddr::new(world.ip(name), PORT);
-    let day = Duration::from_secs(86_400);
-    let identity: Identity = authority.issue(&named(name)?, rt::sim::wall_clock(), day).map_err(|error| crashed(&error))?;
     let listed = heads.iter().map(|head| Ok((named(head)?, address(head)))).collect::<Result<Vec<_>, Verdict>>()?;
-    let mut config = NodeConfig::new(identity, address(name), listed);
+    let mut config = NodeConfig::new(papers.of(name)?, address(name), listed);
     config.threads = 1;
     if heads.contains(&name) {
         config.coordinate = Some(coordinate(bugs));

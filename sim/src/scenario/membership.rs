@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Host};
-use playhouse::{Authority, Node, NodeConfig};
+use playhouse::{Node, NodeConfig};
 
 pub(super) use self::plan::draw;
 
 use self::book::{BOOK, Book, enter};
-use super::frame::{self, Oracle, joined, promises, until};
+use super::frame::{self, Oracle, Papers, joined, promises, until};
 use super::quorum::{self, client};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
@@ -86,7 +86,7 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
 /// What starts nodes.
 struct Starter {
     world: World,
-    authority: Authority,
+    papers: Papers,
     bugs: Bugs,
     /// Of each node: its certificate is the same in all of its lives.
     configs: RefCell<BTreeMap<&'static str, NodeConfig>>,
@@ -99,7 +99,7 @@ struct Starter {
 impl Starter {
     fn config(&self, name: &'static str) -> Result<NodeConfig, Verdict> {
         if !self.configs.borrow().contains_key(name) {
-            let mut config = frame::config(&self.world, &self.authority, name, &FOUNDERS, self.bugs)?;
+            let mut config = frame::config(&self.world, &self.papers, name, &FOUNDERS, self.bugs)?;
             if HANDS.contains(&name) {
                 config.capacity = WORKERS;
                 config.tasks = client::tasks();
@@ -153,7 +153,7 @@ impl Starter {
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     world.share(std::path::Path::new(CHECKPOINTS));
     let (configs, ports, founded) = Default::default();
-    let starter = Starter { world: world.clone(), authority: frame::authority()?, bugs, configs, ports, founded };
+    let starter = Starter { world: world.clone(), papers: Papers::new()?, bugs, configs, ports, founded };
     FOUNDERS.into_iter().chain(HANDS).try_for_each(|name| starter.start(name))?;
     for name in CLIENTS {
         let (config, script) = (starter.config(name)?, client::Script::new(name, plan));

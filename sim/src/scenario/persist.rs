@@ -19,7 +19,7 @@ pub(super) use self::plan::draw;
 
 use self::book::{BOOK, Book, enter};
 use super::demo::{DONE_WITHIN, NODES, PORT, WORKERS, client_config, head_config, live, start, worker_config};
-use super::frame::{self, Oracle, promises, until};
+use super::frame::{Oracle, Papers, promises, until};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::Plan;
@@ -50,21 +50,21 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     world.share(Path::new(CHECKPOINTS));
-    let authority = frame::authority()?;
+    let papers = Papers::new()?;
     let head = SocketAddr::new(world.ip("head"), PORT);
-    let config = head_config(&authority, head, bugs.plane)?;
+    let config = head_config(&papers, head, bugs.plane)?;
     world.start("head", move |host| live(host, config, bugs.actors));
     let mut lives = 0;
     let mut begin = |name: &str| -> Result<(), Verdict> {
         lives += 1;
-        let config = NodeConfig { tasks: tasks::all(), ..worker_config(&authority, name, world, head)? };
+        let config = NodeConfig { tasks: tasks::all(), ..worker_config(&papers, name, world, head)? };
         let (place, dice) = (name.to_string(), Random::new(plan.dice, &format!("load {lives}")).next_u64());
         let pace = plan.dial("pace");
         world.start(name, move |host| act(host, config, bugs.actors, place, dice, pace));
         Ok(())
     };
     NODES.into_iter().try_for_each(&mut begin)?;
-    let (config, count) = (client_config(&authority, world, head)?, plan.dial("tasks"));
+    let (config, count) = (client_config(&papers, world, head)?, plan.dial("tasks"));
     world.start("client", move |host| tasks::submit(host, config, count, WORKERS as usize));
     let limit = "the load did not begin";
     until(DONE_WITHIN, limit, || enter(|book| book.submitted && book.answers_at_all_homes()).unwrap_or(false)).await?;

@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use playhouse::rt::{self, Host};
-use playhouse::{Authority, Node, NodeConfig};
+use playhouse::{Node, NodeConfig};
 
 use self::asked::Slowest;
 use super::demo::{PORT, head_config, worker_config};
+use super::frame::Papers;
 use super::{Bugs, Outcome};
 use crate::plan::{Draw, Plan};
 use crate::verdict::Verdict;
@@ -57,11 +58,11 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let papers = Papers::new()?;
     let head = SocketAddr::new(world.ip("head"), PORT);
     let workers = &PLACES[1..plan.count("nodes").clamp(2, PLACES.len())];
     let given_up: Arc<AtomicU64> = Arc::default();
-    let config = head_config(&authority, head, bugs.plane)?;
+    let config = head_config(&papers, head, bugs.plane)?;
     let (tell, told) = rt::sync::oneshot::channel();
     let quiet = Duration::from_secs(plan.dial("seconds"));
     let slowest = Slowest::default();
@@ -74,7 +75,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
         std::future::pending::<()>().await;
     });
     for name in workers {
-        let config = worker_config(&authority, name, world, head)?;
+        let config = worker_config(&papers, name, world, head)?;
         let (given_up, asked) = (given_up.clone(), slowest.clone());
         world.start(name, move |host| async move {
             let node = begin(host, config, bugs).await;

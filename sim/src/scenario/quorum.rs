@@ -8,13 +8,13 @@ mod plan;
 
 use std::time::{Duration, Instant};
 
+use playhouse::NodeConfig;
 use playhouse::rt;
-use playhouse::{Authority, NodeConfig};
 
 pub(super) use self::plan::{Trouble, draw};
 
 use self::book::{BOOK, Book, enter};
-use super::frame::{self, Oracle, promises, until};
+use super::frame::{self, Oracle, Papers, promises, until};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::Plan;
@@ -64,15 +64,15 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     world.share(std::path::Path::new(CHECKPOINTS));
-    let authority = frame::authority()?;
+    let papers = Papers::new()?;
     let start = |name: &str| -> Result<(), Verdict> {
-        let config = config(world, &authority, name, bugs)?;
+        let config = config(world, &papers, name, bugs)?;
         world.start(name, move |host| frame::live(host, config, bugs.actors, book::takes_part));
         Ok(())
     };
     HEADS.into_iter().chain(HANDS).try_for_each(start)?;
     for name in CLIENTS {
-        let config = config(world, &authority, name, bugs)?;
+        let config = config(world, &papers, name, bugs)?;
         let script = client::Script::new(name, plan);
         world.start(name, |host| client::live(host, config, script));
     }
@@ -131,7 +131,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     world.end_faults();
 
     until(DONE_WITHIN, "a client has no answer", || enter(|book| book.ended == CLIENTS.len()).unwrap_or(false)).await?;
-    let config = config(world, &authority, "observer", bugs)?;
+    let config = config(world, &papers, "observer", bugs)?;
     world.start("observer", |host| client::observe(host, config, HEADS.map(str::to_string).to_vec()));
     until(DONE_WITHIN, "the observer has no answer", || enter(|book| book.seen.is_some()).unwrap_or(false)).await?;
     BOOK.judge(ORACLES)
@@ -154,8 +154,8 @@ fn split(leader: &str, client: &str) -> Vec<(String, String)> {
     heads.chain(clients).chain(workers).map(|(one, other)| (one.to_string(), other.to_string())).collect()
 }
 
-fn config(world: &World, authority: &Authority, name: &str, bugs: Bugs) -> Result<NodeConfig, Verdict> {
-    let mut config = frame::config(world, authority, name, &HEADS, bugs)?;
+fn config(world: &World, papers: &Papers, name: &str, bugs: Bugs) -> Result<NodeConfig, Verdict> {
+    let mut config = frame::config(world, papers, name, &HEADS, bugs)?;
     if HANDS.contains(&name) {
         config.capacity = WORKERS;
         config.tasks = client::tasks();

@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use playhouse::rt::sync::{Notify, oneshot};
 use playhouse::rt::{self, Host};
-use playhouse::{Authority, Node, NodeConfig};
+use playhouse::{Node, NodeConfig};
 
 pub(super) use self::plan::draw;
 
 use self::book::{BOOK, Book, enter};
-use super::frame::{self, Oracle, promises, until};
+use super::frame::{self, Oracle, Papers, promises, until};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::Plan;
@@ -83,7 +83,7 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
 /// What starts nodes: the lives of one have a signal each, which tells it to stop.
 struct Starter {
     world: World,
-    authority: Authority,
+    papers: Papers,
     bugs: Bugs,
     /// Of each node: its certificate is the same in all of its lives.
     configs: RefCell<BTreeMap<String, NodeConfig>>,
@@ -94,7 +94,7 @@ impl Starter {
         if let Some(known) = self.configs.borrow().get(name) {
             return Ok(known.clone());
         }
-        let mut config = frame::config(&self.world, &self.authority, name, &HEADS, self.bugs)?;
+        let mut config = frame::config(&self.world, &self.papers, name, &HEADS, self.bugs)?;
         if HANDS.contains(&name) {
             config.capacity = WORKERS;
             config.tasks = client::tasks();
@@ -119,7 +119,7 @@ impl Starter {
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
     world.share(std::path::Path::new(CHECKPOINTS));
-    let starter = Starter { world: world.clone(), authority: frame::authority()?, bugs, configs: RefCell::default() };
+    let starter = Starter { world: world.clone(), papers: Papers::new()?, bugs, configs: RefCell::default() };
     ROLLED.into_iter().try_for_each(|name| starter.start(name))?;
     for name in CLIENTS {
         let config = starter.config(name)?;

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use playhouse::rt::sync::Notify;
 use playhouse::rt::{self, Host, Random};
-use playhouse::{Authority, Identity, Node, NodeConfig, NodeName};
+use playhouse::{Node, NodeConfig, NodeName};
 use playhouse_actors::Planted;
 
+use super::frame::Papers;
 use crate::director::{Cue, Director};
 use crate::plan::{Draw, Fault, Offer, Plan, offers};
 use crate::verdict::Verdict;
@@ -284,11 +285,11 @@ pub(super) async fn rehearse(world: &World, plan: &Plan, planted: Planted, play:
     let Play { load, begin, judge } = play;
     let seed = plan.dice;
     NODES.set(Nodes { phase: Phase::Before, lives: Vec::new(), faults: Faults::of(plan) });
-    let authority = Authority::new("sim", rt::sim::wall_clock()).map_err(|error| Verdict::Crashed(error.to_string()))?;
+    let papers = Papers::new()?;
     let addresses = PLACES.map(|place| SocketAddr::new(world.ip(place), PORT));
     let mut scripts = Vec::new();
     for (place, listen) in addresses.iter().enumerate() {
-        let mut config = NodeConfig::actors(identity(&authority, PLACES[place])?, *listen);
+        let mut config = NodeConfig::actors(papers.of(PLACES[place])?, *listen);
         config.threads = 1;
         let peers = PLACES.iter().zip(addresses).filter(|(name, _)| **name != PLACES[place]);
         config.peers = peers.map(|(name, address)| (NodeName::new(name).expect("a name"), address)).collect();
@@ -431,10 +432,4 @@ async fn until(limit: Duration, done: impl Fn() -> bool) -> Result<(), ()> {
         }
     };
     rt::timeout(limit, wait).await.map_err(drop)
-}
-
-fn identity(authority: &Authority, name: &str) -> Result<Identity, Verdict> {
-    let crashed = |error: &dyn std::fmt::Display| Verdict::Crashed(error.to_string());
-    let name = NodeName::new(name).map_err(|error| crashed(&error))?;
-    authority.issue(&name, rt::sim::wall_clock(), Duration::from_secs(86_400)).map_err(|error| crashed(&error))
 }

@@ -14,7 +14,7 @@ use playhouse::{ClientError, ClusterStatus, JobStatus, Node, NodeConfig};
 
 use self::book::{BOOK, Book, enter};
 use super::demo::{DONE_WITHIN, NODES, PORT, WORKERS, client_config, head_config, live, told, worker_config};
-use super::frame::{self, Oracle, promises};
+use super::frame::{Oracle, Papers, promises};
 use super::{Bugs, Outcome};
 use crate::director::{self, Cue, Director};
 use crate::plan::{Draw, Fault, Plan};
@@ -58,12 +58,12 @@ pub(super) async fn run(plan: Plan, bugs: Bugs) -> Outcome {
 }
 
 async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict> {
-    let authority = frame::authority()?;
+    let papers = Papers::new()?;
     let head = SocketAddr::new(world.ip("head"), PORT);
-    let config = head_config(&authority, head, bugs.plane)?;
+    let config = head_config(&papers, head, bugs.plane)?;
     world.start("head", move |host| live(host, config, bugs.actors));
     let worker = |name: &str| -> Result<NodeConfig, Verdict> {
-        Ok(NodeConfig { tasks: tasks::all(), ..worker_config(&authority, name, world, head)? })
+        Ok(NodeConfig { tasks: tasks::all(), ..worker_config(&papers, name, world, head)? })
     };
     for name in NODES {
         let config = worker(name)?;
@@ -71,7 +71,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
     }
     let (submitted, on_submit) = oneshot::channel();
     let (answer, on_answer) = oneshot::channel();
-    let config = client_config(&authority, world, head)?;
+    let config = client_config(&papers, world, head)?;
     let (count, pace) = (plan.dial("tasks"), plan.dial("pace"));
     world.start("client", move |host| async move {
         let seen = client(host, config, count, pace, submitted).await;
