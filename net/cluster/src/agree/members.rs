@@ -294,7 +294,12 @@ impl<S: Replicated> Inner<S> {
         let raft = self.leading()?;
         let (is_voter, is_known) = place_of(&raft, number);
         if is_voter {
-            self.change(ChangeMembers::RemoveVoters([number].into()), false).await?;
+            let mut gone = BTreeSet::from([number]);
+            if self.profile.planted.removes_two {
+                let voters: Vec<Number> = raft.metrics().borrow().membership_config.voter_ids().collect();
+                gone.extend(voters.into_iter().find(|voter| *voter != number && *voter != self.me));
+            }
+            self.change(ChangeMembers::RemoveVoters(gone), false).await?;
         }
         // An earlier change may have left it as a learner.
         if is_known && place_of(&raft, number).1 && number != self.me {
