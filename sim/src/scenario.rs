@@ -108,6 +108,7 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "answers-before-agreement", scenario: "leader-kill", plant: |bugs| bugs.plane.answers_before_agreement = true },
     Bug { name: "stale-reads", scenario: "partition", plant: |bugs| bugs.plane.stale_reads = true },
     Bug { name: "empty-disk-votes", scenario: "membership", plant: |bugs| bugs.agreement.empty_disk_votes = true },
+    Bug { name: "removes-two", scenario: "membership", plant: |bugs| bugs.agreement.removes_two = true },
     Bug { name: "dismissal-claimed", scenario: "membership", plant: |bugs| bugs.plane.dismissal_claimed = true },
     Bug { name: "drain-forgotten", scenario: "rolling", plant: |bugs| bugs.plane.drain_forgotten = true },
     Bug { name: "drain-hands-over", scenario: "rolling", plant: |bugs| bugs.plane.drain_hands_over = true },

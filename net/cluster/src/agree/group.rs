@@ -42,10 +42,12 @@ pub struct Profile {
 pub struct Planted {
     /// A member without a seat gives its vote to whoever asks for it.
     pub empty_disk_votes: bool,
+    /// With a member that is removed goes another one.
+    pub removes_two: bool,
 }
 
 impl Planted {
-    const NONE: Planted = Planted { empty_disk_votes: false };
+    const NONE: Planted = Planted { empty_disk_votes: false, removes_two: false };
 }
 
 impl Profile {

@@ -88,9 +88,9 @@ impl<S: Replicated> Group<S> {
     }
 
     /// Asks the leader of a group, which one of these members knows, to let this one in, who is reached as `own`; as a voter, or to learn.
-    /// Waits for it; not long, if it is in. For a new member, for one that was removed or has moved, and for one that has lost its disk: that
-    /// is found by its leader in any case, but the leader may be lost before the member is in again. So call it at each start. A member that
-    /// had its place, and is removed while this waits, stays out: that is not undone by itself.
+    /// Waits for it; not long, if it is in. For a new member, for one that has moved, and for one that has lost its disk: that
+    /// is found by its leader in any case, but the leader may be lost before the member is in again. So call it at each start. A member whose
+    /// journal says that it belonged to the group, and that was removed since, stays out: that is not undone by itself.
     ///
     /// # Errors
     /// When it has taken longer than [`ENTER_WAIT`], as with nobody leading; or the member has stopped.
@@ -105,9 +105,9 @@ impl<S: Replicated> Group<S> {
         // Perhaps at another address.
         let is_known = |(member, voter): &(Member, bool)| member.name == own.name && (*voter || !votes);
         let before = self.0.presence();
-        let was_in = self.0.taking_part().is_some() && before.is_settled && before.members.iter().any(is_known);
-        // It has had its place; or the leader of this term has given it one, which a majority may not have yet.
-        let (mut had_place, mut given_in) = (false, None);
+        // It has had its place, as its journal says; or the leader of this term has given it one, which a majority may not have yet.
+        let mut had_place = self.0.taking_part().is_some() && before.is_settled && before.members.iter().any(is_known);
+        let mut given_in = None;
         loop {
             if self.0.has_stopped() {
                 return Err(GroupError::Stopped("it was told to".into()));
@@ -119,12 +119,12 @@ impl<S: Replicated> Group<S> {
                 if !has_seat {
                     (had_place, given_in) = (false, None);
                 } else if is_known {
-                    had_place |= presence.is_settled || was_in;
+                    had_place |= presence.is_settled;
                     given_in = Some(presence.term);
                 }
                 let is_removed = has_seat && !is_known && (had_place || given_in == Some(presence.term));
                 if is_removed && presence.is_settled {
-                    // Since it has begun to wait. Whoever did that would not have it back by itself.
+                    // Whoever did that would not have it back by itself.
                     return Ok(());
                 }
                 let both = [presence, self.0.presence()];
@@ -294,7 +294,12 @@ impl<S: Replicated> Inner<S> {
         let raft = self.leading()?;
         let (is_voter, is_known) = place_of(&raft, number);
         if is_voter {
-            self.change(ChangeMembers::RemoveVoters([number].into()), false).await?;
+            let mut gone = BTreeSet::from([number]);
+            if self.profile.planted.removes_two {
+                let voters: Vec<Number> = raft.metrics().borrow().membership_config.voter_ids().collect();
+                gone.extend(voters.into_iter().find(|voter| *voter != number && *voter != self.me));
+            }
+            self.change(ChangeMembers::RemoveVoters(gone), false).await?;
         }
         // An earlier change may have left it as a learner.
         if is_known && place_of(&raft, number).1 && number != self.me {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use playhouse::rt;
 use playhouse::{Client, ClientError, ClusterStatus, NodeName};
 
-use super::book::{Emptied, enter};
+use super::book::{BOOK, Emptied, enter};
 use super::plan::{DISMISS, EMPTY, ENROL, FORGET, MOVE, Order, REPLACE};
-use super::{DONE_WITHIN, HEADS, STOP_WITHIN, Starter};
+use super::{DONE_WITHIN, HEADS, ORACLES, STOP_WITHIN, Starter};
 use crate::scenario::frame::{PORT, wait};
 use crate::verdict::Verdict;
 
@@ -168,8 +168,10 @@ async fn look(client: &Client) -> Result<ClusterStatus, ClientError> {
 
 /// Waits until those are coordinators who were asked to be, all of them run, and none has forgotten anything.
 async fn settled(client: &Client) -> Result<(), Verdict> {
+    let mut last = None;
     let is_settled = async || {
         let Ok(status) = look(client).await else { return false };
+        last = Some(status.coordinator.voters.clone());
         let voters: BTreeSet<&str> = status.coordinator.voters.iter().map(String::as_str).collect();
         enter(|book| {
             let none_is_empty = !book.emptied.values().any(|emptied| matches!(emptied, Emptied::Counted | Emptied::Removed));
@@ -177,5 +179,10 @@ async fn settled(client: &Client) -> Result<(), Verdict> {
         })
         .unwrap_or(true)
     };
-    wait(DONE_WITHIN, "the coordinators are not those that were asked for", is_settled).await
+    let late = wait(DONE_WITHIN, "the coordinators are not those that were asked for", is_settled).await;
+    if late.is_err() {
+        enter(|book| book.last = last);
+        BOOK.judge(ORACLES)?;
+    }
+    late
 }
