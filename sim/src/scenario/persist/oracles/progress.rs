@@ -8,12 +8,13 @@ pub(in crate::scenario::persist) const PROMISE: &str = "a resumed task repeats a
 pub(in crate::scenario::persist) fn breach(book: &Book) -> Option<String> {
     book.tasks.iter().enumerate().find_map(|(at, resumed)| {
         let Did::Resumed(from) = resumed.did else { return None };
-        let earlier = |task: &&Task| (task.run, task.number) == (resumed.run, resumed.number) && task.attempt < resumed.attempt;
-        let before: Vec<&Task> = book.tasks[..at].iter().filter(earlier).collect();
-        if before.iter().any(|task| task.did == Did::Done) {
-            // Its result came too late to count, and with it went what was kept.
+        let same = |task: &&Task| (task.run, task.number) == (resumed.run, resumed.number);
+        let all: Vec<&Task> = book.tasks[..at].iter().filter(same).collect();
+        if all.iter().any(|task| task.did == Did::Done) {
+            // With it went what was kept; its result came too late to count, or this attempt does: it was on its way for long.
             return None;
         }
+        let before: Vec<&Task> = all.into_iter().filter(|task| task.attempt < resumed.attempt).collect();
         let kept = before.iter().filter_map(|task| if let Did::Kept(step) = task.did { Some(step) } else { None }).max();
         let name = || format!("task {} of run {} in attempt {}", resumed.number, resumed.run, resumed.attempt);
         if kept > from {
