@@ -28,8 +28,8 @@ enum Command {
 
 /// Checks that the task log is as it was written: one changed byte is found, and the file, record and place are named.
 ///
-/// What is missing from the very end cannot be found within the folder: compare the number of the last record and the chain's value with those
-/// of another coordinator.
+/// What is missing from the very end cannot be found within the folder: compare the number of the last record, the chain's value and the gaps
+/// with those of another coordinator.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   playhouse log verify /var/lib/playhouse
@@ -134,7 +134,7 @@ fn as_text(folder: &Path, found: &Found) -> String {
     }
     line("chain", found.link.to_string());
     for (from, to) in &found.gaps {
-        line("gap", format!("{from} to {to}: this coordinator was behind, and never had them"));
+        line("gap", format!("{from} to {to}: not here. This coordinator was behind, or they were lost"));
     }
     lines.join("\n")
 }
@@ -168,7 +168,7 @@ fn seconds(told: &Told) -> f64 {
 fn line_as_text(line: &Line) -> String {
     match line {
         Line::Gap(from, to) => {
-            format!("{from:>8} {:>12} {:<11} to {to}: this coordinator was behind, and never had them", "", "gap")
+            format!("{from:>8} {:>12} {:<11} to {to}: not here. This coordinator was behind, or they were lost", "", "gap")
         }
         Line::Unknown(number) => format!("{number:>8} {:>12} {:<11} written by a newer version", "", "?"),
         Line::Told(number, told) => {

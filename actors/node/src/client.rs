@@ -96,6 +96,9 @@ impl Client {
     /// A client of the cluster, for a program that is no node of it otherwise: any of the nodes at these addresses, if it can be reached, says
     /// who the coordinators are. Nobody can dial it. Its connections end with its last clone; [`Client::close`] says so to the others.
     ///
+    /// Each client that runs needs a certificate of its own: a second one with the same name takes the place of the first, which then gets no
+    /// answers.
+    ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// use playhouse::{Client, Identity, rt::Host};
@@ -107,13 +110,16 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// When nobody there has answered for a while, or trusts the identity.
+    /// When there are no addresses, nobody there has answered for a while, or none of them can be trusted.
     pub async fn connect(
         host: Host,
         identity: Identity,
         seeds: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<Client, StartError> {
         let seeds: Vec<SocketAddr> = seeds.into_iter().collect();
+        if seeds.is_empty() {
+            return Err(StartError::Config("a client needs the address of a node of the cluster".into()));
+        }
         let mut config = NodeConfig::new(identity, dials_from(&seeds), Vec::new());
         (config.join, config.dial_only, config.threads) = (seeds, true, 1);
         let node = Node::start(host, config).await?;

@@ -221,7 +221,12 @@ impl Hands<Plane> for PlaneHands {
         // What was told and is not agreed on is told again.
         let untold = |node: &NodeName, last: &LastBeat| plane.nodes().get(node).is_some_and(|status| status.last_beat < last.at);
         let news = self.beats.iter().filter(|(node, last)| untold(node, last));
-        let beats: Vec<_> = news.map(|(node, last)| (node.clone(), last.incarnation, last.at)).collect();
+        let mut beats: Vec<_> = news.map(|(node, last)| (node.clone(), last.incarnation, last.at)).collect();
+        if self.config.planted.beats_claimed {
+            // The plane knows no later time than its own.
+            let ages = Time::ZERO + Duration::from_secs(1 << 32);
+            beats = plane.nodes().iter().map(|(node, status)| (node.clone(), status.incarnation, ages)).collect();
+        }
         (!beats.is_empty()).then_some(PlaneEvent::Heard { beats })
     }
 
@@ -434,12 +439,9 @@ impl Handler<Beat> for Coordinator {
         let look = |plane: &Plane| (plane.judge(&node, incarnation), plane.is_news(now, &node, incarnation, &running, &workers));
         let (judged, is_news) = self.look(look).unwrap_or_default();
         if let Some(NodeState::Alive | NodeState::Suspect) = judged {
-            if is_news && !self.has_room() {
-                // The next one says the same.
-                return;
-            }
             self.hands().beats.insert(node.clone(), LastBeat { incarnation, number, at: now });
-            if !is_news {
+            // If there is no room for its news, the next one says the same; that it lives is told with the others.
+            if !is_news || !self.has_room() {
                 return;
             }
             return self.event(PlaneEvent::Heartbeat { node, incarnation, running, workers }, ctx);

@@ -154,7 +154,7 @@ pub enum Line {
     Told(u64, Told),
     /// A record that a newer version has written.
     Unknown(u64),
-    /// Records that this coordinator never had, from and to: it was behind, and was given the state without the way to it.
+    /// Records that this coordinator has not, from and to: it was behind, and was given the state without the way to it; or they were lost.
     Gap(u64, u64),
 }
 

@@ -116,6 +116,10 @@ pub struct Planted {
     pub drain_forgotten: bool,
     /// What a node does that drains is given to others at once.
     pub drain_hands_over: bool,
+    /// A coordinator says that all nodes were heard, whenever it is asked.
+    pub beats_claimed: bool,
+    /// A node that beats tells nothing new, whatever it says.
+    pub news_unheard: bool,
     /// A node is lost after 15 seconds, whatever the operator chose.
     pub late_timeout: bool,
 }

@@ -28,6 +28,7 @@ fn planted_bugs_are_found() {
         Planted { retry_applies_twice: true, ..none },
         Planted { failed_recorded_as_done: true, ..none },
         Planted { loss_runs_all_again: true, ..none },
+        Planted { news_unheard: true, ..none },
     ];
     // The panics are wanted; their texts are not.
     std::panic::set_hook(Box::new(|_| {}));

@@ -59,7 +59,7 @@ pub(super) fn memory(folder: &Path, workers: usize) -> Result<f64, String> {
         let before = head.state()?;
         let _nodes = nodes(&authority, before.address, (workers, PER_NODE), folder).await?;
         playhouse_rt::sleep(CALM).await;
-        Ok((head.state()?.resident_kib.saturating_sub(before.resident_kib)) as f64 / 1_000.0)
+        Ok((head.state()?.resident_kib.saturating_sub(before.resident_kib)) as f64 * 1.024 / 1_000.0)
     };
     playhouse_rt::run(0, all).map_err(|error| error.to_string())?
 }

@@ -183,6 +183,9 @@ impl Plane {
     pub fn is_news(&self, now: Time, node: &NodeName, incarnation: Incarnation, running: &[Fence], workers: &[u32]) -> bool {
         let (now, grace) = (self.now.max(now), self.config.monitor.beat_every * 2);
         let grace_of_tasks = if self.config.planted.heartbeats_erase_allocations { Duration::ZERO } else { grace };
+        if self.config.planted.news_unheard {
+            return self.monitor.judge(node, incarnation) != Some(NodeState::Alive);
+        }
         self.monitor.judge(node, incarnation) != Some(NodeState::Alive)
             || self.workers.is_news(now, grace, node, workers)
             || self.scheduler.slots.is_news(now, grace_of_tasks, node, running)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use playhouse_rt::{Disk, Kind};
 
 use super::error::Broken;
-use super::segment::{Flaw, Header, Link, Records, first_of};
+use super::segment::{Flaw, HEADER, Header, Link, Records, first_of};
 
 /// What was found in annals that are whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub struct Found {
     pub last: u64,
     /// The chain's value after it: the same wherever the same was written.
     pub link: Link,
-    /// Records that were never written here, from and to: the writer was behind, and was given the state without the way to it.
+    /// Records that are not here, from and to: the writer was behind, and was given the state without the way to it; or they were lost, and it went
+    /// on.
     pub gaps: Vec<(u64, u64)>,
 }
 
@@ -45,8 +46,27 @@ const AGAIN: u32 = 5;
 /// The first thing that is wrong; `see` has seen all before it.
 pub fn read(disk: &Disk, folder: &Path, mut see: impl FnMut(Item<'_>)) -> Result<Found, Broken> {
     let mut found = Found::default();
-    for (first, file) in segments(disk, folder)? {
-        let bytes = read_whole(disk, &file, first)?;
+    let mut listed = segments(disk, folder)?;
+    for _ in 0..AGAIN {
+        // Whoever writes removes the oldest: then it is looked which is the oldest now.
+        match listed.first() {
+            Some((_, file)) if disk.read_at(file, 0, 1).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+                listed = segments(disk, folder)?;
+            }
+            _ => break,
+        }
+    }
+    let last = listed.last().map(|(first, _)| *first);
+    for (first, file) in listed {
+        let bytes = match read_whole(disk, &file, first) {
+            // Removed while those before it were read: there are newer ones in its place, of which nothing can be said yet.
+            Err(Broken::Disk { error, .. }) if error.kind() == io::ErrorKind::NotFound && found.segments == 0 => continue,
+            read => read?,
+        };
+        if Some(first) == last && bytes.is_empty() {
+            // Made, and no more: whoever did lost its power then, or is at it.
+            break;
+        }
         let broken = |what| Broken::Segment { file: file.clone(), what };
         let header = Header::read(&bytes, first).map_err(broken)?;
         if found.segments > 0 && header.follows != found.last {
@@ -111,7 +131,7 @@ fn read_whole(disk: &Disk, file: &Path, first: u64) -> Result<Vec<u8>, Broken> {
 }
 
 fn is_cut(bytes: &[u8], first: u64) -> bool {
-    let Ok(header) = Header::read(bytes, first) else { return false };
+    let Ok(header) = Header::read(bytes, first) else { return bytes.len() < HEADER };
     let mut records = Records::new(bytes, &header);
     loop {
         match records.read() {

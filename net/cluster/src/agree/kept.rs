@@ -1,12 +1,13 @@
 //! How far a durable snapshot reaches, as the log and the state machine of one member know it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use playhouse_rt::sync::Notify;
 
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     through: AtomicU64,
+    failed: AtomicBool,
     changed: Notify,
 }
 
@@ -22,18 +23,27 @@ impl Kept {
         self.changed.notify_waiters();
     }
 
-    /// It never will: who waits is let go, and finds that the journal does nothing more.
+    /// One could not be kept, and none is any more: nothing that it would stand for may go.
     pub(crate) fn fails(&self) {
-        self.reaches(u64::MAX);
+        self.failed.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
     }
 
-    /// Waits until a durable snapshot holds all up to this entry.
-    pub(crate) async fn reached(&self, index: u64) {
+    /// Whether one could not be kept.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Waits until a durable snapshot holds all up to this entry. False: none ever will.
+    pub(crate) async fn reached(&self, index: u64) -> bool {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             if self.through() >= index {
-                return;
+                return true;
+            }
+            if self.has_failed() {
+                return false;
             }
             changed.await;
         }

@@ -243,7 +243,10 @@ impl RaftLogStorage<Types> for Log {
     async fn purge(&mut self, log_id: LogId) -> Result<(), Failure> {
         // openraft purges, and then appends, while a snapshot that came from another member is still being written. A member that lost its
         // power in between would have neither the snapshot nor what it stands for, so all that waits for it.
-        self.kept.reached(log_id.index).await;
+        if !self.kept.reached(log_id.index).await {
+            let why = AnyError::error("the snapshot that stands for them could not be kept, so no entries go");
+            return Err(StorageIOError::new(ErrorSubject::Store, ErrorVerb::Write, why).into());
+        }
         let set = vec![(PURGED, written(&log_id)?)];
         self.commit(Batch { purge: Some(log_id.index), set, ..Batch::default() }).await?;
         let mut tail = self.tail();

@@ -105,8 +105,14 @@ impl<S: Replicated> Group<S> {
         // Perhaps at another address.
         let is_known = |(member, voter): &(Member, bool)| member.name == own.name && (*voter || !votes);
         let before = self.0.presence();
-        // It has had its place, as its journal says; or the leader of this term has given it one, which a majority may not have yet.
-        let mut had_place = self.0.taking_part().is_some() && before.is_settled && before.members.iter().any(is_known);
+        // It has had its place, as its journal says; or the leader of this term has given it one, which a majority may not have yet. Who is
+        // removed while it runs may not hear the end of that change: its journal ends with who voted before and after it.
+        let had_vote = self.0.taking_part().is_some_and(|raft| {
+            let stored = raft.metrics().borrow().membership_config.clone();
+            stored.membership().get_joint_config().first().is_some_and(|voters| voters.contains(&self.0.me))
+        });
+        let had_seat = self.0.taking_part().is_some() && before.is_settled && before.members.iter().any(is_known);
+        let mut had_place = had_vote || had_seat;
         let mut given_in = None;
         loop {
             if self.0.has_stopped() {

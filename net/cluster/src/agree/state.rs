@@ -172,6 +172,10 @@ impl<S: Replicated> Copy<S> {
 
     async fn keep(&self, saved: &Saved) -> Result<(), Failure> {
         let _writing = self.writing.acquire().await.unwrap_or_else(|_| unreachable!("nobody closes it"));
+        if self.kept.has_failed() {
+            let why = AnyError::error("an earlier snapshot could not be kept");
+            return Err(StorageIOError::new(ErrorSubject::StateMachine, ErrorVerb::Write, why).into());
+        }
         // One that was built here takes its time; meanwhile a newer one may have come from another member.
         if saved.index() < self.kept.through() {
             return Ok(());
