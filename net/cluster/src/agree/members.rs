@@ -179,7 +179,7 @@ impl<S: Replicated> Group<S> {
     /// When this member does not lead, the new one does not answer or not catch up in time, there are [`VOTERS_MAX`] voters already, or no
     /// majority agrees in time.
     pub async fn add(&self, member: Member) -> Result<(), GroupError> {
-        self.0.clone().changes(move |inner| async move { inner.bring(member, true).await }).await
+        self.has_in(member, true).await
     }
 
     /// Adds a member that hears all, and does not vote. Waits until it has caught up. One that votes goes on voting.
@@ -187,7 +187,16 @@ impl<S: Replicated> Group<S> {
     /// # Errors
     /// As with [`Group::add`].
     pub async fn learn(&self, member: Member) -> Result<(), GroupError> {
-        self.0.clone().changes(move |inner| async move { inner.bring(member, false).await }).await
+        self.has_in(member, false).await
+    }
+
+    async fn has_in(&self, member: Member, votes: bool) -> Result<(), GroupError> {
+        let number = number_of(&member)?;
+        let adds = move |inner: Arc<Inner<S>>| async move {
+            inner.known.lock().is_removed(number, false);
+            inner.bring(member, votes).await
+        };
+        self.0.clone().changes(adds).await
     }
 
     /// Lets a member vote that has learned so far. Nothing, if it votes.
@@ -218,7 +227,11 @@ impl<S: Replicated> Group<S> {
     pub async fn remove(&self, name: &NodeName) -> Result<(), GroupError> {
         let number = Member::number(name);
         let removal = move |inner: Arc<Inner<S>>| async move {
-            inner.known.lock().wishes.remove(&number);
+            {
+                let mut known = inner.known.lock();
+                known.wishes.remove(&number);
+                known.is_removed(number, true);
+            }
             inner.removes(number).await
         };
         self.0.clone().changes(removal).await
@@ -353,7 +366,13 @@ impl<S: Replicated> Inner<S> {
         };
         let presence = self.reminds(&raft, number, &member, presence).await?;
         match presence.seat {
-            Seat::In { group: other } if other == group => {}
+            Seat::In { group: other } if other == group => {
+                if self.known.lock().was_removed(number) && !place_of(&raft, number).1 {
+                    // It did not hear that it was removed, and wishes what nobody wants any more.
+                    self.known.lock().wishes.remove(&number);
+                    return Ok(());
+                }
+            }
             Seat::In { .. } => return Err(GroupError::Exists { member: member.to_string() }),
             Seat::Out { life } => {
                 // Only when no majority counts on what it forgot any more, it may take part.

@@ -1,6 +1,6 @@
 //! openraft's calls over whatever carries bytes between members, and ours beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -81,6 +81,8 @@ pub(crate) struct Knowledge {
     pub(crate) forgot: BTreeMap<Number, LogId>,
     /// Who wants to be let in.
     pub(crate) wishes: BTreeMap<Number, Wish>,
+    /// Whom this leader was told to remove, so that a wish of before, or of one that has not heard of it, brings nobody back.
+    removed: BTreeSet<Number>,
 }
 
 /// Somebody wants to be let in.
@@ -137,6 +139,20 @@ impl Knowledge {
         self.out.clear();
         self.forgot.clear();
         self.wishes.clear();
+        self.removed.clear();
+    }
+
+    /// This leader was told to remove the member; or, by somebody who means it, to have it in again.
+    pub(crate) fn is_removed(&mut self, number: Number, yes: bool) {
+        if !yes {
+            self.removed.remove(&number);
+        } else if self.removed.len() < WISHES_MAX {
+            self.removed.insert(number);
+        }
+    }
+
+    pub(crate) fn was_removed(&self, number: Number) -> bool {
+        self.removed.contains(&number)
     }
 
     /// Notes that somebody wants to be let in.
