@@ -157,7 +157,7 @@ enum Command {
     /// Put known bugs in and see whether the promises find them
     Planted {
         /// Give up on a bug after so many seeds
-        #[arg(long, default_value_t = 600)]
+        #[arg(long, default_value_t = 1_000)]
         seeds: u64,
         /// Compare the ways of looking: dice, priorities of depths 2 and 3, and going on from rare moments
         #[arg(long)]
