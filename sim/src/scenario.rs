@@ -105,7 +105,6 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "loss-runs-all-again", scenario: "work", plant: |bugs| bugs.plane.loss_runs_all_again = true },
     Bug { name: "heartbeats-erase-allocations", scenario: "work", plant: |bugs| bugs.plane.heartbeats_erase_allocations = true },
     Bug { name: "beats-claimed", scenario: "work", plant: |bugs| bugs.plane.beats_claimed = true },
-    Bug { name: "news-unheard", scenario: "leader-kill", plant: |bugs| bugs.plane.news_unheard = true },
     Bug { name: "late-timeout", scenario: "work", plant: |bugs| bugs.plane.late_timeout = true },
     Bug { name: "answers-before-agreement", scenario: "leader-kill", plant: |bugs| bugs.plane.answers_before_agreement = true },
     Bug { name: "stale-reads", scenario: "partition", plant: |bugs| bugs.plane.stale_reads = true },

@@ -103,7 +103,7 @@ impl Client {
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// use playhouse::{Client, Identity, rt::Host};
     ///
-    /// let identity = Identity::load("certs/me".as_ref())?.value;
+    /// let identity = Identity::load("certs/me")?.value;
     /// let client = Client::connect(Host::os(), identity, ["10.0.0.1:4433".parse()?, "10.0.0.2:4433".parse()?]).await?;
     /// println!("{} leads", client.status().await?.coordinator.name);
     /// # Ok(()) }

@@ -223,9 +223,8 @@ impl Hands<Plane> for PlaneHands {
         let news = self.beats.iter().filter(|(node, last)| untold(node, last));
         let mut beats: Vec<_> = news.map(|(node, last)| (node.clone(), last.incarnation, last.at)).collect();
         if self.config.planted.beats_claimed {
-            // The plane knows no later time than its own.
-            let ages = Time::ZERO + Duration::from_secs(1 << 32);
-            beats = plane.nodes().iter().map(|(node, status)| (node.clone(), status.incarnation, ages)).collect();
+            let now = Time::ZERO + Duration::from_secs(1 << 32);
+            beats = plane.nodes().iter().map(|(node, status)| (node.clone(), status.incarnation, now)).collect();
         }
         (!beats.is_empty()).then_some(PlaneEvent::Heard { beats })
     }

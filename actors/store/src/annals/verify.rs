@@ -63,7 +63,7 @@ pub fn read(disk: &Disk, folder: &Path, mut see: impl FnMut(Item<'_>)) -> Result
             Err(Broken::Disk { error, .. }) if error.kind() == io::ErrorKind::NotFound && found.segments == 0 => continue,
             read => read?,
         };
-        if Some(first) == last && bytes.is_empty() {
+        if Some(first) == last && bytes.is_empty() && found.segments > 0 {
             // Made, and no more: whoever did lost its power then, or is at it.
             break;
         }
