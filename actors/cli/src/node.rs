@@ -245,7 +245,7 @@ async fn drain(node: &Node, capacity: u32, seconds: u64) {
     }
     err(&format!("playhouse: its tasks have {seconds} s to end; another signal stops it at once"));
     if !node.drain(Duration::from_secs(seconds)).await {
-        err("playhouse: some of its tasks did not end in time; others run them again");
+        err("playhouse: not in order: no coordinator answered, or some of its tasks did not end in time and run again elsewhere");
     }
 }
 

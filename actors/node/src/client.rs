@@ -183,6 +183,7 @@ impl Client {
     pub async fn coordinator(&self, coordinator: &NodeName) -> Result<CoordinatorStatus, ClientError> {
         let failed = |last| ClientError::Coordinator { patience: ANSWER_DEADLINE, last };
         let gone = || failed(AskError::Gone("the coordinator of this node has ended".into()));
+        self.coordinators.meets(coordinator, ANSWER_DEADLINE).await;
         let coordinator = self.coordinators.find(coordinator).ok_or_else(gone)?;
         coordinator.ask_within(FetchStanding {}, ANSWER_DEADLINE).await.map_err(failed)
     }

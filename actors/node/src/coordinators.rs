@@ -135,6 +135,14 @@ impl Coordinators {
         self.0.finder.find(node, COORDINATOR)
     }
 
+    /// Waits for a connection to this node, as long as one may still come.
+    pub(crate) async fn meets(&self, node: &NodeName, within: Duration) {
+        if node != self.0.finder.system.node() {
+            // Whoever asks then is told why there is none.
+            let _ = playhouse_rt::timeout(within, self.0.finder.roads.endpoint.dialled(node)).await;
+        }
+    }
+
     /// The name of the one that is believed to lead.
     pub(crate) fn guess(&self) -> NodeName {
         self.known().guess.clone()

@@ -42,11 +42,13 @@ impl Ground {
     /// Lets the node leave: it gets no new work, what it has comes to its end, and then it is gone for the cluster. False: `within` was too
     /// short for one of them.
     pub(crate) async fn drain(&self, within: Duration) -> bool {
-        let until = playhouse_rt::now() + within;
+        // One that has nothing to end need not wait until somebody leads again.
+        let patience = if self.roster.all().is_empty() { within.min(REPORT_DEADLINE) } else { within };
+        let until = playhouse_rt::now() + patience;
         let (node, incarnation) = (self.node.clone(), self.incarnation);
         let drains = Drains { node: node.clone(), incarnation };
         let told = self.coordinators.ask(drains, REPORT_DEADLINE, Some(until)).await.is_ok();
-        let left = until.saturating_duration_since(playhouse_rt::now());
+        let left = (until + (within - patience)).saturating_duration_since(playhouse_rt::now());
         let done = playhouse_rt::timeout(left, self.roster.closes()).await.is_ok();
         self.roster.close();
         // What is left is planned anew at once, and not when the silence is noticed.
