@@ -396,7 +396,7 @@ impl<M: Kept, H: Hands<M>> Handler<Stands> for Shell<M, H> {
         match standing {
             Some(standing) => {
                 if let Some(why) = self.group.waits() {
-                    tracing::warn!(%why, "this node takes no part in the agreement for now");
+                    tracing::warn!(%why, "this node takes no part in the agreement until it is let in");
                 }
                 self.stands(standing, ctx);
             }

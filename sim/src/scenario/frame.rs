@@ -120,8 +120,16 @@ pub(super) async fn wait(limit: Duration, late: &str, mut done: impl AsyncFnMut(
     rt::timeout(limit, waits).await.map_err(|_| Verdict::Stuck(format!("{late} within {limit:?} of virtual time")))
 }
 
-/// An operator's process: it lends its client, which has so much patience.
-pub(super) async fn lend(host: Host, config: NodeConfig, patience: Duration, tell: oneshot::Sender<Client>) {
+/// An operator of the cluster, who has so much patience: the client of a node of this name.
+pub(super) async fn operator(world: &World, name: &str, config: NodeConfig, patience: Duration) -> Result<Client, Verdict> {
+    let (tell, told) = oneshot::channel();
+    world.start(name, move |host| lend(host, config, patience, tell));
+    let client = rt::timeout(patience, told).await.ok().and_then(Result::ok);
+    client.ok_or_else(|| Verdict::Crashed("the operator has no client".into()))
+}
+
+/// The operator's process: it lends its client.
+async fn lend(host: Host, config: NodeConfig, patience: Duration, tell: oneshot::Sender<Client>) {
     let node = Node::start(host, config).await.unwrap_or_else(|error| panic!("the operator does not start: {error}"));
     let _ = tell.send(node.client().with_patience(patience));
     // Its connections stay until the world ends.

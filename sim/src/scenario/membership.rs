@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use playhouse::rt::sync::oneshot;
 use playhouse::rt::{self, Host};
 use playhouse::{Node, NodeConfig};
 
@@ -159,11 +158,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
         let (config, script) = (starter.config(name)?, client::Script::new(name, plan));
         world.start(name, |host| client::live(host, config, script));
     }
-    let config = starter.config(OPERATOR)?;
-    let (tell, told) = oneshot::channel();
-    world.start(OPERATOR, |host| frame::lend(host, config, DONE_WITHIN, tell));
-    let operator = rt::timeout(DONE_WITHIN, told).await.ok().and_then(Result::ok);
-    let operator = operator.ok_or_else(|| Verdict::Crashed("the operator has no client".into()))?;
+    let operator = frame::operator(world, OPERATOR, starter.config(OPERATOR)?, DONE_WITHIN).await?;
     let clients = |count: fn(&quorum::book::Book) -> usize| quorum::book::enter(|book| count(book)) == Some(CLIENTS.len());
     until(DONE_WITHIN, "the clients never began", || clients(|book| book.begun)).await?;
     starter.founded.set(true);

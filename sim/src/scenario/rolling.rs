@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use playhouse::rt::sync::{Notify, oneshot};
+use playhouse::rt::sync::Notify;
 use playhouse::rt::{self, Host};
 use playhouse::{Node, NodeConfig};
 
@@ -126,11 +126,7 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
         let script = client::Script::new(name, plan);
         world.start(name, |host| client::live(host, config, script));
     }
-    let config = starter.config(OPERATOR)?;
-    let (tell, told) = oneshot::channel();
-    world.start(OPERATOR, |host| frame::lend(host, config, DONE_WITHIN, tell));
-    let operator = rt::timeout(DONE_WITHIN, told).await.ok().and_then(Result::ok);
-    let operator = operator.ok_or_else(|| Verdict::Crashed("the operator has no client".into()))?;
+    let operator = frame::operator(world, OPERATOR, starter.config(OPERATOR)?, DONE_WITHIN).await?;
     until(DONE_WITHIN, "the clients never began", || enter(|book| book.begun == CLIENTS.len()).unwrap_or(false)).await?;
 
     let mut director = Director::new(plan);
