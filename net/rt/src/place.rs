@@ -16,14 +16,26 @@ impl Place {
     }
 }
 
-/// As `file:line`. Two checkouts give the same text.
+#[cfg(madsim)]
+impl Place {
+    /// Two checkouts give the same text.
+    pub(crate) fn file(&self) -> &'static str {
+        /// Of a path that begins at the root of this machine, so many names at its end say enough.
+        const NAMES: usize = 4;
+        let file = self.0.file();
+        let from = if file.starts_with('/') { file.rmatch_indices('/').nth(NAMES - 1).map_or(0, |(at, _)| at + 1) } else { 0 };
+        &file[from..]
+    }
+
+    pub(crate) fn line(&self) -> u32 {
+        self.0.line()
+    }
+}
+
+/// As `file:line`.
 #[cfg(madsim)]
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        /// Of a path that begins at the root of this machine, so many names at its end say enough.
-        const NAMES: usize = 4;
-        let (file, line) = (self.0.file(), self.0.line());
-        let from = if file.starts_with('/') { file.rmatch_indices('/').nth(NAMES - 1).map_or(0, |(at, _)| at + 1) } else { 0 };
-        write!(f, "{}:{line}", &file[from..])
+        write!(f, "{}:{}", self.file(), self.line())
     }
 }

@@ -83,7 +83,7 @@ impl Disk {
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.before(Call::Read, path)?;
         let state = self.storage_of(path).state_for(self.writer)?;
-        Ok(state.files[state.find(path)?].content.clone())
+        Ok(state.files[state.find(path)?].content.read(0..usize::MAX))
     }
 
     /// At most `length` bytes from `offset` on; fewer only at the end of the file.
@@ -94,8 +94,8 @@ impl Disk {
         self.before(Call::Read, path)?;
         let state = self.storage_of(path).state_for(self.writer)?;
         let content = &state.files[state.find(path)?].content;
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
-        Ok(content[from..from.saturating_add(length).min(content.len())].to_vec())
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(content.read(from..from.saturating_add(length)))
     }
 
     /// Replaces the file's content. Survives a power loss only after [`Disk::sync`], and as a new name only after [`Disk::sync_dir`].
@@ -285,12 +285,13 @@ impl DiskFile {
         self.disk.before(Call::Read, &self.path)?;
         let state = self.storage.state_for(self.disk.writer)?;
         let content = &state.files[self.file].content;
-        let found = usize::try_from(offset).ok().and_then(|from| content.get(from..from.checked_add(bytes.len())?));
-        let found = found.ok_or_else(|| {
+        let from = usize::try_from(offset).ok();
+        let from = from.filter(|from| from.checked_add(bytes.len()).is_some_and(|end| end <= content.len()));
+        let from = from.ok_or_else(|| {
             let why = format!("{}: it ends before {offset} + {}", self.path.display(), bytes.len());
             io::Error::new(io::ErrorKind::UnexpectedEof, why)
         })?;
-        bytes.copy_from_slice(found);
+        content.read_into(from, bytes);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The ledger: one line for each thing that happened, in order, and a running hash over all of them.
 //!
-//! Two kinds of lines are frequent, polls and draws of chance. Their hash is taken from numbers; they become text only for who reads the lines.
+//! What happens often (polls, draws of chance, datagrams, new tasks) is hashed by its numbers; it becomes text only for who reads the lines.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -167,6 +167,20 @@ pub(crate) fn append(kind: &'static str, detail: &str) {
     });
 }
 
+/// Of what happens often: `add` adds to the hash what makes up the text.
+pub(super) fn often(kind: &'static str, add: impl FnOnce(&mut Hash), text: impl FnOnce() -> String) {
+    if is_open() {
+        super::claims::look();
+        enter(kind, |ledger| {
+            *ledger.kinds.entry(kind).or_default() += 1;
+            ledger.hash.add(kind.as_bytes());
+            add(&mut ledger.hash);
+            ACTOR.with_borrow(|actor| ledger.hash.add(actor.as_bytes()));
+            |tell: &mut dyn FnMut(&str)| tell(&text())
+        });
+    }
+}
+
 /// A task begins to be polled.
 pub(super) fn polls() {
     if is_open() {
@@ -180,7 +194,12 @@ pub(super) fn polls() {
 
 /// A task was started at a place.
 pub(super) fn begins(task: u64, place: Place) {
-    crate::ledger::record("begin", || format!("task {task} at {place}"));
+    let add = |hash: &mut Hash| {
+        hash.word(task);
+        hash.add(place.file().as_bytes());
+        hash.word(place.line().into());
+    };
+    often("begin", add, || format!("task {task} at {place}"));
 }
 
 /// A number was drawn from the stream of that label.
@@ -257,6 +276,19 @@ impl Hash {
     pub(crate) fn word(&mut self, word: u64) {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         self.0 = (self.0.rotate_left(59) ^ u128::from(word)).wrapping_mul(PRIME);
+    }
+
+    pub(super) fn both(&mut self, other: Hash) {
+        self.word(other.0 as u64);
+        self.word((other.0 >> 64) as u64);
+    }
+
+    pub(super) fn address(&mut self, address: std::net::SocketAddr) {
+        match address.ip() {
+            std::net::IpAddr::V4(ip) => self.word(ip.to_bits().into()),
+            std::net::IpAddr::V6(ip) => self.add(&ip.octets()),
+        }
+        self.word(address.port().into());
     }
 
     /// Adds bytes and their number, so that where one text ends and the next begins is part of the hash.

@@ -12,6 +12,7 @@ pub mod ledger;
 mod life;
 mod links;
 pub(crate) mod net;
+mod pages;
 pub(crate) mod pool;
 mod schedule;
 mod storage;

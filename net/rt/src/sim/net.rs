@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::ledger::Hash;
+use super::ledger::{Hash, often};
 use super::links::{Delivery, Flight, Links};
 use crate::ledger::record;
 
@@ -183,16 +183,26 @@ impl Inner {
         self.stats.sent += 1;
         self.stats.bytes += bytes.len() as u64;
         super::capture::datagram(self.next, (from, to), ecn, bytes, copies);
-        record("send", || {
-            let mut hash = Hash::new();
-            hash.add(bytes);
+        let mut content = Hash::new();
+        content.add(bytes);
+        let add = |hash: &mut Hash| {
+            hash.address(from);
+            hash.address(to);
+            hash.word(self.next);
+            hash.both(content);
+            for copy in copies {
+                hash.word(copy.after.as_nanos() as u64);
+                hash.word(copy.corrupt.map_or(0, |bit| bit + 1));
+            }
+        };
+        often("send", add, || {
             let fate = |copy: &Delivery| {
                 let corrupt = copy.corrupt.map_or(String::new(), |bit| format!(" bit {bit} flipped"));
                 format!("+{}us{corrupt}", copy.after.as_micros())
             };
             let fates: Vec<String> = copies.iter().map(fate).collect();
             format!(
-                "{from} > {to} {} B #{} {hash} {}",
+                "{from} > {to} {} B #{} {content} {}",
                 bytes.len(),
                 self.next,
                 if fates.is_empty() { "lost".into() } else { fates.join(" ") }
@@ -237,16 +247,18 @@ impl Inner {
         let from = SocketAddr::new(copy.by, copy.from.port());
         let arrives = self.links.arrives(&Flight { from, to: home.unwrap_or(copy.to), length: copy.bytes.len() });
         let receive = home.and_then(|home| self.sockets.get(&home));
-        record("arrive", || {
-            let fate = if !arrives {
-                " cut"
-            } else if receive.is_none() {
-                " nobody"
-            } else {
-                ""
-            };
-            format!("{} > {} {} B #{number}{fate}", copy.from, copy.to, copy.bytes.len())
-        });
+        let fate = match receive {
+            _ if !arrives => " cut",
+            None => " nobody",
+            Some(_) => "",
+        };
+        let add = |hash: &mut Hash| {
+            hash.address(copy.from);
+            hash.address(copy.to);
+            hash.word(number);
+            hash.add(fate.as_bytes());
+        };
+        often("arrive", add, || format!("{} > {} {} B #{number}{fate}", copy.from, copy.to, copy.bytes.len()));
         let Some(receive) = receive.filter(|_| arrives) else {
             self.stats.dropped += 1;
             self.stats.astray += u64::from(arrives && home.is_none());

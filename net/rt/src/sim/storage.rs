@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::pages::Pages;
 use crate::ledger::record;
 use crate::{DirEntry, Kind, Random};
 
@@ -46,8 +47,8 @@ pub(super) struct State {
 
 #[derive(Debug, Default)]
 pub(super) struct File {
-    pub(super) content: Vec<u8>,
-    durable: Vec<u8>,
+    pub(super) content: Pages,
+    durable: Pages,
     /// What the file was replaced by since it was made durable...
     replaced: Option<Vec<u8>>,
     /// ...and what was changed in it since then.
@@ -96,7 +97,8 @@ impl Storage {
         let mut state = self.state();
         state.add_folders(path.parent().unwrap_or(Path::new("/")));
         let file = state.files.len();
-        state.files.push(File { content: content.to_vec(), durable: content.to_vec(), ..File::default() });
+        let content = Pages::from(content);
+        state.files.push(File { durable: content.clone(), content, ..File::default() });
         state.names.insert(path.to_path_buf(), Name { file: Some(file), durable: Some(file), writer: 0 });
     }
 
@@ -163,11 +165,10 @@ impl Storage {
         let Some(file) = state.names.get(&flip.path).and_then(|name| name.file) else { return false };
         let File { content, durable, .. } = &mut state.files[file];
         let (at, mask) = ((flip.bit / 8) as usize, 1u8 << (flip.bit % 8));
-        let Some(byte) = content.get_mut(at) else { return false };
-        *byte ^= mask;
-        if let Some(byte) = durable.get_mut(at) {
-            *byte ^= mask;
+        if !content.flip(at, mask) {
+            return false;
         }
+        durable.flip(at, mask);
         record("disk", || format!("bit {} of {} flipped", flip.bit, flip.path.display()));
         true
     }
@@ -258,7 +259,7 @@ impl State {
 
 impl File {
     pub(super) fn replace(&mut self, bytes: &[u8], writer: u64) {
-        self.content = bytes.to_vec();
+        self.content = Pages::from(bytes);
         self.replaced = Some(bytes.to_vec());
         self.changes.clear();
         self.writer = writer;
@@ -279,11 +280,19 @@ impl File {
     }
 
     pub(super) fn sync(&mut self) {
-        if let Some(bytes) = self.replaced.take() {
-            self.durable = bytes;
+        if self.replaced.take().is_some() {
+            self.durable = self.content.clone();
+            self.changes.clear();
         }
         // Not a copy of the whole content: a database makes small changes in a large file.
-        self.changes.drain(..).for_each(|change| change.apply(&mut self.durable));
+        self.durable.resize(self.content.len());
+        for change in self.changes.drain(..) {
+            let changed = match change {
+                Change::Write { offset, bytes } => offset..offset + bytes.len(),
+                Change::Length(length) => length..usize::MAX,
+            };
+            self.durable.share(&self.content, changed);
+        }
         self.writer = 0;
     }
 
@@ -296,9 +305,9 @@ impl File {
                 0 => {}
                 1 => {
                     bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
-                    self.durable = bytes;
+                    self.durable = Pages::from(&*bytes);
                 }
-                _ => self.durable = bytes,
+                _ => self.durable = Pages::from(&*bytes),
             }
             fate = Some(drawn);
         }
@@ -322,23 +331,17 @@ impl File {
 }
 
 impl Change {
-    fn apply(&self, content: &mut Vec<u8>) {
+    fn apply(&self, content: &mut Pages) {
         match self {
-            Change::Write { offset, bytes } => {
-                let end = offset + bytes.len();
-                if content.len() < end {
-                    content.resize(end, 0);
-                }
-                content[*offset..end].copy_from_slice(bytes);
-            }
-            Change::Length(length) => content.resize(*length, 0),
+            Change::Write { offset, bytes } => content.write(*offset, bytes),
+            Change::Length(length) => content.resize(*length),
         }
     }
 }
 
 /// What is found of `changes` that were under way: each sector as it was at some moment since, each at another one, and the length as
 /// it was at one.
-fn tear(content: &mut Vec<u8>, changes: &[Change], random: &mut Random) {
+fn tear(content: &mut Pages, changes: &[Change], random: &mut Random) {
     /// A piece within one sector; without bytes, zeros.
     struct Piece<'a> {
         offset: usize,
@@ -371,15 +374,15 @@ fn tear(content: &mut Vec<u8>, changes: &[Change], random: &mut Random) {
         }
         longest = longest.max(lengths[lengths.len() - 1]);
     }
-    content.resize(longest, 0);
+    content.resize(longest);
     for pieces in sectors.values() {
         let survive = random.below(pieces.len() as u64 + 1) as usize;
         for piece in &pieces[..survive] {
             match piece.bytes {
-                Some(bytes) => content[piece.offset..piece.end].copy_from_slice(bytes),
-                None => content[piece.offset..piece.end].fill(0),
+                Some(bytes) => content.write(piece.offset, bytes),
+                None => content.clear(piece.offset..piece.end),
             }
         }
     }
-    content.truncate(lengths[random.below(lengths.len() as u64) as usize]);
+    content.resize(lengths[random.below(lengths.len() as u64) as usize]);
 }
