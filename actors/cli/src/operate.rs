@@ -148,7 +148,8 @@ type Behind = [(NodeName, Result<CoordinatorStatus, String>)];
 fn as_text(known: &ClusterStatus, behind: &Behind) -> String {
     let paint = Paint::stdout();
     let leader = &known.coordinator;
-    let mut lines = vec![paint.bold(&format!("{} leads in term {}", leader.name, leader.term))];
+    let change = if leader.is_changing { "; who is a coordinator is about to change" } else { "" };
+    let mut lines = vec![format!("{}{change}", paint.bold(&format!("{} leads in term {}", leader.name, leader.term)))];
     lines.push(format!("{:<24} {}", "COORDINATOR", "COMMANDS"));
     for (name, behind) in behind {
         let state = match behind {
@@ -197,6 +198,7 @@ fn as_json(known: &ClusterStatus, behind: &Behind) -> serde_json::Value {
         "leader": known.coordinator.name.as_str(),
         "term": known.coordinator.term,
         "applied": known.coordinator.applied,
+        "is_changing": known.coordinator.is_changing,
         "coordinators": coordinators,
         "nodes": known.nodes,
         "workers": known.workers,

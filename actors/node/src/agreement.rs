@@ -52,8 +52,8 @@ async fn begin(group: Group<Replica<Plane>>, founders: Vec<Member>) {
     loop {
         if !is_in {
             match group.found(&founders).await {
-                Ok(()) => return,
-                Err(GroupError::Exists { .. }) => is_in = true,
+                // Perhaps by others, who know this one at the address of an earlier life.
+                Ok(()) | Err(GroupError::Exists { .. }) => is_in = true,
                 Err(GroupError::Stopped(_)) => return,
                 Err(error) => tracing::info!(%error, "the cluster is not founded yet"),
             }

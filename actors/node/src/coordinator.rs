@@ -302,14 +302,14 @@ impl Remote for Coordinator {
             .message_on::<Watch>(MessageId { id: 7, version }, Lane::Control)
             .message_on::<FetchResult>(MessageId { id: 8, version }, Lane::Bulk)
             .message_on::<FetchWindows>(MessageId { id: 9, version }, Lane::Bulk)
-            .message_on::<FetchStatus>(MessageId { id: 10, version }, Lane::Control)
-            .message_on::<FetchStale>(MessageId { id: 11, version: 1 }, Lane::Control)
+            .message_on::<FetchStatus>(MessageId { id: 10, version: 3 }, Lane::Control)
+            .message_on::<FetchStale>(MessageId { id: 11, version: 2 }, Lane::Control)
             .message_on::<Enrol>(MessageId { id: 12, version: 1 }, Lane::Control)
             .message_on::<Dismiss>(MessageId { id: 13, version: 1 }, Lane::Control)
             .message_on::<Drains>(MessageId { id: 14, version: 1 }, Lane::Control)
             .message_on::<Leaves>(MessageId { id: 15, version: 1 }, Lane::Control)
             .message_on::<DrainNode>(MessageId { id: 16, version: 1 }, Lane::Control)
-            .message_on::<FetchStanding>(MessageId { id: 17, version: 1 }, Lane::Control);
+            .message_on::<FetchStanding>(MessageId { id: 17, version: 2 }, Lane::Control);
         crate::registry::protocol(protocol);
     }
 }
@@ -534,12 +534,12 @@ impl Coordinator {
 
 /// How a coordinator stands, and what its copy of the plane is like.
 pub(crate) fn coordinator_status(group: &Group<Replica<Plane>>, replica: &Replica<Plane>) -> CoordinatorStatus {
-    let Standing { leader, term, voters, leads, .. } = group.standing();
+    let Standing { leader, term, voters, leads, is_changing, .. } = group.standing();
     let leader = leader.and_then(|name| NodeName::new(&name).ok());
     let (name, applied) = (group.name().clone(), replica.applied());
     let ended = || replica.fault().map(str::to_string).or_else(|| group.fault());
     let waits = ended().or_else(|| group.waits().map(|waits| waits.to_string()));
-    CoordinatorStatus { name, leads, leader, term, voters, waits, applied, digest: None }
+    CoordinatorStatus { name, leads, leader, term, voters, is_changing, waits, applied, digest: None }
 }
 
 impl Handler<FetchStatus> for Coordinator {

@@ -156,6 +156,9 @@ pub struct CoordinatorStatus {
     pub term: u64,
     /// The coordinators that vote.
     pub voters: Vec<String>,
+    /// Whether these are about to change, and no majority has that on its disks yet. Until then those decide who vote before and after it:
+    /// wait for it before another coordinator is stopped.
+    pub is_changing: bool,
     /// Why it takes no part, if it takes none; or why it does not follow any more.
     pub waits: Option<String>,
     /// How many commands it has applied.

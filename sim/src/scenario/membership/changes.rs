@@ -85,7 +85,9 @@ async fn enrol(starter: &Starter, client: &Client, number: usize) -> Result<(), 
     });
     starter.start(name)?;
     let is_in = async || {
-        let votes = look(client).await.is_ok_and(|status| status.coordinator.voters.iter().any(|voter| voter == name));
+        let votes = look(client).await.is_ok_and(|ClusterStatus { coordinator, .. }| {
+            !coordinator.is_changing && coordinator.voters.iter().any(|voter| voter == name)
+        });
         votes && enter(|book| book.started.contains(name)) == Some(true)
     };
     wait(DONE_WITHIN, &format!("{name} is not enrolled"), is_in).await?;
@@ -166,7 +168,8 @@ async fn look(client: &Client) -> Result<ClusterStatus, ClientError> {
     Ok(status)
 }
 
-/// Waits until those are coordinators who were asked to be, all of them run, and none has forgotten anything.
+/// Waits until those are coordinators who were asked to be, a majority has that on its disks, all of them run, and none has forgotten anything:
+/// before that, one that loses its disk may be one too many.
 async fn settled(client: &Client) -> Result<(), Verdict> {
     let mut last = None;
     let is_settled = async || {
@@ -175,7 +178,10 @@ async fn settled(client: &Client) -> Result<(), Verdict> {
         let voters: BTreeSet<&str> = status.coordinator.voters.iter().map(String::as_str).collect();
         enter(|book| {
             let none_is_empty = !book.emptied.values().any(|emptied| matches!(emptied, Emptied::Counted | Emptied::Removed));
-            voters == book.asked && none_is_empty && book.asked.iter().all(|name| book.started.contains(name))
+            !status.coordinator.is_changing
+                && voters == book.asked
+                && none_is_empty
+                && book.asked.iter().all(|name| book.started.contains(name))
         })
         .unwrap_or(true)
     };
