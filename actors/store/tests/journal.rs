@@ -25,7 +25,7 @@ impl Folder {
     }
 
     async fn open(&self) -> Result<Journal, JournalError> {
-        Journal::open(Host::os().disk().clone(), self.file(), Blocking::new(2)).await
+        Journal::open(Host::os().disk().clone(), self.file(), "x", Blocking::new(2)).await
     }
 
     /// The thread of the last commit may hold the file a moment longer: who opens it waits for that, and what nobody uses is closed at once.
@@ -224,6 +224,27 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
         let error = folder.open().await.expect_err("it is a text");
         assert!(matches!(error, JournalError::Damaged { .. }), "{error:?}");
         assert_eq!(std::fs::read(folder.file()).unwrap(), text);
+    });
+}
+
+#[test]
+fn the_journal_of_another_owner_is_refused_and_left_alone() {
+    run(async {
+        let folder = Folder::new("owner");
+        let journal = folder.open().await.unwrap();
+        journal.commit(Batch { append: entries(1..=3), ..Batch::default() }).await.unwrap();
+        folder.close(journal).await;
+        let error = Journal::open(Host::os().disk().clone(), folder.file(), "y", Blocking::new(2)).await.expect_err("it is of x");
+        assert!(matches!(error, JournalError::Owner { .. }), "{error:?}");
+        let file = folder.file();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the journal {} is x's, and this is y. Give this node the certificate of x, or a folder of its own",
+                file.display()
+            )
+        );
+        assert_eq!(folder.open().await.unwrap().entries(0..=9, 100).await.unwrap(), entries(1..=3));
     });
 }
 

@@ -48,7 +48,7 @@ fn what_was_acknowledged_survives_and_nothing_is_there_in_part() {
             for life in 1..=5 {
                 let faults = DiskFaults::new("n", Random::new(seed * 10 + life, "faults"));
                 let disk = Disk::simulated(&storage, life).with_faults(&faults);
-                let journal = Journal::open(disk, "/data/journal".into(), Blocking::new(2)).await.unwrap();
+                let journal = Journal::open(disk, "/data/journal".into(), "x", Blocking::new(2)).await.unwrap();
                 let found = last(&journal, seed).await;
                 assert!(
                     (acknowledged..=begun).contains(&found),
@@ -105,14 +105,14 @@ fn a_power_loss_within_the_first_open_leaves_a_journal_that_opens() {
             let mut random = Random::new(chance, "first open");
             let storage = Storage::default();
             storage.cut_after(1, steps);
-            let opened = Journal::open(Disk::simulated(&storage, 1), "/data/deep/journal".into(), Blocking::new(2)).await;
+            let opened = Journal::open(Disk::simulated(&storage, 1), "/data/deep/journal".into(), "x", Blocking::new(2)).await;
             let was_cut_off = u64::from(opened.is_err());
             storage.cut(1);
             drop(opened);
             storage.crash(1, &mut random);
             for life in 2..4 {
                 let disk = Disk::simulated(&storage, life);
-                let journal = Journal::open(disk, "/data/deep/journal".into(), Blocking::new(2)).await;
+                let journal = Journal::open(disk, "/data/deep/journal".into(), "x", Blocking::new(2)).await;
                 let journal = journal.unwrap_or_else(|error| panic!("cut after {steps} steps: {error}"));
                 assert_eq!(last(&journal, seed).await, life - 2, "cut after {steps} steps");
                 journal.commit(numbered(life - 1)).await.unwrap();
@@ -127,7 +127,8 @@ fn a_power_loss_within_the_first_open_leaves_a_journal_that_opens() {
 fn one_has_the_file_until_it_lets_go_or_loses_its_power() {
     playhouse_rt::sim::run(1, async {
         let storage = Storage::default();
-        let open = async |life| Journal::open(Disk::simulated(&storage, life), "/data/journal".into(), Blocking::new(2)).await;
+        let open =
+            async |life| Journal::open(Disk::simulated(&storage, life), "/data/journal".into(), "x", Blocking::new(2)).await;
         let first = open(1).await.unwrap();
         assert!(matches!(open(2).await, Err(JournalError::InUse { .. })));
         assert!(matches!(open(1).await, Err(JournalError::InUse { .. })), "nor can the same host twice");
@@ -149,7 +150,8 @@ fn who_waits_for_room_keeps_his_place() {
     for seed in 0..6 {
         playhouse_rt::sim::run(seed, async move {
             let storage = Storage::default();
-            let journal = Journal::open(Disk::simulated(&storage, 1), "/data/journal".into(), Blocking::new(2)).await.unwrap();
+            let journal =
+                Journal::open(Disk::simulated(&storage, 1), "/data/journal".into(), "x", Blocking::new(2)).await.unwrap();
             // The first fill the room. Each takes away what came after it, so that one that is overtaken leaves a gap.
             let long = (JOURNAL_QUEUE / JOURNAL_ENTRY_MAX) as u64 + 1;
             let many = (0..long + 40).map(|number| {

@@ -29,7 +29,7 @@ async fn two_who_do_not_know(play: &mut Play, claims_a_seat: bool) -> Option<usi
     play.give(forgets, None);
     if claims_a_seat {
         let disk = Disk::simulated(&play.disks[forgets], u64::MAX);
-        let journal = Journal::open(disk, JOURNAL.into(), Blocking::new(1)).await.unwrap();
+        let journal = Journal::open(disk, JOURNAL.into(), forgets, Blocking::new(1)).await.unwrap();
         journal.commit(Batch { set: vec![("seat", seat)], ..Batch::default() }).await.unwrap();
     }
     play.crash(&leader).await;
@@ -43,7 +43,7 @@ async fn two_who_do_not_know(play: &mut Play, claims_a_seat: bool) -> Option<usi
 async fn seat_on(play: &Play, name: &str) -> Vec<u8> {
     let copy = playhouse_rt::sim::Storage::default();
     copy.put(JOURNAL.as_ref(), &play.image(name));
-    let journal = Journal::open(Disk::simulated(&copy, 1), JOURNAL.into(), Blocking::new(1)).await.unwrap();
+    let journal = Journal::open(Disk::simulated(&copy, 1), JOURNAL.into(), name, Blocking::new(1)).await.unwrap();
     journal.value("seat").await.unwrap().unwrap()
 }
 

@@ -77,6 +77,32 @@ fn a_damaged_end_of_a_journal() {
 }
 
 #[test]
+fn the_journal_of_another_node() {
+    play(async |_| {
+        let mut stage = Stage::set("anothers").await;
+        let victim = stage.follower().await;
+        stage.stops(&victim).await;
+        // Its folder, and the certificate of a new one: for the others that would be a vote of its own.
+        let (host, listen) = stage.place("w");
+        let config = stage.config("w", listen);
+        let coordinate = Some(playhouse::Coordinate::new(stage.folder.join(&victim)));
+        let join = stage.heads.iter().map(Node::address).collect();
+        let error =
+            Node::start(host, NodeConfig { coordinators: vec![], join, coordinate, ..config }).await.unwrap_err().to_string();
+        names(
+            &error,
+            &[stage.journal(&victim).to_str().unwrap(), &format!("is {victim}'s, and this is w"), "a folder of its own"],
+        );
+        stage.serves().await;
+        let back = stage.joins(&victim).await.unwrap();
+        stage.has_caught_up(&back).await;
+        stage.heads.push(back);
+        stage.serves().await;
+        stage.ends().await;
+    });
+}
+
+#[test]
 fn an_old_image_of_a_disk() {
     play(async |_| {
         let mut stage = Stage::set("image").await;

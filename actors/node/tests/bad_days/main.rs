@@ -12,6 +12,7 @@
 //! | a clock jumps by an hour | `sick::a_clock_that_jumps_by_an_hour` |
 //! | two nodes have one name | `peers::two_nodes_with_one_name`, `peers::two_coordinators_with_one_name` |
 //! | a node has a certificate of another cluster | `peers::a_certificate_of_another_cluster` |
+//! | a coordinator starts on the disk of another one | `files::the_journal_of_another_node` |
 //! | a coordinator starts on an old image of its disk | `files::an_old_image_of_a_disk` |
 //!
 //! `files` is on a real disk; `sick` is simulated, where disks and clocks can be told to fail; `peers` is both. Pages that are torn one by one

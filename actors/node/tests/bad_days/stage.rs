@@ -171,7 +171,8 @@ impl Stage {
         until(async || {
             let leader = client.status().await.ok()?.coordinator;
             let own = node.coordinator()?;
-            (leader.voters.len() == 3 && own.waits.is_none() && own.applied >= leader.applied).then_some(())
+            (leader.voters.len() == 3 && !leader.is_changing && own.waits.is_none() && own.applied >= leader.applied)
+                .then_some(())
         })
         .await;
     }

@@ -28,6 +28,19 @@ pub enum JournalError {
         /// The journal.
         file: PathBuf,
     },
+    /// It is the journal of another owner: whoever went on with it would speak for that one. Nothing was changed.
+    #[error(
+        "the journal {} is {found}'s, and this is {wanted}. Give this node the certificate of {found}, or a folder of its own",
+        .file.display()
+    )]
+    Owner {
+        /// The journal.
+        file: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// Who opened it.
+        wanted: String,
+    },
     /// The file is not what was written.
     #[error(
         "the journal {} is damaged: {what}. Do not start this member with an empty one in its place: it would have forgotten what it voted \
@@ -75,6 +88,11 @@ pub(super) enum Trouble {
     Redb(redb::Error),
     /// The checksum of an entry, or of a value, is wrong.
     Checksum(u64),
+    /// It is another one's.
+    Owner {
+        found: String,
+        wanted: String,
+    },
 }
 
 impl<E: Into<redb::Error>> From<E> for Trouble {
@@ -90,6 +108,7 @@ impl Trouble {
             Trouble::Checksum(number) if number >> 63 == 0 => {
                 JournalError::Damaged { file, what: format!("the checksum of entry {number} is wrong") }
             }
+            Trouble::Owner { found, wanted } => JournalError::Owner { file, found, wanted },
             Trouble::Checksum(_) => JournalError::Damaged { file, what: "the checksum of a value is wrong".into() },
             Trouble::Redb(redb::Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 JournalError::Damaged { file, what: error.to_string() }

@@ -22,6 +22,8 @@ use backend::FileOfDisk;
 pub use error::JournalError;
 
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+/// The value that says whose journal it is.
+const OWNER: &str = "owner";
 /// What the name of a journal ends with until it is made.
 const UNFINISHED: &str = ".unfinished";
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
@@ -91,18 +93,18 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Journal {
-    /// Opens the journal in `file`, which is made with its folder if it is not there. All work on the disk runs on `blocking`.
+    /// Opens the journal of `owner` in `file`, which is made with its folder if it is not there. All work on the disk runs on `blocking`.
     ///
     /// After a crash, what a commit had not finished is undone. The file is locked until all clones are dropped and what they had begun is
     /// done; for that of another opener this waits, no longer than [`JOURNAL_CLAIM_WAIT`].
     ///
     /// # Errors
-    /// When somebody else has the file open, the disk refuses, or the file is damaged or of a later version.
-    pub async fn open(disk: Disk, file: PathBuf, blocking: Blocking) -> Result<Journal, JournalError> {
+    /// When it is the journal of another owner, somebody else has the file open, the disk refuses, or the file is damaged or of a later version.
+    pub async fn open(disk: Disk, file: PathBuf, owner: &str, blocking: Blocking) -> Result<Journal, JournalError> {
         let began = playhouse_rt::now();
         let database = loop {
-            let (disk, path) = (disk.clone(), file.clone());
-            let opened = blocking.run(move || open(&disk, &path)).await;
+            let (disk, path, of) = (disk.clone(), file.clone(), owner.to_string());
+            let opened = blocking.run(move || open(&disk, &path, &of)).await;
             let opened = opened.map_err(|lost| JournalError::Panicked { file: file.clone(), lost })?;
             match opened.map_err(|error| error.in_file(&file)) {
                 Err(JournalError::InUse { .. }) if playhouse_rt::now() - began < JOURNAL_CLAIM_WAIT => {
@@ -286,7 +288,7 @@ impl Journal {
     }
 }
 
-fn open(disk: &Disk, file: &Path) -> Result<Database, error::Trouble> {
+fn open(disk: &Disk, file: &Path, owner: &str) -> Result<Database, error::Trouble> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     crate::store::make_root(disk, folder).map_err(|failed| failed.error)?;
     if !is_there(disk, file)? {
@@ -298,7 +300,17 @@ fn open(disk: &Disk, file: &Path) -> Result<Database, error::Trouble> {
     // A file of an earlier version, or of something else that redb can read, may have no such tables.
     let transaction = database.begin_write()?;
     transaction.open_table(LOG)?;
-    transaction.open_table(VALUES)?;
+    {
+        let mut values = transaction.open_table(VALUES)?;
+        let found = values.get(OWNER)?.map(|sealed| unseal(seal_of(OWNER), sealed.value()).map(<[u8]>::to_vec)).transpose()?;
+        match found {
+            Some(found) if found == owner.as_bytes() => {}
+            Some(found) => {
+                return Err(error::Trouble::Owner { found: String::from_utf8_lossy(&found).into(), wanted: owner.into() });
+            }
+            None => drop(values.insert(OWNER, seal(seal_of(OWNER), owner.as_bytes()).as_slice())?),
+        }
+    }
     transaction.commit()?;
     Ok(database)
 }

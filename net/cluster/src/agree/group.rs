@@ -282,7 +282,7 @@ impl<S: Replicated> Group<S> {
         transport: Arc<dyn Transport>,
     ) -> Result<Group<S>, GroupError> {
         let config = Arc::new(config(profile)?);
-        let journal = Journal::open(disk, file, blocking).await?;
+        let journal = Journal::open(disk, file, name.as_str(), blocking).await?;
         let unusable = |reason: String| GroupError::Unusable { file: journal.file().display().to_string(), reason };
         let kept = Arc::new(Kept::default());
         let me = Member::number(&name);

@@ -47,7 +47,7 @@ impl StoreBuilder<Types, Log, Copy<Numbers>, Folder> for Builder {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("playhouse-suite-{}-{serial}", std::process::id()));
         let file = folder.join("journal");
-        let journal = Journal::open(Host::os().disk().clone(), file, Blocking::new(1)).await.unwrap();
+        let journal = Journal::open(Host::os().disk().clone(), file, "a", Blocking::new(1)).await.unwrap();
         // It purges without a snapshot.
         let kept = Arc::new(Kept::default());
         kept.reaches(u64::MAX);
