@@ -118,6 +118,7 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "progress-claimed", scenario: "persist", plant: |bugs| bugs.actors.progress_claimed = true },
     Bug { name: "lease-kept", scenario: "entities", plant: |bugs| bugs.actors.lease_kept = true },
     Bug { name: "handed-over-hastily", scenario: "entities", plant: |bugs| bugs.actors.handed_over_hastily = true },
+    Bug { name: "moved-in-words", scenario: "entities", plant: |bugs| bugs.actors.moved_in_words = true },
     Bug { name: "stale-certificate", scenario: "certificates", plant: |bugs| bugs.net.stale_certificate = true },
     Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
     Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },

@@ -96,6 +96,8 @@ pub struct Planted {
     pub lease_kept: bool,
     /// An owner gives a name back before what it did in that name has ended.
     pub handed_over_hastily: bool,
+    /// An entity is said to have moved when its new owner has been told.
+    pub moved_in_words: bool,
     /// Those of supervisors.
     pub supervise: supervise::Planted,
 }

@@ -1,6 +1,7 @@
 //! The calls of coordinators to each other, as asks of actors.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use playhouse_actors::prelude::*;
@@ -10,7 +11,7 @@ use playhouse_wire::{ActorName, MessageId};
 use serde::{Deserialize, Serialize};
 
 use crate::coordinators::Coordinators;
-use crate::limits::FOUND_AGAIN;
+use crate::limits::{FOUND_AGAIN, INQUIRE_AGAIN};
 use crate::network::{Roads, Way};
 
 /// The name of the actor that answers the other coordinators.
@@ -30,6 +31,8 @@ pub(crate) struct Agreement {
     pub(crate) coordinators: Coordinators,
     /// Those that found the group, if this node is among them.
     pub(crate) founders: Vec<Member>,
+    /// The others are being asked who a stranger is.
+    pub(crate) inquires: Arc<AtomicBool>,
 }
 
 impl Actor for Agreement {
@@ -84,13 +87,26 @@ impl Handler<Question> for Agreement {
     fn handle(&mut self, Question(question): Question, ctx: &mut Ctx<Self>) -> Self::Result {
         let from = ctx.from().map_or(ctx.system().node(), |from| &from.node).clone();
         let group = self.group.clone();
-        // A certificate of the cluster is not enough to take part in its decisions.
+        // A certificate of the cluster is not enough to take part in its decisions: a member must vouch for it.
         let known = self.coordinators.has(&from) || group.members().iter().any(|member| member.name == from.as_str());
+        let (coordinators, inquires) = (self.coordinators.clone(), self.inquires.clone());
         Later::new(async move {
             let answer = match known {
                 true => group.answer_from(&from, &question).await,
                 false => group.answer_stranger(&from, &question).await,
             };
+            // It tries again soon.
+            if !known && answer.is_err() && !inquires.swap(true, Ordering::SeqCst) {
+                drop(playhouse_rt::spawn(async move {
+                    if let Some(member) = group.vouched(&from).await
+                        && let Ok(address) = member.address.parse()
+                    {
+                        coordinators.meet(&from, address);
+                    }
+                    playhouse_rt::sleep(INQUIRE_AGAIN).await;
+                    inquires.store(false, Ordering::SeqCst);
+                }));
+            }
             answer.map(bytes::Bytes::from)
         })
     }

@@ -39,7 +39,7 @@ mod worker;
 
 pub use client::{Client, ClientError, JobHandle};
 pub use coordinator::Coordinator;
-pub use entities::Hosting;
+pub use entities::{Hosting, MoveError};
 pub use inspect::{Inspect, Inspection, Sort};
 pub use job::{Job, Value};
 pub use messages::{ClusterStatus, CoordinatorStatus, Replan, Traffic};

@@ -80,6 +80,9 @@ pub const REBALANCE_EVERY: Duration = Duration::from_millis(250);
 /// How long entities that move may take to handle what they were told. Then they are stopped, and it is waited for their ends.
 pub const HAND_OVER_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long one waits for an entity that is to move: its owner may take [`HAND_OVER_WITHIN`].
+pub const MOVE_WITHIN: Duration = Duration::from_secs(45);
+
 /// Messages of one node that wait for the owner of one slot; one more is refused as full.
 pub const LINE_MAX: usize = 1024;
 
@@ -115,6 +118,9 @@ pub const SEED_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The wait before coordinators that do not find each other try again to found their cluster.
 pub const FOUND_AGAIN: Duration = Duration::from_millis(200);
+
+/// For so long after the others were asked who a stranger among the coordinators is, they are asked about no stranger.
+pub const INQUIRE_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long a new coordinator waits to be taken among the others.
 pub const ENROL_WITHIN: Duration = Duration::from_secs(150);

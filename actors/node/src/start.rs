@@ -214,7 +214,12 @@ async fn start_coordinator(
     let member = |(name, address): &(NodeName, SocketAddr)| Member { name: name.to_string(), address: address.to_string() };
     let founders: Vec<Member> = if founds { listed.iter().map(member).collect() } else { Vec::new() };
     let (of_group, known) = (group.clone(), coordinators.clone());
-    let agreement = move || Agreement { group: of_group.clone(), coordinators: known.clone(), founders: founders.clone() };
+    let agreement = move || Agreement {
+        group: of_group.clone(),
+        coordinators: known.clone(),
+        founders: founders.clone(),
+        inquires: Arc::default(),
+    };
     let options = SpawnOptions { stoppable: false, ..SpawnOptions::default() };
     system.spawn_remote(ActorName::new(AGREEMENT).expect("a name"), options, agreement)?;
     let planted = plane.planted;

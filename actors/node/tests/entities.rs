@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use playhouse::prelude::*;
-use playhouse::{ClaimError, Coordinate, MonitorConfig, PlaneConfig};
+use playhouse::{ClaimError, Coordinate, MonitorConfig, MoveError, PlaneConfig};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -160,6 +160,52 @@ fn entities_move_without_losing_or_reordering_a_message() {
             a.stop(Duration::from_secs(5)).await;
             b.stop(Duration::ZERO).await;
             client.stop(Duration::ZERO).await;
+        }),
+    )
+    .unwrap();
+}
+
+#[test]
+fn an_entity_moves_to_where_it_is_wanted_and_stays() {
+    rt::run(
+        2,
+        within(async {
+            let cluster = Cluster::start("moves").await;
+            let heard = Heard::default();
+            let (a, b, client) = (cluster.node("a").await, cluster.node("b").await, cluster.node("client").await);
+            let (_of_a, of_b) = (ears(&a, &heard), ears(&b, &heard));
+            let entity = client.entity::<Ear>("ear", "key").unwrap();
+            entity.hear(0).await.unwrap();
+            let mut number = 0;
+            for to in ["a", "b", "a", "b"] {
+                let target = name(to);
+                let mut moved = std::pin::pin!(client.move_entity("ear", "key", &target));
+                loop {
+                    rt::select! {
+                        moved = moved.as_mut() => break moved.unwrap(),
+                        () = rt::sleep(Duration::from_millis(3)) => {
+                            number += 1;
+                            entity.send_hear(number).await.unwrap();
+                        }
+                    }
+                }
+                number += 1;
+                assert_eq!(entity.hear(number).await.unwrap(), to);
+                // Also when it was passivated meanwhile.
+                rt::sleep(Duration::from_millis(700)).await;
+                number += 1;
+                assert_eq!(entity.hear(number).await.unwrap(), to);
+            }
+            let numbers: Vec<u32> = heard.lock().unwrap().iter().map(|(_, number, _)| *number).collect();
+            assert_eq!(numbers, (0..=number).collect::<Vec<_>>());
+            // Its node leaves: somebody else has it. And nobody can have it who hosts nothing.
+            of_b.leave().await;
+            assert_eq!(entity.hear(number + 1).await.unwrap(), "a");
+            let error = client.move_entity("ear", "key", &name("b")).await.unwrap_err();
+            assert_eq!(error, MoveError::NotHosted { node: name("b"), kind: "ear".into() });
+            for node in [client, b, a] {
+                node.stop(Duration::ZERO).await;
+            }
         }),
     )
     .unwrap();

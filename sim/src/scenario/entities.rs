@@ -1,5 +1,5 @@
 //! Three coordinators, three nodes that host entities, offer a singleton and claim a name, and two that tell the entities numbers. Hosts leave
-//! and come back, nodes lose their power, stand still, or are cut off from each other. Nothing has two owners, nothing lives twice, and what
+//! and come back, entities are moved, nodes lose their power, stand still, or are cut off from each other. Nothing has two owners, nothing lives twice, and what
 //! was told comes in order.
 
 mod book;
@@ -28,6 +28,7 @@ const ORACLES: &[Oracle<Book>] = &[
     (oracles::active::PROMISE, oracles::active::breach),
     (oracles::order::PROMISE, oracles::order::breach),
     (oracles::lost::PROMISE, oracles::lost::breach),
+    (oracles::moved::PROMISE, oracles::moved::breach),
 ];
 
 /// What must hold.
@@ -89,9 +90,13 @@ async fn rehearse(world: &World, plan: &Plan, bugs: Bugs) -> Result<(), Verdict>
                 enter(|book| book.fell(&node));
             }
             Some(Cue::Back(node)) if !world.is_up(&node) => start(&node)?,
-            Some(Cue::Own { numbers, lasts, .. }) => {
-                let host = numbers.first().copied().unwrap_or_default() as usize % HOSTS.len();
-                enter(|book| book.away[host] = Some(rt::now() + lasts));
+            Some(Cue::Own { name, numbers, lasts }) => {
+                let number = |at: usize| numbers.get(at).copied().unwrap_or_default() as usize;
+                let host = number(0) % HOSTS.len();
+                enter(|book| match name.as_str() {
+                    plan::MOVE => book.moves.push_back((number(1) % plan.dial("keys") as usize, HOSTS[host])),
+                    _ => book.away[host] = Some(rt::now() + lasts),
+                });
             }
             Some(_) => {}
             None => break,

@@ -10,6 +10,7 @@ use playhouse_plane::Owner;
 use playhouse_rt::ledger::{self, Tag};
 use playhouse_wire::RemoteError;
 
+use super::moves::pinned;
 use super::{Answered, Deliver, Delivered, Kind, Live, Stage, THE_ONE, USHER, Usher, lock};
 use crate::limits::{ACTIVE_MAX, HAND_OVER_WITHIN, REBALANCE_EVERY};
 use crate::names::Claim;
@@ -63,6 +64,7 @@ pub(super) async fn host(stage: Stage, kind: Arc<Kind>) {
                 // An earlier life of this node may own it for a moment more.
                 member = claimed.and_then(|claimed| claimed.into_iter().next()?.ok());
             }
+            lock(&kind.pins).retain(|_, claim| claim.is_held());
             if member.is_some()
                 && let Ok(listed) = stage.0.names.under(&kind.prefix).await
             {
@@ -80,6 +82,7 @@ pub(super) async fn host(stage: Stage, kind: Arc<Kind>) {
         passivate(&stage, &kind);
     }
     drop(member);
+    lock(&kind.pins).clear();
     let seats: Vec<_> = stage.seats_of(&kind).into_iter().map(|(seat, _)| seat).collect();
     // One after the other is as good: each waits for its entities, which end side by side.
     seats.iter().for_each(|seat| stage.close(seat, false));
@@ -93,11 +96,13 @@ pub(super) async fn host(stage: Stage, kind: Arc<Kind>) {
 async fn balance(stage: &Stage, kind: &Arc<Kind>, own: &str, listed: Vec<(String, Owner)>) {
     let host_prefix = format!("{}host/", kind.prefix);
     let hosts: Vec<&str> = listed.iter().filter_map(|(name, _)| name.strip_prefix(&host_prefix)).collect();
+    let pinned = pinned(kind, &listed);
     let owned: BTreeSet<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
     let held: BTreeMap<String, bool> = stage.seats_of(kind).into_iter().collect();
     let mut wanted = Vec::new();
     for slot in (0..kind.slots).map(|slot| kind.slot_name(slot)) {
-        let is_own = winner(&slot, hosts.iter().copied()) == Some(own);
+        let pinned = pinned.get(&slot).copied().filter(|node| hosts.contains(node));
+        let is_own = pinned.or_else(|| winner(&slot, hosts.iter().copied())) == Some(own);
         match held.get(&slot) {
             Some(false) if !is_own && !kind.single => {
                 stage.close(&slot, false);

@@ -2,7 +2,7 @@
 //!
 //! The keys of a kind of entities fall into slots, and each slot is a name of the cluster: who owns it activates its entities. All nodes that
 //! host the kind are names, too; rendezvous hashing over them says who should own a slot. An owner that should own it no more drains the
-//! slot's entities, waits for their ends, and only then gives the name back. A singleton is a kind with one slot and one entity, which stays
+//! slot's entities, waits for their ends, and only then gives the name back. Who wants a slot elsewhere has that node own its pin. A singleton is a kind with one slot and one entity, which stays
 //! where it is while its node hosts it.
 //!
 //! A message goes from the sender's router to the usher of the slot's owner, with the fence of the ownership that the sender knows of. An
@@ -10,6 +10,7 @@
 //! is handed over once, in order, and never to an owner of the past.
 
 mod host;
+mod moves;
 mod router;
 
 use std::collections::BTreeMap;
@@ -24,9 +25,10 @@ use playhouse_wire::{ActorName, MessageId, RemoteError};
 use serde::{Deserialize, Serialize};
 
 use self::host::Seat;
+pub use self::moves::MoveError;
 use self::router::{Calls, EntityRoute, Line};
 use crate::limits::{ENTITY_SLOTS, KINDS_HOSTED, LINES_KEPT};
-use crate::names::{ClaimError, Names, public};
+use crate::names::{Claim, ClaimError, Names, public};
 
 /// The usher's name on its node.
 const USHER: &str = "usher";
@@ -57,6 +59,8 @@ struct Kind {
     /// An entity that got no message for so long is passivated.
     idle: Option<Duration>,
     spawn: Spawn,
+    /// The slots that somebody wants here.
+    pins: Mutex<BTreeMap<u32, Claim>>,
     state: Mutex<KindState>,
     changed: Notify,
 }
@@ -272,6 +276,18 @@ impl Message for Answered {
     type Result = ();
 }
 
+/// The node that is asked is to have this slot, whatever rendezvous hashing says; or to want it no more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pin {
+    prefix: String,
+    slot: u32,
+    wanted: bool,
+}
+
+impl Message for Pin {
+    type Result = Result<(), String>;
+}
+
 /// Takes messages to the entities of its node, and answers for its node's senders.
 struct Usher(Stage);
 
@@ -283,7 +299,8 @@ impl Remote for Usher {
     fn protocol(protocol: &mut Protocol<Self>) {
         protocol
             .message_on::<Deliver>(MessageId { id: 1, version: 1 }, Lane::Bulk)
-            .message_on::<Answered>(MessageId { id: 2, version: 1 }, Lane::Bulk);
+            .message_on::<Answered>(MessageId { id: 2, version: 1 }, Lane::Bulk)
+            .message_on::<Pin>(MessageId { id: 3, version: 1 }, Lane::Control);
     }
 }
 
@@ -295,6 +312,14 @@ impl Handler<Deliver> for Usher {
         let own = || Origin { node: system.node().clone(), incarnation: self.0.0.names.incarnation() };
         let from = Arc::new(ctx.from().cloned().unwrap_or_else(own));
         Later::new(self.0.deliver(&deliver, &from))
+    }
+}
+
+impl Handler<Pin> for Usher {
+    type Result = Later<Result<(), String>>;
+
+    fn handle(&mut self, pin: Pin, _: &mut Ctx<Self>) -> Self::Result {
+        Later::new(self.0.clone().pin(pin))
     }
 }
 
@@ -416,6 +441,6 @@ impl Kind {
             let actor = system.spawn_remote(name, options, move || factory(&key))?;
             Ok(Arc::new(actor) as Arc<dyn Live>)
         });
-        Kind { prefix, slots, single, idle, spawn, state: Mutex::default(), changed: Notify::new() }
+        Kind { prefix, slots, single, idle, spawn, pins: Mutex::default(), state: Mutex::default(), changed: Notify::new() }
     }
 }

@@ -195,19 +195,25 @@ async fn deliver(stage: &Stage, item: Item, owner: &mut Option<Owner>) -> Result
 
 /// Gives a message to the usher of a node.
 async fn hand(stage: &Stage, owner: &Owner, deliver: Deliver, left: Duration) -> Result<Delivered, AskError> {
-    let finder = stage.0.names.finder();
-    let endpoint = &finder.roads.endpoint;
-    if owner.node != *stage.system().node()
-        && endpoint.peer(&owner.node).is_none()
-        && let Ok(address) = owner.address.parse()
-    {
-        endpoint.connect(owner.node.clone(), address);
-        // Whether it succeeds shows at once.
-        let _ = playhouse_rt::timeout(left, endpoint.dialled(&owner.node)).await;
-    }
-    let usher = finder.find::<Usher>(&owner.node, USHER).ok_or_else(|| AskError::Gone("this node stops".into()))?;
     // Not only as long as its asker waits: what becomes of it is to be known, for the sake of those behind it.
-    usher.ask_within(deliver, HOP_DEADLINE).await
+    stage.usher(owner, left).await?.ask_within(deliver, HOP_DEADLINE).await
+}
+
+impl Stage {
+    /// The usher of a node, to which this one connects if it has to.
+    pub(super) async fn usher(&self, owner: &Owner, within: Duration) -> Result<Ref<Usher>, AskError> {
+        let finder = self.0.names.finder();
+        let endpoint = &finder.roads.endpoint;
+        if owner.node != *self.system().node()
+            && endpoint.peer(&owner.node).is_none()
+            && let Ok(address) = owner.address.parse()
+        {
+            endpoint.connect(owner.node.clone(), address);
+            // Whether it succeeds shows at once.
+            let _ = playhouse_rt::timeout(within, endpoint.dialled(&owner.node)).await;
+        }
+        finder.find::<Usher>(&owner.node, USHER).ok_or_else(|| AskError::Gone("this node stops".into()))
+    }
 }
 
 impl fmt::Debug for EntityRoute {

@@ -152,6 +152,19 @@ impl<S: Replicated> Group<S> {
         }
     }
 
+    /// The member of this name that is not known here, if one that is known says that there is one. Who was away while another one came is
+    /// spoken to by a stranger, who may even lead. Asks all that are known, once.
+    pub async fn vouched(&self, name: &NodeName) -> Option<Member> {
+        for member in self.members().iter().filter(|member| member.name != self.0.name.as_str()) {
+            let Ok(presence) = self.presence_of(member).await else { continue };
+            let found = presence.members.into_iter().find(|(member, _)| member.name == name.as_str());
+            if let Some((member, _)) = found {
+                return Some(member);
+            }
+        }
+        None
+    }
+
     /// Who leads, as one of these says, and what the leader says of itself.
     async fn leader_of(&self, own: &Member, known: &[Member]) -> Option<(Member, Presence)> {
         if self.0.leading().is_ok() {

@@ -1,7 +1,7 @@
 //! The book of a run: who owned what, what lived where, and what was told and heard.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,6 +43,15 @@ pub(super) struct Book {
     living: BTreeMap<String, Vec<(&'static str, u64)>>,
     lives: u64,
     pub(super) twice: Option<String>,
+    /// Which key is to be moved to which host.
+    pub(super) moves: VecDeque<(usize, &'static str)>,
+    /// What was moved last, and where to, if nothing has happened to that host since.
+    moved: Option<(String, &'static str)>,
+    is_moving: bool,
+    unsure: bool,
+    /// Who hosts.
+    hosting: BTreeSet<&'static str>,
+    pub(super) strayed: Option<String>,
     /// How many numbers a sender has told a key.
     pub(super) told: BTreeMap<(String, String), u64>,
     /// What was not told after all, or whose asker gave up: it may be heard or not.
@@ -86,6 +95,9 @@ impl Book {
         if let Some((other, _)) = living.first() {
             self.twice = Some(format!("{key} lives at {other} and at {node}"));
         }
+        if let Some((_, to)) = self.moved.as_ref().filter(|(moved, to)| moved == key && *to != node) {
+            self.strayed = Some(format!("{key} begins to live at {node}, and was moved to {to}"));
+        }
         living.push((node, self.lives));
         rt::ledger::record("born", || format!("{key} at {node}"));
         self.lives
@@ -97,9 +109,52 @@ impl Book {
         }
     }
 
+    /// What is to be moved next, one after the other: what was moved before may share its slot.
+    pub(super) fn next_move(&mut self) -> Option<(usize, &'static str)> {
+        let next = if self.is_moving { None } else { self.moves.pop_front() };
+        if next.is_some() {
+            self.is_moving = true;
+            self.moved = None;
+        }
+        next
+    }
+
+    /// Whether an entity is at a host now.
+    pub(super) fn moved(&mut self, key: &str, to: &'static str, done: bool) {
+        rt::ledger::record("moved", || format!("{key} to {to}: {done}"));
+        self.is_moving = false;
+        // What nobody waits for any more may happen at any time.
+        self.unsure |= !done;
+        if !self.unsure && self.hosting.contains(to) {
+            rt::reachable!("moved");
+            self.moved = Some((key.into(), to));
+            if let Some((node, _)) = self.living.get(key).and_then(|living| living.iter().find(|(node, _)| *node != to)) {
+                self.strayed = Some(format!("{key} still lives at {node}, and was moved to {to}"));
+            }
+        }
+    }
+
+    /// A host begins to host, or does so no more.
+    pub(super) fn hosts(&mut self, node: &'static str, yes: bool) {
+        if yes {
+            self.hosting.insert(node);
+        } else {
+            self.hosting.remove(node);
+        }
+        self.moved = self.moved.take().filter(|(_, to)| *to != node);
+    }
+
+    /// A lease of a node has ended: it owns nothing any more.
+    pub(super) fn lapses(&mut self, node: &str) {
+        self.lapsed = true;
+        self.moved = self.moved.take().filter(|(_, to)| *to != node);
+    }
+
     /// A node has lost its power: nothing of it holds or lives.
     pub(super) fn fell(&mut self, node: &str) {
         self.holders.retain(|(at, _)| *at != node);
+        self.hosting.remove(node);
+        self.moved = self.moved.take().filter(|(_, to)| *to != node);
         self.living.values_mut().for_each(|living| living.retain(|(at, _)| *at != node));
     }
 }

@@ -8,7 +8,7 @@ use playhouse::{Hosting, MessageId, Node};
 use playhouse_actors::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::book::enter;
+use super::book::{Book, enter};
 use super::{HOSTS, PLACES};
 use crate::plan::Plan;
 use crate::scenario::frame::START_AGAIN_AFTER;
@@ -111,24 +111,68 @@ async fn perform(node: &Node, at: usize, part: &Part) {
 /// Hosts, but when it is to be away.
 async fn host(node: &Node, at: usize, part: &Part) {
     let (name, work) = (part.name, Duration::from_millis(part.work_ms));
-    let begin = || -> Vec<Hosting> {
+    let begin = || -> (Here, Vec<Hosting>) {
         let entities = node.entities(CART, Some(IDLE), move |key| Cart::new(key, name, work));
         let single = node.singleton(CHIEF, move || Cart::new(CHIEF, name, work));
-        entities.into_iter().chain(single).collect()
+        (Here::new(name), entities.into_iter().chain(single).collect())
     };
-    let mut hosting = begin();
+    let mut hosting = Some(begin());
     let mut ticks = rt::interval(Duration::from_millis(50));
     loop {
         ticks.tick().await;
         let away = enter(|book| book.away[at]).flatten().is_some_and(|until| rt::now() < until);
-        if away && !hosting.is_empty() {
-            for kind in hosting.drain(..) {
+        if !away && hosting.is_none() {
+            hosting = Some(begin());
+        } else if away && let Some((here, kinds)) = hosting.take() {
+            drop(here);
+            for kind in kinds {
                 kind.leave().await;
             }
             rt::reachable!("left");
-        } else if !away && hosting.is_empty() {
-            hosting = begin();
         }
+        if let Some((key, to)) = enter(Book::next_move).flatten() {
+            let (node, moving) = (node.clone(), Moving { key: format!("key-{key}"), to, done: false });
+            drop(rt::spawn(async move { moving.go(&node).await }));
+        }
+    }
+}
+
+/// Written down while a node hosts.
+struct Here(&'static str);
+
+impl Here {
+    fn new(name: &'static str) -> Here {
+        enter(|book| book.hosts(name, true));
+        Here(name)
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        enter(|book| book.hosts(self.0, false));
+    }
+}
+
+/// An entity that is being moved. Its end is written down, also when its mover's node has lost its power.
+struct Moving {
+    key: String,
+    to: &'static str,
+    done: bool,
+}
+
+impl Moving {
+    async fn go(mut self, node: &Node) {
+        let Ok(to) = self.to.parse() else { return };
+        match node.move_entity(CART, &self.key, &to).await {
+            Ok(()) => self.done = true,
+            Err(error) => rt::ledger::record("not-moved", || error.to_string()),
+        }
+    }
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        enter(|book| book.moved(&self.key, self.to, self.done));
     }
 }
 
@@ -139,7 +183,7 @@ async fn pulse(node: &Node, name: &str) {
             Ok(claim) => {
                 claim.lost().await;
                 rt::reachable!("lapsed");
-                enter(|book| book.lapsed = true);
+                enter(|book| book.lapses(name));
             }
             Err(_) => rt::sleep(START_AGAIN_AFTER).await,
         }

@@ -2,5 +2,6 @@
 
 pub(super) mod active;
 pub(super) mod lost;
+pub(super) mod moved;
 pub(super) mod order;
 pub(super) mod owner;

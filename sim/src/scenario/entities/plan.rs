@@ -8,6 +8,9 @@ use crate::plan::{Draw, Fault, Offer, Plan, offers};
 /// A host hands over all that it has, and hosts again a while later.
 const LEAVE: &str = "leave";
 
+/// An entity is moved to a host.
+pub(super) const MOVE: &str = "move";
+
 /// Faults begin within so much time.
 const TROUBLED_MS: u64 = 8_000;
 
@@ -29,6 +32,7 @@ pub(crate) fn draw(seed: u64) -> Plan {
     let host = |random: &mut Random| random.below(HOSTS.len() as u64);
     let leave =
         |random: &mut Random| Fault::Own { name: LEAVE.into(), numbers: vec![host(random)], ms: random.between(20, LONGEST_MS) };
+    let moves = |random: &mut Random| Fault::Own { name: MOVE.into(), numbers: vec![host(random), random.below(8)], ms: 1 };
     let all = ["x", "y", "z", "a", "b", "c"];
     let others = [HOSTS[0], HOSTS[1], HOSTS[2], SENDERS[0], SENDERS[1]];
     let crash = move |random: &mut Random| Fault::Crash {
@@ -40,8 +44,12 @@ pub(crate) fn draw(seed: u64) -> Plan {
         node: HOSTS[host(random) as usize].to_string(),
         ms: random.between(200, LONGEST_MS),
     };
-    let mut offered: Vec<Offer<'_>> =
-        vec![Offer::new(90, 4, leave), offers::links(30, 2, &others, 2_000), offers::slow_polls(15, 2, &others, 4_000, 1_500)];
+    let mut offered: Vec<Offer<'_>> = vec![
+        Offer::new(90, 4, leave),
+        Offer::new(80, 5, moves),
+        offers::links(30, 2, &others, 2_000),
+        offers::slow_polls(15, 2, &others, 4_000, 1_500),
+    ];
     // In a third of the runs nobody crashes, and no link breaks.
     if draw.random("calm").below(3) > 0 {
         offered.extend([
