@@ -19,7 +19,7 @@ use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
     Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, Drains, Eat, Enrol, FetchResult, FetchStale,
     FetchStanding, FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit,
-    TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+    TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost, summary,
 };
 use crate::shard::{ShardActor, shard_name};
 use crate::shell::{Hands, Happened, Shell};
@@ -274,21 +274,6 @@ fn answer_now(plane: &Plane, watch: &Watch) -> Option<Option<JobStatus>> {
     (status.state.is_some() || status.done > watch.seen).then_some(Some(status))
 }
 
-fn summary(effect: &PlaneEffect) -> String {
-    match effect {
-        PlaneEffect::Submitted { request, result } => format!("submitted {} {result:?}", request.0),
-        PlaneEffect::StartWorker { id } => format!("start {id}"),
-        PlaneEffect::StopWorker { id } => format!("stop {id}"),
-        PlaneEffect::Dispatch { worker, fence, function, .. } => format!("dispatch {fence} {function} to {worker}"),
-        PlaneEffect::OpenShard { shard, epoch, node, .. } => format!("open {shard} epoch {epoch} on {node}"),
-        PlaneEffect::CloseShard { shard, epoch, node, .. } => format!("close {shard} epoch {epoch} on {node}"),
-        PlaneEffect::Feed { shard, epoch, node, feed, .. } => {
-            format!("feed {shard} epoch {epoch} on {node}: {} events", feed.events.len())
-        }
-        other => format!("{other:?}"),
-    }
-}
-
 impl Remote for Coordinator {
     fn protocol(protocol: &mut Protocol<Self>) {
         let version = 2;
@@ -425,7 +410,13 @@ impl Handler<Beat> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, Beat { node, incarnation, number, running, workers }: Beat, ctx: &mut Ctx<Self>) {
-        let (Some(term), Some(now)) = (self.leads(), self.now()) else { return };
+        let (Some(term), Some(now)) = (self.leads(), self.now()) else {
+            if speaks_for(ctx, (&node, incarnation)) {
+                let instead = self.not_taken();
+                self.hands().coordinators.send_on(&node, instead);
+            }
+            return;
+        };
         // More than a node can have is no beat of ours; each unknown number would cost an order to stop it.
         let most = WORKERS_PER_NODE_MAX as usize;
         if !speaks_for(ctx, (&node, incarnation)) || workers.len() > most || running.len() > 2 * most {

@@ -13,7 +13,7 @@ use playhouse_wire::{ActorName, MessageId};
 use crate::coordinator::{COORDINATOR, Coordinator};
 use crate::finder::Finder;
 use crate::limits::{COORDINATORS_MAX, REPORT_BACKOFF, SEED_DEADLINE};
-use crate::messages::{FetchCoordinators, Leads, Led, NotTaken};
+use crate::messages::{FetchCoordinators, Instead, Leads, Led, NotTaken};
 
 /// The actor that hears who leads.
 pub(crate) const FOLLOWER: &str = "follower";
@@ -247,6 +247,15 @@ impl Coordinators {
             }
         });
     }
+
+    /// A node takes this coordinator, which does not lead, for the one that does: it hears who is, if that is known here. The one that leads
+    /// may have no connection to it.
+    pub(crate) fn send_on(&self, node: &NodeName, instead: NotTaken) {
+        if let Some(follower) = instead.leader.is_some().then(|| self.0.finder.find::<Follower>(node, FOLLOWER)).flatten() {
+            // If it is lost, the next beat brings another.
+            let _ = follower.tell(Instead(instead));
+        }
+    }
 }
 
 /// Hears who leads.
@@ -261,7 +270,8 @@ impl Remote for Follower {
         let version = 1;
         protocol
             .message_on::<Leads>(MessageId { id: 1, version }, Lane::Control)
-            .message_on::<FetchCoordinators>(MessageId { id: 2, version }, Lane::Control);
+            .message_on::<FetchCoordinators>(MessageId { id: 2, version }, Lane::Control)
+            .message_on::<Instead>(MessageId { id: 3, version }, Lane::Control);
     }
 }
 
@@ -273,6 +283,16 @@ impl Handler<Leads> for Follower {
         match self.0.is_order(from, leads.term) {
             Ok(()) => self.0.are(&leads.coordinators),
             Err(why) => tracing::debug!(%why, "a node that does not lead says that it does"),
+        }
+    }
+}
+
+impl Handler<Instead> for Follower {
+    type Result = ();
+
+    fn handle(&mut self, Instead(instead): Instead, ctx: &mut Ctx<Self>) {
+        if let Some(from) = ctx.from().map(|from| &from.node).filter(|from| self.0.has(from)) {
+            self.0.elsewhere(from, &instead);
         }
     }
 }

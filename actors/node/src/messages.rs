@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use playhouse_actors::prelude::*;
 use playhouse_plane::{
-    Claimed, Counters, Feed, Fence, JobId, JobKey, JobSpec, JobStatus, NodeStatus, Owner, Payload, ShardId, ShardReply,
-    SubmitError, TaskOutput, WindowResult, WorkerId, WorkerStatus,
+    Claimed, Counters, Feed, Fence, JobId, JobKey, JobSpec, JobStatus, NodeStatus, Owner, Payload, PlaneEffect, ShardId,
+    ShardReply, SubmitError, TaskOutput, WindowResult, WorkerId, WorkerStatus,
 };
 use playhouse_wire::Incarnation;
 use serde::{Deserialize, Serialize};
@@ -124,6 +124,14 @@ pub(crate) struct NotTaken {
     pub(crate) term: u64,
 }
 
+/// Whoever sends this does not lead, and was taken for the one that does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Instead(pub(crate) NotTaken);
+
+impl Message for Instead {
+    type Result = ();
+}
+
 /// What the coordinator knows of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterStatus {
@@ -189,4 +197,20 @@ pub struct Replan {
     pub shards: u32,
     /// When, by the coordinator's wall clock: milliseconds since the Unix epoch.
     pub unix_ms: u64,
+}
+
+/// For the ledger.
+pub(crate) fn summary(effect: &PlaneEffect) -> String {
+    match effect {
+        PlaneEffect::Submitted { request, result } => format!("submitted {} {result:?}", request.0),
+        PlaneEffect::StartWorker { id } => format!("start {id}"),
+        PlaneEffect::StopWorker { id } => format!("stop {id}"),
+        PlaneEffect::Dispatch { worker, fence, function, .. } => format!("dispatch {fence} {function} to {worker}"),
+        PlaneEffect::OpenShard { shard, epoch, node, .. } => format!("open {shard} epoch {epoch} on {node}"),
+        PlaneEffect::CloseShard { shard, epoch, node, .. } => format!("close {shard} epoch {epoch} on {node}"),
+        PlaneEffect::Feed { shard, epoch, node, feed, .. } => {
+            format!("feed {shard} epoch {epoch} on {node}: {} events", feed.events.len())
+        }
+        other => format!("{other:?}"),
+    }
 }

@@ -47,7 +47,8 @@ impl<S: Replicated> Group<S> {
             let known: Nodes = nodes(&metrics.borrow());
             return match inner.seat() {
                 Seat::In { .. } if known == members => Ok(()),
-                Seat::In { .. } => Err(GroupError::Refused("this member belongs to a group of others".into())),
+                // Of others, or its leader has let it in meanwhile.
+                Seat::In { .. } => Err(GroupError::Exists { member: inner.name.to_string() }),
                 Seat::Out { .. } => {
                     Err(inner.why_it_waits().map_or(GroupError::Exists { member: inner.name.to_string() }, Into::into))
                 }
