@@ -110,6 +110,7 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "stale-reads", scenario: "partition", plant: |bugs| bugs.plane.stale_reads = true },
     Bug { name: "empty-disk-votes", scenario: "membership", plant: |bugs| bugs.agreement.empty_disk_votes = true },
     Bug { name: "removes-two", scenario: "membership", plant: |bugs| bugs.agreement.removes_two = true },
+    Bug { name: "strangers-stay", scenario: "membership", plant: |bugs| bugs.agreement.strangers_stay = true },
     Bug { name: "dismissal-claimed", scenario: "membership", plant: |bugs| bugs.plane.dismissal_claimed = true },
     Bug { name: "drain-forgotten", scenario: "rolling", plant: |bugs| bugs.plane.drain_forgotten = true },
     Bug { name: "drain-hands-over", scenario: "rolling", plant: |bugs| bugs.plane.drain_hands_over = true },

@@ -44,10 +44,12 @@ pub struct Planted {
     pub empty_disk_votes: bool,
     /// With a member that is removed goes another one.
     pub removes_two: bool,
+    /// A member that was away while another one came never asks who that is.
+    pub strangers_stay: bool,
 }
 
 impl Planted {
-    const NONE: Planted = Planted { empty_disk_votes: false, removes_two: false };
+    const NONE: Planted = Planted { empty_disk_votes: false, removes_two: false, strangers_stay: false };
 }
 
 impl Profile {

@@ -153,17 +153,25 @@ impl<S: Replicated> Group<S> {
         }
     }
 
-    /// The member of this name that is not known here, if one that is known says that there is one. Who was away while another one came is
-    /// spoken to by a stranger, who may even lead. Asks all that are known, once.
-    pub async fn vouched(&self, name: &NodeName) -> Option<Member> {
-        for member in self.members().iter().filter(|member| member.name != self.0.name.as_str()) {
-            let Ok(presence) = self.presence_of(member).await else { continue };
-            let found = presence.members.into_iter().find(|(member, _)| member.name == name.as_str());
-            if let Some((member, _)) = found {
-                return Some(member);
-            }
+    /// The member of this name, who is not known here: who was away while another one came is spoken to by a stranger, who may even lead. It
+    /// must say that it belongs to this group, as this member does. One that is known here and says so, too, is enough; and if none of them
+    /// knows better, its word is, for all that this one knew may be gone. Its certificate is the cluster's in any case. Asks each of them once.
+    pub async fn vouched(&self, stranger: &NodeName) -> Option<Member> {
+        if self.0.profile.planted.strangers_stay {
+            return None;
         }
-        None
+        // It has a connection to this node, or will be there again.
+        let unknown = Member { name: stranger.to_string(), address: String::new() };
+        let said = self.presence_of(&unknown).await.ok().filter(|said| said.seat == self.0.seat())?;
+        let lists = |presence: &Presence, name: &str| presence.members.iter().find(|(member, _)| member.name == name).cloned();
+        let (member, _) = lists(&said, stranger.as_str()).filter(|_| lists(&said, self.0.name.as_str()).is_some())?;
+        let mut presences = vec![self.0.presence()];
+        for member in self.members().iter().filter(|member| member.name != self.0.name.as_str()) {
+            presences.extend(self.presence_of(member).await.ok().filter(|presence| presence.seat == said.seat));
+        }
+        let is_known = presences.iter().any(|presence| lists(presence, stranger.as_str()).is_some());
+        let was_removed = presences.iter().any(|presence| presence.is_settled && presence.last >= said.last);
+        (is_known || !was_removed).then_some(member)
     }
 
     /// Who leads, as one of these says, and what the leader says of itself.

@@ -7,7 +7,7 @@ use playhouse::rt;
 use playhouse::{Client, ClientError, ClusterStatus, NodeName};
 
 use super::book::{BOOK, Emptied, enter};
-use super::plan::{DISMISS, EMPTY, ENROL, FORGET, MOVE, Order, REPLACE};
+use super::plan::{AWAY, DISMISS, EMPTY, ENROL, FORGET, MOVE, Order, REPLACE};
 use super::{DONE_WITHIN, HEADS, ORACLES, STOP_WITHIN, Starter};
 use crate::scenario::frame::{PORT, wait};
 use crate::verdict::Verdict;
@@ -58,6 +58,7 @@ async fn change(starter: &Starter, client: &Client, order: &Order) -> Result<(),
             starter.start(name)
         }
         FORGET => forget(starter, client, order).await,
+        AWAY => away(starter, client, order).await,
         name => panic!("the plan has a change that this scenario does not know: {name:?}"),
     }
 }
@@ -100,14 +101,23 @@ async fn dismiss(starter: &Starter, client: &Client, order: &Order) -> Result<()
     if enter(|book| book.asked.len()).unwrap_or_default() < LEAST {
         return Ok(());
     }
-    let name = pick(order.number(0), |_| true);
+    dismiss_one(starter, client, pick(order.number(0), |_| true), order.number(1) == 1, order.lasts).await
+}
+
+async fn dismiss_one(
+    starter: &Starter,
+    client: &Client,
+    name: &'static str,
+    falls_first: bool,
+    lasts: Duration,
+) -> Result<(), Verdict> {
     let node = NodeName::new(name).map_err(|error| Verdict::Crashed(error.to_string()))?;
     // From now on nobody starts it again.
     enter(|book| {
         book.asked.remove(name);
         book.dismissed.insert(name, None);
     });
-    if order.number(1) == 1 {
+    if falls_first {
         starter.fell(name, false).await;
     }
     let mut tries = 0;
@@ -129,8 +139,8 @@ async fn dismiss(starter: &Starter, client: &Client, order: &Order) -> Result<()
         book.dismissed.insert(name, Some(term));
     });
     rt::reachable!("dismissed");
-    if order.number(1) != 1 {
-        rt::sleep(order.lasts.min(STOP_WITHIN)).await;
+    if !falls_first {
+        rt::sleep(lasts.min(STOP_WITHIN)).await;
         starter.fell(name, false).await;
     }
     Ok(())
@@ -154,6 +164,26 @@ async fn forget(starter: &Starter, client: &Client, order: &Order) -> Result<(),
     rt::reachable!("nobody knows");
     rt::sleep(order.lasts).await;
     starter.start(leader)
+}
+
+/// See [`AWAY`].
+async fn away(starter: &Starter, client: &Client, order: &Order) -> Result<(), Verdict> {
+    settled(client).await?;
+    let Ok(status) = look(client).await else { return Ok(()) };
+    let leader = HEADS.into_iter().find(|name| *name == status.coordinator.name.as_str());
+    let (Some(leader), true) = (leader, status.coordinator.voters.len() < HEADS.len()) else { return Ok(()) };
+    let cut_off = pick(order.number(0), |name| name != leader);
+    let others = || HEADS.into_iter().filter(|name| *name != cut_off);
+    others().for_each(|other| starter.world.cut(cut_off, other));
+    let changed = async {
+        enrol(starter, client, order.number(1)).await?;
+        // It runs: without it and the one that is cut off there may be no majority.
+        dismiss_one(starter, client, leader, false, order.lasts).await
+    };
+    let changed = changed.await;
+    others().for_each(|other| starter.world.mend(cut_off, other));
+    rt::reachable!("away");
+    changed
 }
 
 /// Asks how the cluster is: those who vote are all to be coordinators.

@@ -26,6 +26,9 @@ pub(super) const MOVE: &str = "another-address";
 /// knows the last that was acknowledged.
 pub(super) const FORGET: &str = "two-who-do-not-know";
 
+/// A coordinator is cut off while another one joins and the one that leads is dismissed.
+pub(super) const AWAY: &str = "away";
+
 /// Changes are asked for, and faults begin, within so much time.
 const TROUBLED_MS: u64 = 6_000;
 
@@ -74,6 +77,7 @@ pub(crate) fn draw(seed: u64) -> Plan {
         Offer::new(40, 1, change(EMPTY, 5, LONGEST_MS)),
         Offer::new(30, 1, change(MOVE, 5, LONGEST_MS)),
         Offer::new(25, 1, change(FORGET, 2_000, 4_000)),
+        Offer::new(25, 1, change(AWAY, 1, 2_000)),
         Offer::new(40, 2, crash),
         Offer::new(25, 2, isolate),
         offers::cuts(30, 2, &HEADS, LONGEST_MS),
