@@ -18,7 +18,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use crate::plan::{Extras, LASTS_MAX_MS, Plan, PlanFile};
+use crate::plan::{BUGGIFY, Climate, Extras, LASTS_MAX_MS, Plan, PlanFile};
 use crate::rehearse::{Ended, How, Sink, arm, rehearse, steps_of};
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -530,7 +530,8 @@ impl Scenario {
     /// Whether a plan can befall this scenario.
     ///
     /// # Errors
-    /// When it names a node that there is none of, leaves out one that is needed or one that it names in a fault, or lasts for longer than [`crate::plan::LASTS_MAX_MS`]: it would do nothing, or not end.
+    /// When it names a node that there is none of, leaves out one that is needed or one that it names in a fault, has not the sizes of this
+    /// scenario, a chance beyond certainty, or lasts for longer than [`crate::plan::LASTS_MAX_MS`]: it would do nothing, panic, or not end.
     pub fn takes(&self, plan: &Plan) -> Result<(), String> {
         let nodes = plan.faults.iter().flat_map(|timed| timed.fault.nodes());
         if let Some(node) = nodes.into_iter().find(|node| !self.places.contains(node)) {
@@ -540,6 +541,18 @@ impl Scenario {
         let absent = plan.absent.iter().find(|node| plan.faults.iter().any(|timed| timed.fault.nodes().contains(&node.as_str())));
         if let Some(node) = absent {
             return Err(format!("it leaves the node {node:?} out, and has a fault for it"));
+        }
+        // Older plans do not say whether product code takes its rare ways: then it does not.
+        for (name, dial) in (self.draw)(0).dials.into_iter().filter(|(name, _)| name != BUGGIFY) {
+            match plan.dials.get(&name) {
+                Some(found) if found.is >= dial.least => {}
+                Some(found) => return Err(format!("its size {name:?} is {}; {} is the least", found.is, dial.least)),
+                None => return Err(format!("it has no size {name:?}, so it is for another scenario than {}", self.name)),
+            }
+        }
+        let Climate { loss_ppm, duplication_ppm, straggle_ppm, corruption_ppm, .. } = plan.climate;
+        if [loss_ppm, duplication_ppm, straggle_ppm, corruption_ppm].iter().any(|chance| *chance > 1_000_000) {
+            return Err("its climate has a chance of more than a million parts per million".into());
         }
         match plan.last_ms() {
             last if last > LASTS_MAX_MS => Err(format!("its last fault ends after {last} ms; {LASTS_MAX_MS} ms is the most")),

@@ -50,6 +50,25 @@ fn a_plan_that_leaves_out_what_is_needed_is_refused() {
     assert!(refused(&["a"], vec![pause]).contains("has a fault for it"));
 }
 
+#[test]
+fn a_plan_is_taken_by_the_scenario_that_drew_it_and_no_other_one_that_has_other_sizes() {
+    for scenario in ALL {
+        for seed in 0..100 {
+            assert_eq!(scenario.takes(&(scenario.draw)(seed)), Ok(()), "{} seed {seed}", scenario.name);
+        }
+    }
+    let (demo, plan) = (find("demo").unwrap(), (find("demo").unwrap().draw)(1));
+    assert!(find("entities").unwrap().takes(&(demo.draw)(1)).is_err());
+    let with = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        demo.takes(&plan).err().unwrap_or_default()
+    };
+    assert!(with(&|plan| drop(plan.dials.remove("files"))).contains("no size \"files\""));
+    assert!(with(&|plan| plan.dials.get_mut("files").unwrap().is = 0).contains("is the least"));
+    assert!(with(&|plan| plan.climate.loss_ppm = 1_000_001).contains("a million"));
+}
+
 /// The saved plan needs the node whose disk fails and that goes; the other one it does not.
 #[test]
 fn a_failure_that_needs_one_of_two_nodes_happens_without_the_other() {

@@ -121,7 +121,10 @@ impl<S: Replicated> Group<S> {
             }
             // Before the leader is asked: what it said before this member had its seat is of the time before it was removed.
             let has_seat = self.0.taking_part().is_some();
-            if let Some((leader, presence)) = self.leader_of(&own, known).await {
+            // Those who were known at first may all be gone by now.
+            let mut asked = self.members();
+            asked.extend(known.iter().filter(|member| asked.iter().all(|other| other != *member)).cloned().collect::<Vec<_>>());
+            if let Some((leader, presence)) = self.leader_of(&own, &asked).await {
                 let (is_listed, is_known) = (presence.members.iter().any(is_in), presence.members.iter().any(is_known));
                 if !has_seat {
                     (had_place, given_in) = (false, None);

@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 
 use playhouse_sim::plan::PlanFile;
 
-/// Writes a plan, with the folders above it: all of it or nothing, so that whoever ends this program keeps the plan that was there.
+/// Writes a plan, with the folders above it: all of it or nothing, so that whoever ends this program keeps the plan that was there. A link is
+/// followed; what is no file stays.
 pub(crate) fn save(path: &Path, file: &PlanFile) -> Result<(), String> {
     let write = || {
+        let there = std::fs::canonicalize(path);
+        let path = there.as_deref().unwrap_or(path);
+        if path.exists() && !path.is_file() {
+            return Err(std::io::Error::other("it is no file"));
+        }
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }

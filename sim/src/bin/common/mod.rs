@@ -12,7 +12,13 @@ use std::io::Write;
 /// Wrong arguments, or a file that cannot be read or written.
 pub(crate) const BAD_USAGE: u8 = 4;
 
-/// Writes a line to standard output. Whoever reads it may have gone away (`| head`); that changes nothing of what was found.
+/// Writes a line to standard output. Whoever reads it may have gone away (`| head`); that changes nothing of what was found. But what cannot be
+/// written for another reason would be missed: the program ends.
 pub(crate) fn out(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    if let Err(error) = writeln!(std::io::stdout(), "{line}")
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = writeln!(std::io::stderr(), "standard output cannot be written: {error}");
+        std::process::exit(BAD_USAGE.into());
+    }
 }

@@ -17,7 +17,7 @@ use crate::common::claimed::Claimed;
 use crate::common::{BAD_USAGE, difference, files, out};
 use crate::explore;
 use crate::one::{self, Trap};
-use crate::plans::{self, Case};
+use crate::plans::{self, Case, DEPTH_MAX};
 use crate::pool::{self, Request};
 use crate::replay;
 use crate::shrink::{self, Order};
@@ -65,7 +65,7 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
-        #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20))]
+        #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=i64::from(DEPTH_MAX)))]
         pct: Option<u32>,
         /// Put a bug in on purpose
         #[arg(long, value_parser = bug)]
@@ -213,7 +213,7 @@ struct What {
     #[arg(long, value_parser = bug, conflicts_with = "plan")]
     bug: Option<&'static str>,
     /// Run tasks by priorities that fall at DEPTH - 1 points: finds what needs so many constraints on the order
-    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=20), conflicts_with = "plan")]
+    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u32).range(1..=i64::from(DEPTH_MAX)), conflicts_with = "plan")]
     pct: Option<u32>,
 }
 

@@ -10,6 +10,9 @@ use crate::common::{BAD_USAGE, out};
 use crate::pool::{self, Request};
 use crate::table::print;
 
+/// The greatest depth of probabilistic concurrency testing.
+pub(crate) const DEPTH_MAX: u32 = 20;
+
 /// A run that can be named: what befalls it is drawn from a seed or read from a file.
 pub(crate) struct Case {
     scenario: &'static Scenario,
@@ -39,11 +42,15 @@ impl Case {
         let scenario = find(&file.scenario)
             .ok_or_else(|| format!("{}: it is for the scenario {:?}, which does not exist", path.display(), file.scenario))?;
         scenario.takes(&file.plan).map_err(|error| format!("{}: {error}", path.display()))?;
+        if let Some(depth) = file.pct.filter(|depth| !(1..=DEPTH_MAX).contains(depth)) {
+            return Err(format!("{}: its depth (\"pct\") is {depth}; it is from 1 to {DEPTH_MAX}", path.display()));
+        }
         let bug = match &file.bug {
             None => None,
             Some(name) => {
-                let known = find_bug(name).map(|bug| bug.name);
-                Some(known.ok_or_else(|| format!("{}: there is no bug {name:?} to put in", path.display()))?)
+                let known = find_bug(name).filter(|bug| bug.scenario == scenario.name).map(|bug| bug.name);
+                let why = || format!("{}: {} has no bug {name:?} to put in", path.display(), scenario.name);
+                Some(known.ok_or_else(why)?)
             }
         };
         Ok(Case { scenario, bug, seed: file.seed, pct: file.pct, saved: Some(file) })
