@@ -87,7 +87,7 @@ impl Handler<Question> for Agreement {
     fn handle(&mut self, Question(question): Question, ctx: &mut Ctx<Self>) -> Self::Result {
         let from = ctx.from().map_or(ctx.system().node(), |from| &from.node).clone();
         let group = self.group.clone();
-        // A certificate of the cluster is not enough to take part in its decisions: a member must vouch for it.
+        // Who takes part in the decisions of the cluster belongs to its group: a stranger is asked whether it does.
         let known = self.coordinators.has(&from) || group.members().iter().any(|member| member.name == from.as_str());
         let (coordinators, inquires) = (self.coordinators.clone(), self.inquires.clone());
         Later::new(async move {
@@ -103,6 +103,8 @@ impl Handler<Question> for Agreement {
                     {
                         coordinators.meet(&from, address);
                     }
+                    // Its journal must not be held by who only waits.
+                    drop(group);
                     playhouse_rt::sleep(INQUIRE_AGAIN).await;
                     inquires.store(false, Ordering::SeqCst);
                 }));

@@ -57,7 +57,7 @@ impl Known {
 
     /// Whether somebody who leads in this term is not known to be there.
     fn is_news(&self, term: u64, leader: &NodeName, address: SocketAddr) -> bool {
-        self.addresses.get(leader).is_none_or(|known| *known != address && term >= self.term)
+        term >= self.term && self.addresses.get(leader) != Some(&address)
     }
 
     /// The one after this.
@@ -291,7 +291,8 @@ impl Handler<Instead> for Follower {
     type Result = ();
 
     fn handle(&mut self, Instead(instead): Instead, ctx: &mut Ctx<Self>) {
-        if let Some(from) = ctx.from().map(|from| &from.node).filter(|from| self.0.has(from)) {
+        let from = ctx.from().map_or(ctx.system().node(), |from| &from.node);
+        if self.0.has(from) {
             self.0.elsewhere(from, &instead);
         }
     }

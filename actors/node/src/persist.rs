@@ -243,7 +243,12 @@ impl<A: Persistent> Persist<'_, A> {
         let taken = |error| PersistError::Taken(Arc::new(error));
         let actor = node.system().spawn_begun(actor_name, options, reach, move || factory(&of_factory), begin).map_err(taken)?;
         match first.await {
-            Ok(begun) => begun?,
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                // Whoever tries again at once must find its name free.
+                actor.ended().await;
+                return Err(error);
+            }
             // It panicked in its factory, or while it was loading its state.
             Err(_) => return Err(PersistError::Gone(actor.ended().await.to_string())),
         }

@@ -4,6 +4,7 @@
 //! kind, the slot is its own for all who balance. The pin has the lease of all names, so it goes with its node, or when that one leaves.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use playhouse_actors::AskError;
 use playhouse_plane::{Owner, shard_of};
@@ -16,7 +17,7 @@ use crate::names::ClaimError;
 /// An entity was not moved, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoveError {
-    /// The node that is to have it does not host its kind. Nothing was changed.
+    /// The node that is to have it does not host its kind. If it was moved before, it may be where its key says now.
     #[error("{node} hosts no {kind:?} entities; see that it runs and hosts them, and try again")]
     NotHosted {
         /// The node.
@@ -48,7 +49,7 @@ impl Stage {
     pub(super) async fn pin(self, pin: Pin) -> Result<(), String> {
         let Pin { prefix, slot, wanted } = pin;
         let kind = lock(&self.0.kinds).get(&prefix).filter(|kind| !kind.state().leaves).cloned();
-        let kind = kind.ok_or("it does not host that kind")?;
+        let kind = kind.filter(|kind| slot < kind.slots && !kind.single).ok_or("it hosts no such slot")?;
         if !wanted {
             let given_back = lock(&kind.pins).remove(&slot);
             drop(given_back);
@@ -67,11 +68,17 @@ impl Stage {
     }
 
     async fn moves(&self, kind: &str, key: &str, to: &NodeName) -> Result<(), MoveError> {
+        let last = Mutex::new("nobody has answered".to_string());
+        let moved = playhouse_rt::timeout(MOVE_WITHIN, self.moves_at_last(kind, key, to, &last)).await;
+        moved.unwrap_or_else(|_| Err(MoveError::Late { last: lock(&last).clone() }))
+    }
+
+    /// Writes down what it waits for.
+    async fn moves_at_last(&self, kind: &str, key: &str, to: &NodeName, waits: &Mutex<String>) -> Result<(), MoveError> {
         let prefix = entity_prefix(kind)?;
         let slot = shard_of(key, ENTITY_SLOTS);
         let [host, seat, pin] = [format!("{prefix}host/{to}"), format!("{prefix}slot/{slot}"), format!("{prefix}pin/{slot}")];
         self.open();
-        let until = playhouse_rt::now() + MOVE_WITHIN;
         let (mut wait, longest) = REPORT_BACKOFF;
         loop {
             let names = &self.0.names;
@@ -79,7 +86,8 @@ impl Stage {
                 return Err(MoveError::NotHosted { node: to.clone(), kind: kind.into() });
             };
             let is_at = |owner: &Option<Owner>| owner.as_ref().is_some_and(|owner| owner.node == *to);
-            let (owner, wanted_by) = (names.owner(&seat).await?, names.owner(&pin).await?);
+            // In this order: while it has the pin nobody else takes the slot.
+            let (wanted_by, owner) = (names.owner(&pin).await?, names.owner(&seat).await?);
             let asks = async |owner: &Owner, wanted| {
                 let asked = self.asks(owner, Pin { prefix: prefix.clone(), slot, wanted }).await;
                 asked.map_err(|error| error.to_string()).and_then(|answer| answer).err()
@@ -90,9 +98,7 @@ impl Stage {
                 Some(_) if is_at(&owner) || self.system().planted().moved_in_words => return Ok(()),
                 Some(_) => owner.map_or("nobody owns it".into(), |owner| format!("it is still at {}", owner.node)),
             };
-            if playhouse_rt::now() >= until {
-                return Err(MoveError::Late { last });
-            }
+            *lock(waits) = last;
             playhouse_rt::sleep(wait).await;
             wait = (wait * 2).min(longest);
         }
@@ -109,7 +115,8 @@ impl crate::Node {
     /// waits for it and arrives in order; it is nowhere active twice.
     ///
     /// The entities of a kind move by slots: with it go all whose keys fall into the same one, a sixty-fourth of them. Who asks need not host
-    /// the kind. Of two requests at once for different nodes the later one holds, and the other one may fail. Cancel-safe: it may go on moving.
+    /// the kind. An entity that was moved before is for a moment where its key says, on its way. Of two requests at once for different nodes one
+    /// holds, and both may fail. Dropped, it may go on moving, or have gone back to where its key says.
     ///
     /// ```no_run
     /// # use playhouse::prelude::*;

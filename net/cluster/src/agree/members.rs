@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use openraft::error::{ClientWriteError, InitializeError, RaftError};
 use openraft::{ChangeMembers, Raft, ServerState};
-use playhouse_rt::{now, sleep, timeout};
+use playhouse_rt::{Random, now, sleep, timeout};
 use playhouse_wire::NodeName;
 
 use super::election::leads;
 use super::group::{Group, GroupError, Inner, standing};
 use super::network::{Question, ask};
-use super::seat::{Presence, Seat, group_of};
+use super::seat::{Presence, Seat};
 use super::state::Replicated;
 use super::types::{Member, Number, Types};
 use crate::limits::{
@@ -24,10 +24,11 @@ type Nodes = BTreeMap<Number, Member>;
 
 impl<S: Replicated> Group<S> {
     /// Begins a group of these members, of which this is one. Fine if it was begun so before. All of them must run: each is asked whether it
-    /// belongs to a group already, for one that has lost its disk must not found a second one.
+    /// belongs to a group already, for one that has lost its disk must not found a second one. The first of them by name does it: the others
+    /// are refused until that one has, so try again.
     ///
     /// # Errors
-    /// When one of them belongs to a group, does not answer within [`FOUND_WAIT`], or this member has stopped.
+    /// When this is not the first of them, one of them belongs to a group, does not answer within [`FOUND_WAIT`], or this member has stopped.
     pub async fn found(&self, members: &[Member]) -> Result<(), GroupError> {
         let (inner, members) = (&self.0, numbered(members)?);
         if !members.contains_key(&inner.me) {
@@ -54,27 +55,36 @@ impl<S: Replicated> Group<S> {
                 }
             };
         }
-        let group = group_of(members.keys().copied());
+        let mut group = match inner.seat() {
+            Seat::In { group } => Some(group),
+            Seat::Out { .. } => None,
+        };
         let mut seats = Vec::new();
         for (number, member) in members.iter().filter(|(number, _)| **number != inner.me) {
             let presence: Presence = self.ask(member, &Question::Presence, FOUND_WAIT).await?;
             match presence.seat {
-                // Somebody else among them has done it.
-                Seat::In { group: other } if other == group && inner.seat() == (Seat::In { group }) && presence.has_begun() => {
-                    return Ok(());
-                }
-                Seat::In { group: other } if other == group && !presence.has_begun() => {}
+                // The founder has done it.
+                Seat::In { group: other } if Some(other) == group && presence.has_begun() => return Ok(()),
+                // The founder is at it; or was, and has lost its disk since: then it goes on with the number that it gave.
+                Seat::In { group: other } if !presence.has_begun() && other == *group.get_or_insert(other) => {}
                 Seat::Out { life } if !presence.has_begun() => seats.push((*number, life)),
                 Seat::In { .. } | Seat::Out { .. } => return Err(GroupError::Exists { member: member.to_string() }),
             }
+        }
+        // One of them, so that there is one number.
+        let founder = members.values().map(|member| &member.name).min();
+        if let Some(founder) = founder.filter(|founder| *founder != inner.name.as_str()) {
+            return Err(GroupError::Refused(format!("{founder} founds the group, as the first of its members by name")));
+        }
+        // A number that no other group has, also none of the same founders: members of two groups must not take each other for theirs.
+        let group = group.unwrap_or_else(|| Random::here("number of a group").next_u64());
+        if let Seat::Out { life } = inner.seat() {
+            inner.take_seat(life, group).await.map_err(GroupError::Refused)?;
         }
         for (number, life) in seats {
             self.ask::<Result<(), String>>(&members[&number], &Question::Seat { life, group }, FOUND_WAIT)
                 .await?
                 .map_err(GroupError::Refused)?;
-        }
-        if let Seat::Out { life } = inner.seat() {
-            inner.take_seat(life, group).await.map_err(GroupError::Refused)?;
         }
         let Some(raft) = inner.taking_part() else {
             return Err(GroupError::Refused("this member was told that it forgot".into()));
@@ -156,25 +166,31 @@ impl<S: Replicated> Group<S> {
         }
     }
 
-    /// The member of this name, who is not known here: who was away while another one came is spoken to by a stranger, who may even lead. It
-    /// must say that it belongs to this group, as this member does. One that is known here and says so, too, is enough; and if none of them
-    /// knows better, its word is, for all that this one knew may be gone. Its certificate is the cluster's in any case. Asks each of them once.
+    /// The member of this name, who is not known here: who was away while another one came is spoken to by a stranger, who may even lead. All
+    /// that this one knew may be gone, so the stranger's word is enough: that it belongs to the group of this number, as this member does. But
+    /// one that is known, and has as much in its log, knows better if it does not count the stranger among the members: it was removed.
+    ///
+    /// So whoever has a certificate of the cluster and lies is let in. It could become a member in any case.
     pub async fn vouched(&self, stranger: &NodeName) -> Option<Member> {
         if self.0.profile.planted.strangers_stay {
             return None;
         }
         // It has a connection to this node, or will be there again.
         let unknown = Member { name: stranger.to_string(), address: String::new() };
-        let said = self.presence_of(&unknown).await.ok().filter(|said| said.seat == self.0.seat())?;
+        let is_ours = |presence: &Presence| presence.seat == self.0.seat() && matches!(presence.seat, Seat::In { .. });
+        let said = self.presence_of(&unknown).await.ok().filter(is_ours)?;
         let lists = |presence: &Presence, name: &str| presence.members.iter().find(|(member, _)| member.name == name).cloned();
         let (member, _) = lists(&said, stranger.as_str()).filter(|_| lists(&said, self.0.name.as_str()).is_some())?;
-        let mut presences = vec![self.0.presence()];
-        for member in self.members().iter().filter(|member| member.name != self.0.name.as_str()) {
-            presences.extend(self.presence_of(member).await.ok().filter(|presence| presence.seat == said.seat));
+        let knows_better = |presence: &Presence| presence.last >= said.last && lists(presence, stranger.as_str()).is_none();
+        if knows_better(&self.0.presence()) {
+            return None;
         }
-        let is_known = presences.iter().any(|presence| lists(presence, stranger.as_str()).is_some());
-        let was_removed = presences.iter().any(|presence| presence.is_settled && presence.last >= said.last);
-        (is_known || !was_removed).then_some(member)
+        for known in self.members().iter().filter(|known| known.name != self.0.name.as_str()) {
+            if self.presence_of(known).await.ok().filter(is_ours).is_some_and(|presence| knows_better(&presence)) {
+                return None;
+            }
+        }
+        Some(member)
     }
 
     /// Who leads, as one of these says, and what the leader says of itself.

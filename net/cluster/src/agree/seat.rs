@@ -10,7 +10,7 @@ use playhouse_store::{Batch, Journal};
 use serde::{Deserialize, Serialize};
 
 use super::log::{value, written};
-use super::types::{Failure, LogId, Member, Number};
+use super::types::{Failure, LogId, Member};
 
 const SEAT: &str = "seat";
 
@@ -36,11 +36,6 @@ impl Seat {
         let set = vec![(SEAT, written(&self).map_err(|error| error.to_string())?)];
         journal.commit(Batch { set, ..Batch::default() }).await.map_err(|error| error.to_string())
     }
-}
-
-/// The number of the group that these found: the same for each of them, so that it does not matter who does.
-pub(crate) fn group_of(founders: impl Iterator<Item = Number>) -> u64 {
-    founders.fold(0xcbf2_9ce4_8422_2325, |hash: u64, founder| (hash ^ founder).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// What a member says of itself.

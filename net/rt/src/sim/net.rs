@@ -190,6 +190,7 @@ impl Inner {
             hash.address(to);
             hash.word(self.next);
             hash.both(content);
+            hash.word(copies.len() as u64);
             for copy in copies {
                 hash.word(copy.after.as_nanos() as u64);
                 hash.word(copy.corrupt.map_or(0, |bit| bit + 1));

@@ -12,9 +12,13 @@ use serde_json::{Value, json};
 use crate::common::claimed::Claimed;
 use crate::common::{difference, files, out, process};
 use crate::report::{self, Request};
+use crate::shrink;
 use crate::tests::{Test, short};
 
-/// More failures than this are counted, and not shown.
+/// Where plans of failing runs go.
+const PLANS: &str = "target/rehearsals";
+
+/// More failures than this are counted, and neither shown nor saved.
 const SHOWN_FAILURES: usize = 10;
 
 pub(crate) fn sim(
@@ -51,6 +55,10 @@ pub(crate) fn sim(
         } else if is_canary(tests, &report.test) && report.sees() {
             count.seen.push(report.seed);
         } else {
+            if failures.len() < SHOWN_FAILURES {
+                // At once: whoever interrupts this keeps what was found. What is wrong with the file is said at the end.
+                let _ = save(tests, &report);
+            }
             failures.push(report);
         }
         if shown {
@@ -86,6 +94,11 @@ pub(crate) fn sim(
     for report in failures.iter().take(SHOWN_FAILURES) {
         let short = short(&report.test);
         out(&format!("  {} seed {}: {}", report.test, report.seed, report.failure().unwrap_or_default()));
+        match save(tests, report) {
+            Some(Ok(path)) => out(&format!("    plan: {}", path.display())),
+            Some(Err(error)) => out(&format!("    its plan could not be saved: {error}")),
+            None => {}
+        }
         out(&format!("    cargo playhouse replay {short} --seed {}", report.seed));
         if report.plan().is_some() {
             out(&format!("    cargo playhouse shrink {short} --seed {}", report.seed));
@@ -110,6 +123,14 @@ pub(crate) fn sim(
     }
     let missed = require_sometimes && !claimed.never().is_empty();
     failures.iter().map(report::Report::exit_code).max().unwrap_or(0).max(u8::from(!blind.is_empty() || missed))
+}
+
+/// Saves the plan of a run that failed; nothing, if it drew none.
+fn save(tests: &[Test], report: &report::Report) -> Option<Result<PathBuf, String>> {
+    let test = tests.iter().find(|test| test.name == report.test)?;
+    let (plan, verdict) = (report.plan()?, report.verdict()?.clone());
+    let path = Path::new(PLANS).join(format!("{}-{}.plan.json", short(&test.name), report.seed));
+    Some(files::save(&path, &shrink::file(test, report.seed, &plan, verdict)).map(|()| path))
 }
 
 /// What the seeds of a test gave.

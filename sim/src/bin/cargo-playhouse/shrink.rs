@@ -12,7 +12,8 @@ use crate::report::{self, Request};
 use crate::run::{From, read};
 use crate::tests::{Test, short};
 
-fn file(test: &Test, seed: u64, plan: &Plan, verdict: Value) -> PlanFile {
+/// A plan as it is saved.
+pub(crate) fn file(test: &Test, seed: u64, plan: &Plan, verdict: Value) -> PlanFile {
     PlanFile {
         format: FORMAT.into(),
         scenario: test.name.clone(),

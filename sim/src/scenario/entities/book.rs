@@ -49,6 +49,8 @@ pub(super) struct Book {
     moved: Option<(String, &'static str)>,
     is_moving: bool,
     unsure: bool,
+    /// How often something has happened to any host since the move under way began.
+    befell: u64,
     /// Who hosts.
     hosting: BTreeSet<&'static str>,
     pub(super) strayed: Option<String>,
@@ -115,6 +117,7 @@ impl Book {
         if next.is_some() {
             self.is_moving = true;
             self.moved = None;
+            self.befell = 0;
         }
         next
     }
@@ -125,7 +128,7 @@ impl Book {
         self.is_moving = false;
         // What nobody waits for any more may happen at any time.
         self.unsure |= !done;
-        if !self.unsure && self.hosting.contains(to) {
+        if !self.unsure && self.befell == 0 && self.hosting.contains(to) {
             rt::reachable!("moved");
             self.moved = Some((key.into(), to));
             if let Some((node, _)) = self.living.get(key).and_then(|living| living.iter().find(|(node, _)| *node != to)) {
@@ -141,12 +144,14 @@ impl Book {
         } else {
             self.hosting.remove(node);
         }
+        self.befell += 1;
         self.moved = self.moved.take().filter(|(_, to)| *to != node);
     }
 
     /// A lease of a node has ended: it owns nothing any more.
     pub(super) fn lapses(&mut self, node: &str) {
         self.lapsed = true;
+        self.befell += 1;
         self.moved = self.moved.take().filter(|(_, to)| *to != node);
     }
 
@@ -154,6 +159,7 @@ impl Book {
     pub(super) fn fell(&mut self, node: &str) {
         self.holders.retain(|(at, _)| *at != node);
         self.hosting.remove(node);
+        self.befell += 1;
         self.moved = self.moved.take().filter(|(_, to)| *to != node);
         self.living.values_mut().for_each(|living| living.retain(|(at, _)| *at != node));
     }
