@@ -189,7 +189,7 @@ fn nobody_founds_a_second_group() {
         play.voters(&NAMES).await;
         // Fine: it was begun so before.
         play.group("a").found(&NAMES.map(member)).await.unwrap();
-        assert!(matches!(play.group("a").found(&["a", "x"].map(member)).await, Err(GroupError::Refused(_))));
+        assert!(matches!(play.group("a").found(&["a", "x"].map(member)).await, Err(GroupError::Exists { .. })));
         play.agrees().await;
     });
 }
