@@ -3,6 +3,7 @@
 #![cfg(not(madsim))]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use playhouse::prelude::*;
@@ -178,21 +179,23 @@ fn an_entity_moves_to_where_it_is_wanted_and_stays() {
             entity.hear(0).await.unwrap();
             let mut number = 0;
             for to in ["a", "b", "a", "b"] {
-                let target = name(to);
-                let mut moved = std::pin::pin!(client.move_entity("ear", "key", &target));
-                loop {
-                    rt::select! {
-                        moved = moved.as_mut() => break moved.unwrap(),
-                        () = rt::sleep(Duration::from_millis(3)) => {
-                            number += 1;
-                            entity.send_hear(number).await.unwrap();
-                        }
+                let (target, mover, there) = (name(to), client.clone(), Arc::new(AtomicBool::new(false)));
+                let said = there.clone();
+                let moved = rt::spawn(async move {
+                    let moved = mover.move_entity("ear", "key", &target).await;
+                    said.store(true, Ordering::SeqCst);
+                    moved
+                });
+                // Told as fast as it answers, before, while and after it moves.
+                while !there.load(Ordering::SeqCst) {
+                    for _ in 0..3 {
+                        number += 1;
+                        entity.send_hear(number).await.unwrap();
                     }
+                    number += 1;
+                    entity.hear(number).await.unwrap();
                 }
-                number += 1;
-                assert_eq!(entity.hear(number).await.unwrap(), to);
-                // Also when it was passivated meanwhile.
-                rt::sleep(Duration::from_millis(700)).await;
+                moved.await.unwrap().unwrap();
                 number += 1;
                 assert_eq!(entity.hear(number).await.unwrap(), to);
             }
