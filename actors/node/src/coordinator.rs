@@ -18,11 +18,12 @@ use crate::finder::Finder;
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
     Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, Drains, Eat, Enrol, FetchResult, FetchStale,
-    FetchStanding, FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StartWorker, StopWorker, Submit,
-    TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost, summary,
+    FetchStanding, FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StopWorker, Submit, TaskIsDone,
+    Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost, summary,
 };
 use crate::shard::{ShardActor, shard_name};
 use crate::shell::{Hands, Happened, Shell};
+use crate::starts::Starts;
 use crate::worker::{Worker, worker_name};
 
 /// The coordinator's actor.
@@ -49,6 +50,7 @@ pub struct PlaneHands {
     replans: Vec<Replan>,
     /// Results that the plane did not count, so far.
     stale_results: u64,
+    starts: Starts,
     /// The last beat of each node that is not lost.
     beats: BTreeMap<NodeName, LastBeat>,
 }
@@ -87,6 +89,7 @@ impl PlaneHands {
             watchers: Vec::new(),
             replans: Vec::new(),
             stale_results: 0,
+            starts: Starts::default(),
             beats: BTreeMap::new(),
         }
     }
@@ -151,15 +154,9 @@ impl Hands<Plane> for PlaneHands {
                     let _ = self.submissions.swap_remove(at).1.send(result);
                 }
             }
-            PlaneEffect::StartWorker { id } => {
-                let agent = self.finder.find::<Agent>(&id.node, AGENT);
-                // The node reports the worker up; an order that got lost is given again by the plane.
-                give(agent, StartWorker { term, id: id.clone() }, ORDER_DEADLINE, plane, |result| match result {
-                    Ok(Err(reason)) => Some(PlaneEvent::WorkerDown { id, reason }),
-                    _ => None,
-                });
-            }
+            PlaneEffect::StartWorker { id } => self.starts.start(id, &self.finder, term, plane),
             PlaneEffect::StopWorker { id } => {
+                self.starts.forget(&id);
                 let agent = self.finder.find::<Agent>(&id.node, AGENT);
                 give(agent, StopWorker { term, id }, ORDER_DEADLINE, plane, |_| None);
             }
@@ -200,6 +197,7 @@ impl Hands<Plane> for PlaneHands {
             PlaneEffect::NodeLost { node, incarnation } => {
                 tracing::warn!(%node, %incarnation, "a node is lost");
                 self.beats.remove(&node);
+                self.starts.forget_node(&node);
             }
             PlaneEffect::NamesFreed { node, incarnation, names } => {
                 tracing::warn!(%node, %incarnation, names, "a node was silent for too long: its names are free");
@@ -250,6 +248,7 @@ impl Hands<Plane> for PlaneHands {
         // Whoever waits for these hears that this is not the leader, and asks another one.
         self.submissions.clear();
         self.watchers.clear();
+        self.starts.forget_all();
     }
 
     fn changed(&mut self, plane: &Plane) {

@@ -31,6 +31,7 @@ mod report;
 mod shard;
 mod shell;
 mod start;
+mod starts;
 mod status;
 pub mod task_log;
 mod tasks;

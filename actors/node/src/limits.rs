@@ -139,6 +139,9 @@ pub const CHANGE_WITHIN: Duration = Duration::from_secs(75);
 /// How long the coordinator waits for a node to accept an order (start a worker, run a task, open a shard).
 pub const ORDER_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Orders to start a worker that one node has not answered yet; more wait at the coordinator.
+pub const STARTS_AT_ONCE: usize = 64;
+
 /// How long a shard may take to apply a batch and make its checkpoint durable.
 pub const FEED_DEADLINE: Duration = Duration::from_secs(5);
 
