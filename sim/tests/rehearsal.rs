@@ -285,10 +285,19 @@ fn whoever_is_killed_leaves_no_run_behind_and_no_file() {
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "files are left");
 }
 
+/// The same program, which hears Ctrl-C: who runs these tests in the background of a script has them ignore it, and their children, too.
+fn interruptible(command: Command) -> Command {
+    let mut wrapped = Command::new("env");
+    wrapped.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped.current_dir(command.get_current_dir().expect("it has one"));
+    wrapped
+}
+
 #[test]
 fn ctrl_c_ends_the_runs_too() {
     for (name, group) in [("interrupted", false), ("interrupted-group", true)] {
-        let mut command = playhouse(&["sim", "never_ends"]);
+        let mut command = interruptible(playhouse(&["sim", "never_ends"]));
         // A group of its own, as a shell gives it.
         command.process_group(0);
         Lingering::begin(name, command).interrupt(group);

@@ -11,6 +11,12 @@ use std::time::{Duration, Instant};
 /// How many of a program's last lines are kept to be shown if it fails.
 const TAIL_LINES: usize = 60;
 
+/// Lines that tell of a failure, and the few after each, are kept even if many others come after them: so many, the first ones.
+const TOLD_LINES: usize = 40;
+
+/// How many lines after one that tells of a failure belong to it.
+const TOLD_AFTER: usize = 3;
+
 /// How many bytes of its standard output are kept to be judged: the last ones.
 const STDOUT_MAX: usize = 4 * 1024 * 1024;
 
@@ -33,7 +39,7 @@ pub(super) struct Ended {
     pub(super) status: ExitStatus,
     /// What it printed on standard output.
     pub(super) stdout: String,
-    /// The last lines that it printed, on both outputs, in the order in which they came.
+    /// The last lines that it printed, on both outputs, in the order in which they came; before them what earlier ones told of failures.
     pub(super) tail: Vec<String>,
 }
 
@@ -82,7 +88,7 @@ pub(super) fn run(mut command: Command, mut watch: impl FnMut(Event<'_>)) -> io:
         match status {
             Some(status) if !open || deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
                 let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-                return Ok(Ended { status, stdout, tail: output.tail.into() });
+                return Ok(Ended { status, stdout, tail: output.told.into_iter().chain(output.tail).collect() });
             }
             // Both outputs are closed and the program runs on: `receive` no longer waits for us.
             None if !open => status = Some(child.wait()?),
@@ -95,9 +101,24 @@ pub(super) fn run(mut command: Command, mut watch: impl FnMut(Event<'_>)) -> io:
 struct Output {
     stdout: Vec<u8>,
     tail: VecDeque<String>,
+    /// What told of failures and is in the tail no more.
+    told: Vec<String>,
+    /// So many more lines belong to that.
+    after: usize,
 }
 
 impl Output {
+    /// This line leaves the tail.
+    fn leaves(&mut self, line: String) {
+        if line.contains("panicked at") || line.ends_with("... FAILED") || line.starts_with("error") {
+            self.after = TOLD_AFTER + 1;
+        }
+        if self.after > 0 && self.told.len() < TOLD_LINES {
+            self.told.push(line);
+        }
+        self.after = self.after.saturating_sub(1);
+    }
+
     /// Takes what has been printed, or waits a tick for it. `false` when nothing can come any more.
     fn receive(&mut self, inbox: &Receiver<(bool, String)>, watch: &mut impl FnMut(Event<'_>)) -> bool {
         match inbox.recv_timeout(TICK) {
@@ -111,8 +132,10 @@ impl Output {
                         self.stdout.drain(..STDOUT_MAX / 2);
                     }
                 }
-                if self.tail.len() == TAIL_LINES {
-                    self.tail.pop_front();
+                if self.tail.len() == TAIL_LINES
+                    && let Some(line) = self.tail.pop_front()
+                {
+                    self.leaves(line);
                 }
                 self.tail.push_back(line);
                 true
@@ -159,6 +182,15 @@ mod tests {
         assert_eq!(ended.stdout, "out\n");
         assert_eq!(ended.tail.len(), TAIL_LINES);
         assert_eq!(ended.tail.last().map(String::as_str), Some("100"));
+    }
+
+    #[test]
+    fn what_failed_is_shown_however_much_comes_after_it() {
+        let ended = shell(
+            "echo before; echo 'test a ... FAILED'; echo \"thread 'a' panicked at b.rs:1:1:\"; for i in $(seq 100); do echo $i; done",
+        );
+        assert_eq!(ended.tail[..5], ["test a ... FAILED", "thread 'a' panicked at b.rs:1:1:", "1", "2", "3"]);
+        assert_eq!((ended.tail.len(), ended.tail[5].as_str()), (TAIL_LINES + 5, "41"));
     }
 
     #[test]
