@@ -88,6 +88,10 @@ pub struct Planted {
     pub persist_unfenced: bool,
     /// A task's progress is said to be kept, and is not.
     pub progress_claimed: bool,
+    /// A call that may run on one node is given to another one.
+    pub call_repeated: bool,
+    /// A node that has as many calls as it takes says that it takes one more.
+    pub call_claimed: bool,
     /// A system has all its actors on the first of its threads.
     pub one_thread: bool,
     /// An idle actor is not woken: it looks for what has come ten times a second.

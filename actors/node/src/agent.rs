@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use playhouse_actors::prelude::*;
 use playhouse_plane::{MonitorConfig, ShardId, WorkerId};
-use playhouse_wire::MessageId;
+use playhouse_wire::{Incarnation, MessageId};
 
-use crate::ground::Ground;
+use crate::calls::CallNews;
+use crate::ground::{Ground, HeldCall, NoPlace};
 use crate::limits::{BEAT_MIN, BEATS};
 use crate::messages::{
-    Beat, CloseShard, Join, OpenShard, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
+    Beat, CloseShard, Join, OpenShard, RunHere, StartWorker, StopWorker, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost,
 };
 use crate::report::report;
 use crate::shard::{self, ShardActor};
@@ -125,6 +126,22 @@ impl Agent {
         }));
     }
 
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// A place for a call of this life of the node.
+    pub(crate) fn admit_call(&self, incarnation: Incarnation) -> Result<HeldCall, CallNews> {
+        let Ground { node, incarnation: own, roster, .. } = &self.ground;
+        if incarnation != *own {
+            return Err(CallNews::Elsewhere(format!("this is {node}{own}")));
+        }
+        roster.add_call(self.capacity).map_err(|none| match none {
+            NoPlace::Full => CallNews::Busy,
+            NoPlace::Closed => CallNews::Elsewhere(format!("{node} leaves")),
+        })
+    }
+
     fn report_up(&self, id: WorkerId, ctx: &mut Ctx<Self>) {
         let coordinators = self.ground.coordinators.clone();
         ctx.spawn(
@@ -156,7 +173,8 @@ impl Remote for Agent {
             .message_on::<OpenShard>(MessageId { id: 3, version }, Lane::Control)
             .message_on::<CloseShard>(MessageId { id: 4, version }, Lane::Control)
             .message_on::<YouAreLost>(MessageId { id: 5, version }, Lane::Control)
-            .message_on::<WhoAreYou>(MessageId { id: 6, version }, Lane::Control);
+            .message_on::<WhoAreYou>(MessageId { id: 6, version }, Lane::Control)
+            .stream_on::<RunHere, CallNews>(MessageId { id: 7, version: 1 }, Lane::Bulk);
     }
 }
 
@@ -324,7 +342,7 @@ impl Handler<YouAreLost> for Agent {
 mod tests {
     use playhouse_plane::monitor::{Monitor, MonitorEffect, MonitorEvent};
     use playhouse_plane::{Machine, MonitorConfig};
-    use playhouse_wire::{Incarnation, Time};
+    use playhouse_wire::Time;
 
     use super::*;
 

@@ -12,8 +12,10 @@ use playhouse_net::Identity;
 use playhouse_plane::{Input, JobId, JobKey, JobOutcome, JobStatus, SubmitError, WindowResult};
 use playhouse_rt::Host;
 use playhouse_wire::{DecodeError, NodeName, decode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::calls::{Call, CallError, Places};
 use crate::coordinator::Coordinator;
 use crate::coordinators::Coordinators;
 use crate::job::{Job, Value};
@@ -23,6 +25,7 @@ use crate::messages::{
     Submit, Watch,
 };
 use crate::node::{Node, NodeConfig, StartError};
+use crate::tasks::Function;
 
 /// Submits jobs to the cluster; see [`Client::connect`] and [`crate::Node::client`]. Cheap to clone.
 ///
@@ -35,6 +38,7 @@ pub struct Client {
     name: String,
     next: Arc<AtomicU64>,
     patience: Duration,
+    places: Places,
     /// That it came with.
     node: Option<Node>,
 }
@@ -90,7 +94,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Client {
     /// Clients of one name share the numbers of their submissions: each key is one submission's.
     pub(crate) fn new(coordinators: Coordinators, name: String, next: Arc<AtomicU64>) -> Client {
-        Client { coordinators, name, next, patience: PATIENCE, node: None }
+        Client { coordinators, name, next, patience: PATIENCE, places: Places::default(), node: None }
     }
 
     /// A client of the cluster, for a program that is no node of it otherwise: any of the nodes at these addresses, if it can be reached, says
@@ -156,6 +160,39 @@ impl Client {
         let spec = job.into_spec(refs);
         let id = self.ask(Submit { key, spec }).await??;
         Ok(JobHandle { client: self.clone(), id, given, result: PhantomData })
+    }
+
+    /// Has one function run on some node that offers workers, and says when that node has taken it. Nothing of this is agreed on and nothing
+    /// is written: it takes one way there and back, where [`Client::submit`] waits for the disks of a majority, and goes on for as long as
+    /// this client knows nodes when no coordinator leads. The price: if the node goes, the call is lost, which [`Call::wait`] says, and
+    /// nobody runs it anew. It runs at most once, and not at all if this fails with anything but [`CallError::Unknown`].
+    ///
+    /// Each node takes as many calls at a time as it offers workers, beside what these do; when it has so many, the next node is asked. The
+    /// function gets no stream, and keeps no progress. It must have one result.
+    ///
+    /// ```no_run
+    /// # async fn example(client: playhouse::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use playhouse::{CallError, Function};
+    /// const SQUARE: Function<u64, u64> = Function::new("square");
+    ///
+    /// let call = client.call(SQUARE, &12).await?;
+    /// println!("{} has it", call.node());
+    /// match call.wait().await {
+    ///     Ok(square) => println!("{square}"),
+    ///     Err(CallError::Unknown { node, .. }) => println!("{node} is gone, and perhaps had squared it"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`CallError`]. Dropped before it has answered, it may run.
+    pub async fn call<A: Serialize, R: DeserializeOwned>(
+        &self,
+        function: Function<A, R>,
+        argument: &A,
+    ) -> Result<Call<R>, CallError> {
+        self.places.call(&self.coordinators, function, argument, self.patience).await
     }
 
     /// A job that was submitted before, here or elsewhere, whose result is an `R`.

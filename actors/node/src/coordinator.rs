@@ -17,9 +17,9 @@ use crate::coordinators::{Coordinators, FOLLOWER, Follower};
 use crate::finder::Finder;
 use crate::limits::{FEED_DEADLINE, ORDER_DEADLINE, WATCHERS};
 use crate::messages::{
-    Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, Drains, Eat, Enrol, FetchResult, FetchStale,
-    FetchStanding, FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StopWorker, Submit, TaskIsDone,
-    Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost, summary,
+    Beat, CloseShard, ClusterStatus, CoordinatorStatus, Dismiss, DrainNode, Drains, Eat, Enrol, FetchPlaces, FetchResult,
+    FetchStale, FetchStanding, FetchStatus, FetchWindows, Join, Leads, Leaves, Led, OpenShard, Replan, Run, StopWorker, Submit,
+    TaskIsDone, Watch, WhoAreYou, WorkerIsDown, WorkerIsUp, YouAreLost, summary,
 };
 use crate::shard::{ShardActor, shard_name};
 use crate::shell::{Hands, Happened, Shell};
@@ -34,7 +34,7 @@ pub(crate) const COORDINATOR: &str = "coordinator";
 
 /// Carries out what the plane wants done: every order is an ask with a deadline, and what came of it goes back as an event.
 pub struct PlaneHands {
-    finder: Finder,
+    pub(crate) finder: Finder,
     pub(crate) coordinators: Coordinators,
     group: Group<Replica<Plane>>,
     /// What a new cluster begins with.
@@ -51,6 +51,8 @@ pub struct PlaneHands {
     /// Results that the plane did not count, so far.
     stale_results: u64,
     starts: Starts,
+    /// Which of many nodes whoever asks next is told of.
+    pub(crate) turn: usize,
     /// The last beat of each node that is not lost.
     beats: BTreeMap<NodeName, LastBeat>,
 }
@@ -90,6 +92,7 @@ impl PlaneHands {
             replans: Vec::new(),
             stale_results: 0,
             starts: Starts::default(),
+            turn: 0,
             beats: BTreeMap::new(),
         }
     }
@@ -293,7 +296,8 @@ impl Remote for Coordinator {
             .message_on::<Drains>(MessageId { id: 14, version: 1 }, Lane::Control)
             .message_on::<Leaves>(MessageId { id: 15, version: 1 }, Lane::Control)
             .message_on::<DrainNode>(MessageId { id: 16, version: 1 }, Lane::Control)
-            .message_on::<FetchStanding>(MessageId { id: 17, version: 2 }, Lane::Control);
+            .message_on::<FetchStanding>(MessageId { id: 17, version: 2 }, Lane::Control)
+            .message_on::<FetchPlaces>(MessageId { id: 18, version: 1 }, Lane::Control);
         crate::registry::protocol(protocol);
     }
 }

@@ -77,6 +77,10 @@ impl Coordinators {
         Some(Coordinators(Arc::new(Inner { finder, known, changed: Notify::new() })))
     }
 
+    pub(crate) fn finder(&self) -> &Finder {
+        &self.0.finder
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,6 @@
 //! Finds actors, wherever they live.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,15 @@ impl Finder {
         }
         let route = Arc::new(Way::new(node.clone(), Some(self.roads.clone())));
         Some(self.system.remote(route, ActorName::new(name).ok()?))
+    }
+
+    /// Sees to a connection to this node. Whether there is one shows when it is asked.
+    pub(crate) async fn meet(&self, node: &NodeName, address: SocketAddr, within: Duration) {
+        let endpoint = &self.roads.endpoint;
+        if node != self.system.node() && endpoint.peer(node).is_none() {
+            endpoint.connect(node.clone(), address);
+            let _ = playhouse_rt::timeout(within, endpoint.dialled(node)).await;
+        }
     }
 
     pub(crate) fn wall_clock(&self) -> Duration {

@@ -25,6 +25,8 @@ pub(crate) struct Ground {
     pub(crate) disk: Disk,
     pub(crate) store: Store,
     pub(crate) blocking: Blocking,
+    /// Where calls run: they wait for no task.
+    pub(crate) calls: Blocking,
     pub(crate) roster: Roster,
     /// Why this life of the node is over, once it is.
     pub(crate) over: Arc<std::sync::OnceLock<String>>,
@@ -43,7 +45,7 @@ impl Ground {
     /// short for one of them.
     pub(crate) async fn drain(&self, within: Duration) -> bool {
         // One that has nothing to end need not wait until somebody leads again.
-        let patience = if self.roster.all().is_empty() { within.min(REPORT_DEADLINE) } else { within };
+        let patience = if self.roster.is_idle() { within.min(REPORT_DEADLINE) } else { within };
         let until = playhouse_rt::now() + patience;
         let (node, incarnation) = (self.node.clone(), self.incarnation);
         let drains = Drains { node: node.clone(), incarnation };
@@ -58,7 +60,8 @@ impl Ground {
     }
 }
 
-/// The tasks that a node holds: from the receipt of an order to run one until its result has arrived.
+/// The tasks that a node holds, from the receipt of an order to run one until its result has arrived; and the calls, until their outcome is
+/// said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roster(Arc<Held>);
 
@@ -72,8 +75,35 @@ struct Held {
 #[derive(Debug, Default)]
 struct Listed {
     held: BTreeSet<Fence>,
+    /// So many calls.
+    calls: u32,
     /// The node leaves.
     closed: bool,
+}
+
+impl Listed {
+    fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.calls == 0
+    }
+}
+
+/// A call in the roster; leaves it when dropped.
+#[derive(Debug)]
+pub(crate) struct HeldCall(Roster);
+
+impl Drop for HeldCall {
+    fn drop(&mut self) {
+        self.0.change(|tasks| tasks.calls -= 1);
+    }
+}
+
+/// Why a call has no place in a roster.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// There are as many as there may be.
+    Full,
+    /// The node leaves.
+    Closed,
 }
 
 impl Roster {
@@ -91,11 +121,33 @@ impl Roster {
     }
 
     pub(crate) fn remove(&self, fence: Fence) {
+        self.change(|tasks| _ = tasks.held.remove(&fence));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Listed)) {
         let mut tasks = self.lock();
-        tasks.held.remove(&fence);
-        if tasks.held.is_empty() {
+        change(&mut tasks);
+        if tasks.is_idle() {
             self.0.empty.notify_waiters();
         }
+    }
+
+    /// A place for one more call, if there are fewer than `most`.
+    pub(crate) fn add_call(&self, most: u32) -> Result<HeldCall, NoPlace> {
+        let mut tasks = self.lock();
+        match (tasks.closed, tasks.calls < most) {
+            (true, _) => Err(NoPlace::Closed),
+            (false, false) => Err(NoPlace::Full),
+            (false, true) => {
+                tasks.calls += 1;
+                drop(tasks);
+                Ok(HeldCall(self.clone()))
+            }
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().is_idle()
     }
 
     pub(crate) fn all(&self) -> Vec<Fence> {
@@ -109,7 +161,7 @@ impl Roster {
             let empty = self.0.empty.notified();
             {
                 let mut tasks = self.lock();
-                if tasks.held.is_empty() {
+                if tasks.is_idle() {
                     tasks.closed = true;
                     return;
                 }
@@ -149,5 +201,22 @@ mod tests {
         assert_eq!(closes.as_mut().poll(&mut context), Poll::Ready(()));
         assert!(!roster.add(fence(3)), "it would run here and where it is given next");
         assert_eq!(roster.all(), []);
+        assert_eq!(roster.add_call(1).unwrap_err(), NoPlace::Closed);
+    }
+
+    #[test]
+    fn a_node_that_leaves_waits_for_its_calls_and_has_no_more_than_it_takes() {
+        let roster = Roster::default();
+        let [first, second] = [roster.add_call(2).unwrap(), roster.add_call(2).unwrap()];
+        assert_eq!(roster.add_call(2).unwrap_err(), NoPlace::Full);
+        drop(first);
+        let third = roster.add_call(2).unwrap();
+        let mut closes = pin!(roster.closes());
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(closes.as_mut().poll(&mut context), Poll::Pending);
+        drop(second);
+        assert_eq!(closes.as_mut().poll(&mut context), Poll::Pending);
+        drop(third);
+        assert_eq!(closes.as_mut().poll(&mut context), Poll::Ready(()));
     }
 }

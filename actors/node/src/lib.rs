@@ -7,6 +7,7 @@
 
 mod agent;
 mod agreement;
+mod calls;
 mod client;
 mod coordinator;
 mod coordinators;
@@ -38,6 +39,7 @@ mod tasks;
 mod tree;
 mod worker;
 
+pub use calls::{Call, CallError};
 pub use client::{Client, ClientError, JobHandle};
 pub use coordinator::Coordinator;
 pub use entities::{Hosting, MoveError};

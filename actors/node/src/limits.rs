@@ -160,6 +160,15 @@ pub const SAVES_WAITING: usize = 1024;
 /// Tasks whose progress is kept in one folder, those of the newest jobs: what tasks left that nobody runs any more goes beyond it.
 pub const TASKS_KEPT: usize = 4096;
 
+/// A client asks anew which nodes take calls when what it knows is so old.
+pub const PLACES_FRESH: Duration = Duration::from_secs(1);
+
+/// How long it waits for that when it knows some.
+pub const PLACES_WITHIN: Duration = Duration::from_millis(500);
+
+/// Nodes that a client calls in turn, and that it is told of at a time. Where there are more, it is told of others each time.
+pub const PLACES_MAX: usize = 256;
+
 /// How long a client waits for the answer of one coordinator before it asks again, perhaps another one.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 

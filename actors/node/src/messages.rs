@@ -12,6 +12,8 @@ use playhouse_plane::{
 use playhouse_wire::Incarnation;
 use serde::{Deserialize, Serialize};
 
+use crate::calls::CallNews;
+
 macro_rules! messages {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } -> $result:ty;)*) => {$(
         $(#[$doc])*
@@ -50,6 +52,8 @@ messages! {
     FetchResult { job: JobId } -> Led<Option<Vec<Payload>>>;
     /// What did a job's stream give?
     FetchWindows { job: JobId } -> Led<Option<Vec<WindowResult>>>;
+    /// Which nodes take calls?
+    FetchPlaces {} -> Led<Vec<Place>>;
     /// How is the cluster?
     FetchStatus {} -> Led<ClusterStatus>;
     /// A node is to be a coordinator.
@@ -99,6 +103,9 @@ messages! {
     /// The coordinator does not know this life of the node.
     WhoAreYou { term: u64, incarnation: Incarnation } -> ();
 
+    /// Run a function, once, for whoever asks.
+    RunHere { incarnation: Incarnation, function: String, argument: Payload } -> Streaming<CallNews>;
+
     // To a worker.
 
     /// Run a task. Answered when it is accepted, not when it is done.
@@ -122,6 +129,15 @@ pub(crate) struct NotTaken {
     pub(crate) address: Option<SocketAddr>,
     /// In which term.
     pub(crate) term: u64,
+}
+
+/// A node that takes calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) node: NodeName,
+    pub(crate) incarnation: Incarnation,
+    /// `None` for the one that says this: whoever asked it has a connection to it.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 /// Whoever sends this does not lead, and was taken for the one that does.

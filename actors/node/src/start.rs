@@ -137,6 +137,7 @@ async fn furnish(
             disk: host.disk().clone(),
             store,
             blocking: Blocking::new(config.capacity.max(2) as usize),
+            calls: Blocking::new(config.capacity as usize),
             roster: Roster::default(),
             over: Arc::default(),
         };

@@ -100,7 +100,7 @@ impl TaskCx {
     }
 
     fn progress(&self) -> Result<&Progress, TaskError> {
-        self.progress.as_ref().ok_or_else(|| TaskError::new("this node keeps no progress"))
+        self.progress.as_ref().ok_or_else(|| TaskError::new("nothing is kept of a call: submit what is to be resumed as a job"))
     }
 
     /// Keeps how far the task is. When its node goes, or this attempt fails, the next attempt finds it with [`TaskCx::resume`], on any node
@@ -265,6 +265,18 @@ impl Tasks {
         let Some(function) = self.0.get(name) else { return Err(format!("{} knows no function called {name}", cx.node)) };
         let values = function(&mut cx, inputs)?;
         Ok(TaskOutput { values, events: cx.events })
+    }
+
+    /// As a call, which has one result and no stream.
+    pub(crate) fn call_once(&self, name: &str, cx: TaskCx, inputs: &[Payload]) -> Result<Payload, String> {
+        let TaskOutput { values, events } = self.call(name, cx, inputs)?;
+        if !events.is_empty() {
+            return Err("it brings events, which a call has no stream for: submit it as a job".into());
+        }
+        let Ok([value]) = <[Payload; 1]>::try_from(values) else {
+            return Err("it scatters its result, which a call cannot: submit it as a job".into());
+        };
+        Ok(value)
     }
 }
 

@@ -203,14 +203,8 @@ impl Stage {
     /// The usher of a node, to which this one connects if it has to.
     pub(super) async fn usher(&self, owner: &Owner, within: Duration) -> Result<Ref<Usher>, AskError> {
         let finder = self.0.names.finder();
-        let endpoint = &finder.roads.endpoint;
-        if owner.node != *self.system().node()
-            && endpoint.peer(&owner.node).is_none()
-            && let Ok(address) = owner.address.parse()
-        {
-            endpoint.connect(owner.node.clone(), address);
-            // Whether it succeeds shows at once.
-            let _ = playhouse_rt::timeout(within, endpoint.dialled(&owner.node)).await;
+        if let Ok(address) = owner.address.parse() {
+            finder.meet(&owner.node, address, within).await;
         }
         finder.find::<Usher>(&owner.node, USHER).ok_or_else(|| AskError::Gone("this node stops".into()))
     }
