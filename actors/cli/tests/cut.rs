@@ -254,20 +254,17 @@ fn refused(asker: Child) -> String {
     refused.filter(|_| ended.status.success()).unwrap_or_else(|| panic!("{said}{why}"))
 }
 
-/// Asks a coordinator that is alone: whatever it is asked, it cannot know, and says so.
-fn ask() {
+/// Asks a coordinator that is alone to take a job: it cannot, and says so.
+async fn ask() {
     let asked = std::env::var(ASKED).unwrap().parse::<SocketAddr>().unwrap();
     let identity = Identity::load(Path::new(&std::env::var_os(FOLDER).unwrap())).unwrap().value;
-    rt::run(1, async {
-        let client = Client::connect(Host::os(), identity, [asked]).await.unwrap().with_patience(PATIENCE);
-        let job = Job::new("default");
-        let unit = job.value(&()).unwrap();
-        let error = client.submit(job, unit).await.expect_err("a minority acknowledges nothing");
-        assert!(matches!(error, ClientError::Coordinator { .. }), "{error}");
-        println!("refused: {error}");
-        client.close().await;
-    })
-    .unwrap();
+    let client = Client::connect(Host::os(), identity, [asked]).await.unwrap().with_patience(PATIENCE);
+    let job = Job::new("default");
+    let unit = job.value(&()).unwrap();
+    let error = client.submit(job, unit).await.expect_err("a minority acknowledges nothing");
+    assert!(matches!(error, ClientError::Coordinator { .. }), "{error}");
+    println!("refused: {error}");
+    client.close().await;
 }
 
 /// Whether this node is judged so, in a life that the caller names.
@@ -303,41 +300,37 @@ async fn cut_a_worker(stage: &mut Stage, net: &Net, client: &Client, cut: Cut) -
 }
 
 /// Plays all rounds, within the namespaces.
-fn play() {
-    let _ended = ends_with_who_began();
+async fn play() {
     let here = fs::read_link("/proc/self/ns/net").unwrap();
     assert_ne!(here, PathBuf::from(std::env::var_os(OUTSIDE).unwrap()), "nothing is to be heard outside");
     let rounds = std::env::var("PLAYHOUSE_ROUNDS").map_or(1, |rounds| rounds.parse().expect("a number of rounds"));
-    rt::run(2, async {
-        // After the stage in scope, before it in its end: processes go before their namespaces.
-        let net = Net::new();
-        let mut stage = Stage::new("cuts", std::env::var_os(FOLDER).unwrap().into(), |node| net.place(node));
-        let (node, client) = stage.client((MIDDLE, 0).into()).await;
-        let mut jobs = 0;
-        for _ in 0..rounds {
-            jobs += cut_the_leader(&stage, &net, &client, Cut::BothWays).await;
-            jobs += cut_the_leader(&stage, &net, &client, Cut::CannotHear).await;
-            jobs += cut_the_leader(&stage, &net, &client, Cut::CannotSpeak).await;
-            jobs += cut_a_worker(&mut stage, &net, &client, Cut::BothWays).await;
-            jobs += cut_a_worker(&mut stage, &net, &client, Cut::CannotHear).await;
-        }
-        assert_eq!(
-            client.status().await.unwrap().counters.accepted,
-            jobs,
-            "what was refused is not done, what was tried again counts once"
-        );
-        node.stop(Duration::from_secs(1)).await;
-        stage.task_logs_agree();
-    })
-    .unwrap();
+    // Dropped after the stage: processes go before their namespaces.
+    let net = Net::new();
+    let mut stage = Stage::new("cuts", std::env::var_os(FOLDER).unwrap().into(), |node| net.place(node));
+    let (node, client) = stage.client((MIDDLE, 0).into()).await;
+    let mut jobs = 0;
+    for _ in 0..rounds {
+        jobs += cut_the_leader(&stage, &net, &client, Cut::BothWays).await;
+        jobs += cut_the_leader(&stage, &net, &client, Cut::CannotHear).await;
+        jobs += cut_the_leader(&stage, &net, &client, Cut::CannotSpeak).await;
+        jobs += cut_a_worker(&mut stage, &net, &client, Cut::BothWays).await;
+        jobs += cut_a_worker(&mut stage, &net, &client, Cut::CannotHear).await;
+    }
+    let accepted = client.status().await.unwrap().counters.accepted;
+    assert_eq!(accepted, jobs, "what was refused is not done, and what was tried again counts once");
+    node.stop(Duration::from_secs(1)).await;
+    stage.task_logs_agree();
 }
 
-/// Ends this process, and with it all in its namespaces, when the one that began it is gone.
-fn ends_with_who_began() -> std::thread::JoinHandle<()> {
-    std::thread::spawn(|| {
+/// Waits until the one that began this process is gone, however it ended.
+async fn nobody_cares() {
+    let (tell, ended) = rt::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Nothing is ever sent.
         let _ = std::io::stdin().lock().read(&mut [0]);
-        std::process::exit(1);
-    })
+        let _ = tell.send(());
+    });
+    let _ = ended.await;
 }
 
 /// A command within new namespaces.
@@ -394,8 +387,11 @@ fn begin() {
 #[test]
 fn nothing_acknowledged_is_lost_whichever_link_is_cut() {
     match std::env::var(ROLE).as_deref() {
-        Ok(PLAYER) => play(),
-        Ok(ASKER) => ask(),
+        Ok(PLAYER) => rt::run(2, async {
+            rt::select! { () = play() => {}, () = nobody_cares() => {} }
+        })
+        .unwrap(),
+        Ok(ASKER) => rt::run(1, ask()).unwrap(),
         _ => begin(),
     }
 }
