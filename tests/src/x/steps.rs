@@ -79,7 +79,7 @@ pub const STEPS: &[Step] = &[
         name: "outside-s3",
         about: "checkpoints in an S3, over HTTP, keep what they promise, and outlive their node's disk",
         simulated: false,
-        // Its server is nobody's dependency but its own. What the workspace has built of the rest is found here.
+        // Outside of the workspace, so that its server, and the client of S3, are built by nothing else.
         command: &["test", "--manifest-path", "tests/s3/Cargo.toml", "--locked", "--target-dir", "target", "--no-fail-fast"],
         judge: tests,
     },
