@@ -28,6 +28,8 @@ pub enum Step {
     Read,
     /// Removing a file.
     Remove,
+    /// Putting an object, when it is not known what became of it.
+    Put,
 }
 
 impl Step {
@@ -37,6 +39,7 @@ impl Step {
             Step::List | Step::Folder | Step::Write | Step::Sync | Step::Read => "nothing was changed",
             Step::Rename | Step::SyncFolder => "the new checkpoint may or may not survive; the older ones do",
             Step::Remove => "a part may be removed",
+            Step::Put => "the new checkpoint may or may not be there; the older ones are",
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Step {
             Step::SyncFolder => "make the name durable in",
             Step::Read => "read",
             Step::Remove => "remove",
+            Step::Put => "put",
         })
     }
 }
@@ -67,6 +71,21 @@ pub struct Failed {
     /// What the disk said.
     #[source]
     pub error: io::Error,
+}
+
+impl Failed {
+    /// What to do about it, when it was no disk.
+    fn cure(&self) -> Option<&'static str> {
+        #[cfg(feature = "object-store")]
+        if let Some(told) = self.error.get_ref().and_then(|error| error.downcast_ref::<crate::objects::Told>()) {
+            return Some(told.fault.cure());
+        }
+        None
+    }
+
+    fn try_again(&self) -> String {
+        self.cure().map_or("Try again".to_string(), |cure| format!("{cure}, then try again"))
+    }
 }
 
 /// The store's folder could not be opened.
@@ -114,7 +133,7 @@ pub enum SaveError {
         file: PathBuf,
     },
     /// The disk refused.
-    #[error("the checkpoint was not saved: {0}. Free space or repair the disk, then save again")]
+    #[error("the checkpoint was not saved: {0}. {cure}, then save again", cure = .0.cure().unwrap_or("Free space or repair the disk"))]
     Disk(#[from] Failed),
     /// The work panicked.
     #[error("the checkpoint may or may not be saved, because the work panicked: {0}. This is a bug of ours; please report it")]
@@ -143,7 +162,7 @@ pub enum LoadError {
         damage: Damage,
     },
     /// The disk refused for now. No older version was taken instead: the newest may well be whole.
-    #[error("the checkpoint was not loaded: {0}. Try again")]
+    #[error("the checkpoint was not loaded: {0}. {again}", again = .0.try_again())]
     Disk(#[from] Failed),
     /// The work panicked.
     #[error("the checkpoint was not loaded, because the work panicked: {0}. This is a bug of ours; please report it")]
@@ -154,7 +173,7 @@ pub enum LoadError {
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
     /// The disk refused.
-    #[error("the checkpoints were not removed: {0}. Try again")]
+    #[error("the checkpoints were not removed: {0}. {again}", again = .0.try_again())]
     Disk(#[from] Failed),
     /// The work panicked.
     #[error("a part may be removed, because the work panicked: {0}. This is a bug of ours; please report it")]

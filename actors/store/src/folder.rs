@@ -7,7 +7,7 @@ use playhouse_rt::Kind;
 
 use crate::error::{Damage, Failed, LoadError, Reason, RemoveError, SaveError, Step};
 use crate::key::Key;
-use crate::limits::{CLAIM_TRIES, EVENTS_MAX};
+use crate::limits::{CLAIM_LOOKS, CLAIM_TRIES, EVENTS_MAX};
 use crate::place::Place;
 use crate::record;
 use crate::store::{Checkpoint, Event, Version};
@@ -106,7 +106,17 @@ impl<'a> Folder<'a> {
             self.publish(&temporary, &self.path.join(&file), &record::encode(self.key, fence, 0, owner.as_bytes()))?;
             // Who claims at the same time sees the other one here, or is seen.
             listing = self.list()?;
-            let rivals = listing.claims.iter().filter(|(other, name)| *other == fence && *name != file).count();
+            let is_rival = |(other, name): &&(u64, String)| *other == fence && *name != file;
+            // One of them tries again at once, and the others look whether it has. All at once, they could go on in step until they give up.
+            if listing.claims.iter().filter(is_rival).any(|(_, name)| *name < file) {
+                for _ in 0..CLAIM_LOOKS {
+                    if listing.fence().is_some_and(|stored| stored > fence) {
+                        break;
+                    }
+                    listing = self.list()?;
+                }
+            }
+            let rivals = listing.claims.iter().filter(is_rival).count();
             match listing.fence() {
                 Some(stored) if stored > fence => {
                     return Err(SaveError::Fenced { key: self.key.clone(), stored, given: fence });
@@ -332,3 +342,6 @@ impl std::fmt::Display for Name {
 pub(crate) fn failed(step: Step, file: &Path) -> impl FnOnce(io::Error) -> Failed {
     move |error| Failed { step, file: file.to_path_buf(), error }
 }
+
+#[cfg(all(test, not(madsim)))]
+mod tests;

@@ -22,6 +22,9 @@ pub const EVENTS_MAX: usize = 4096;
 /// How often a claim is tried while others claim the same key.
 pub const CLAIM_TRIES: u32 = 8;
 
+/// How often one of those who claim the same key looks whether another one has it, before it tries again.
+pub const CLAIM_LOOKS: u32 = 4;
+
 /// How many keys can be worked on at once by one store; see [`crate::Store`] on concurrency.
 pub const STRIPES: usize = 64;
 

@@ -60,7 +60,7 @@ const ROOMS: &[Room] = &[
 ];
 
 /// Packages beside the house: they may use every room, and no room may use them.
-const BESIDE: &[&str] = &["bank", "playhouse-tests", "playhouse-benches", "playhouse-fuzz"];
+const BESIDE: &[&str] = &["bank", "playhouse-s3-tests", "playhouse-tests", "playhouse-benches", "playhouse-fuzz"];
 
 pub(super) const FLOORS: Check = Check {
     name: "floors",

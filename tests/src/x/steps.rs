@@ -76,6 +76,14 @@ pub const STEPS: &[Step] = &[
         judge: examples,
     },
     Step {
+        name: "outside-s3",
+        about: "checkpoints in an S3, over HTTP, keep what they promise, and outlive their node's disk",
+        simulated: false,
+        // Outside of the workspace, so that its server, and the client of S3, are built by nothing else.
+        command: &["test", "--manifest-path", "tests/s3/Cargo.toml", "--locked", "--target-dir", "target", "--no-fail-fast"],
+        judge: tests,
+    },
+    Step {
         name: "clippy-sim",
         about: "no lint complains in the simulated world",
         simulated: true,
