@@ -22,7 +22,7 @@ const STEPS: u64 = 5_000;
 
 /// About how many polls a run of each of our scenarios has, as measured without priorities: with too few of them nothing would ever fall in the later
 /// part of a run, with too many hardly anything in it. A test compares them with what runs have now.
-const STEPS_OF: [(&str, u64); 16] = [
+const STEPS_OF: [(&str, u64); 17] = [
     ("demo", 5_000),
     ("amnesia", 6_000),
     ("actors", 15_000),
@@ -31,6 +31,7 @@ const STEPS_OF: [(&str, u64); 16] = [
     ("streams", 31_000),
     ("groups", 38_000),
     ("work", 8_000),
+    ("calls", 9_000),
     ("certificates", 2_000),
     ("leader-kill", 31_000),
     ("partition", 32_000),

@@ -1,6 +1,7 @@
 //! Scenarios: what is started, what befalls it, and what must hold.
 
 mod actors;
+mod calls;
 mod certificates;
 mod demo;
 mod entities;
@@ -120,6 +121,8 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "lease-kept", scenario: "entities", plant: |bugs| bugs.actors.lease_kept = true },
     Bug { name: "handed-over-hastily", scenario: "entities", plant: |bugs| bugs.actors.handed_over_hastily = true },
     Bug { name: "moved-in-words", scenario: "entities", plant: |bugs| bugs.actors.moved_in_words = true },
+    Bug { name: "call-repeated", scenario: "calls", plant: |bugs| bugs.actors.call_repeated = true },
+    Bug { name: "call-claimed", scenario: "calls", plant: |bugs| bugs.actors.call_claimed = true },
     Bug { name: "stale-certificate", scenario: "certificates", plant: |bugs| bugs.net.stale_certificate = true },
     Bug { name: "polling", scenario: "brief", plant: |bugs| bugs.actors.polling = true },
     Bug { name: "one-thread", scenario: "brief", plant: |bugs| bugs.actors.one_thread = true },
@@ -327,6 +330,29 @@ pub const ALL: &[Scenario] = &[
         reaches: &["replan"],
         draw: work::draw,
         run: |plan, bugs| Box::pin(work::run(plan, bugs)),
+    },
+    Scenario {
+        name: "calls",
+        about: "callers have functions run, which a node alone acknowledges; worker nodes go or are cut off, and the coordinator goes",
+        places: calls::PLACES,
+        extras: Extras::NONE,
+        promises: calls::PROMISES,
+        faults: &[
+            "crash",
+            "cut",
+            "one-way-cut",
+            "isolation",
+            "pause",
+            "slow-polls",
+            "loss",
+            "straggle",
+            "duplication",
+            "reordering",
+            "corruption",
+        ],
+        reaches: &["call-lost", "call-refused", "called without a coordinator"],
+        draw: calls::draw,
+        run: |plan, bugs| Box::pin(calls::run(plan, bugs)),
     },
     Scenario {
         name: "leader-kill",

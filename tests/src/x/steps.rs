@@ -149,6 +149,13 @@ pub const STEPS: &[Step] = &[
         judge: seeds,
     },
     Step {
+        name: "calls",
+        about: "100 simulated histories of calls that a node alone acknowledges, and of nodes that go",
+        simulated: true,
+        command: &["sim", "run", "calls", "--seeds", "0..100", "--json"],
+        judge: seeds,
+    },
+    Step {
         name: "leader-kill",
         about: "100 simulated histories of three coordinators, of which the one that leads loses its power",
         simulated: true,
