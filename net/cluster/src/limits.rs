@@ -33,6 +33,10 @@ const _: () = assert!(
     "what goes to a member in one call is one message"
 );
 
+/// A leader that has heard of no majority for so many silences calls the others only so often: whoever hears it, and is not heard, may elect
+/// another one in between. One silence would do; a disk that is slow for a moment should depose nobody.
+pub const FOLLOWED_WITHIN: u32 = 2;
+
 /// The wait before a member that could not be reached is called again.
 pub const RETRY_UNREACHABLE: Duration = Duration::from_millis(100);
 

@@ -93,3 +93,63 @@ fn one_that_was_cut_off_throws_nobody_over() {
     });
     assert_eq!(terms.iter().sum::<u64>(), 0, "{terms:?}");
 }
+
+/// It still says that it lives, and cannot know who believes it.
+#[test]
+fn a_leader_that_hears_nobody_is_replaced_soon_and_follows_when_it_hears() {
+    let took = seeds(0..50, |seed| async move {
+        let mut play = slow(seed, Weather::FINE).await;
+        let moment = millis(play.random.below(1_000));
+        sleep(moment).await;
+        let (leader, others) = play.roles().await;
+        let before = play.group(&leader).standing().term;
+        let deaf = play.group(&leader);
+        // Somebody has it write all the while: what it sends is more than beats.
+        let writes = playhouse_rt::spawn(async move {
+            let mut other = 1_000_000_u64..;
+            while deaf.propose(other.next().expect("there are more").to_le_bytes().to_vec()).await.is_ok() {}
+        });
+        play.world.lock().unwrap().deaf = Some(leader.clone());
+        let began = now();
+        let others: Vec<_> = others.iter().map(|name| play.group(name)).collect();
+        let led = timeout(30 * SECOND, async {
+            while !others.iter().any(|group| group.standing().leads && group.standing().term > before) {
+                sleep(millis(1)).await;
+            }
+            now() - began
+        });
+        let led = led.await.expect("nobody else leads");
+        play.commands(3).await;
+        play.world.lock().unwrap().deaf = None;
+        play.commands(3).await;
+        play.agrees().await;
+        assert_eq!(play.lost().await, []);
+        drop(writes);
+        led
+    });
+    let longest = took.iter().max().unwrap();
+    eprintln!("leader deaf -> another one leads: max {} ms", longest.as_millis());
+    let silence = Profile::FAST.silence;
+    // Twice that until it doubts, once until the others do, and an election.
+    assert!(*longest < 5 * silence, "{took:?}");
+}
+
+/// Nobody takes its place while it is deaf: the others cannot reach each other. It leads on when it hears.
+#[test]
+fn a_leader_that_was_not_followed_for_a_while_finds_out_when_it_is() {
+    seeds(0..20, |seed| async move {
+        let mut play = slow(seed, Weather::FINE).await;
+        let (leader, others) = play.roles().await;
+        for name in &others {
+            play.crash(name).await;
+        }
+        sleep(3 * SECOND).await;
+        assert!(play.group(&leader).standing().leads, "nobody has voted it out");
+        play.start(&others[0]).await;
+        play.commands(3).await;
+        play.start(&others[1]).await;
+        play.commands(3).await;
+        play.agrees().await;
+        assert_eq!(play.lost().await, []);
+    });
+}

@@ -15,6 +15,7 @@ use super::group::Inner;
 use super::network::{Question, ask};
 use super::state::Replicated;
 use super::types::{LogId, Member, Number, Types};
+use crate::limits::FOLLOWED_WITHIN;
 
 /// What a member has heard, and whom it has promised its vote for the next moment.
 #[derive(Debug)]
@@ -87,8 +88,14 @@ pub(super) async fn drive<S: Replicated>(member: Weak<Inner<S>>) {
         let wait = match part_taken {
             None => beat,
             Some(raft) if leads(&raft) => {
-                // Should it be voted out, it gives the new one its time.
-                inner.hearing.hears();
+                // One that can only speak is no leader: it must not keep the others from electing one. It still finds out when it is
+                // heard again, by calls that are further apart than an election takes.
+                if is_followed(&inner, &raft) {
+                    // Should it be voted out, it gives the new one its time.
+                    inner.hearing.hears();
+                } else {
+                    playhouse_rt::reachable!("not-followed");
+                }
                 let _ = raft.trigger().heartbeat().await;
                 inner.clone().welcome();
                 beat
@@ -130,6 +137,13 @@ fn part(of: Duration, random: &mut Random) -> Duration {
 
 pub(super) fn leads(raft: &Raft<Types>) -> bool {
     raft.metrics().borrow().state == ServerState::Leader
+}
+
+/// Whether a majority has answered to this leader within [`FOLLOWED_WITHIN`] silences.
+fn is_followed<S: Replicated>(inner: &Inner<S>, raft: &Raft<Types>) -> bool {
+    let membership = raft.metrics().borrow().membership_config.clone();
+    let majorities = membership.membership().get_joint_config();
+    inner.known.lock().is_followed(inner.me, majorities, inner.profile.silence * FOLLOWED_WITHIN)
 }
 
 /// When this member wants to lead, if nobody is heard until then. Each voter waits a little longer than the one before it, beginning

@@ -11,6 +11,7 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, RaftLogId};
+use playhouse_rt::{Instant, now};
 use playhouse_wire::{decode, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,13 @@ pub(crate) struct Knowledge {
     vote: Vote,
     /// The last entry that each has acknowledged to that leader.
     acknowledged: BTreeMap<Number, LogId>,
+    /// Since when this member leads, as far as it has looked.
+    leads_since: Option<Instant>,
+    /// When each has last answered to that leader.
+    answered: BTreeMap<Number, Instant>,
+    /// Unless a majority answers: how long it waits from one call of a member to the next, and when each was called last.
+    rarely: Option<Duration>,
+    called: BTreeMap<Number, Instant>,
     /// Who has no seat, although it is a member.
     pub(crate) out: BTreeMap<Number, ()>,
     /// Who has lost what it acknowledged.
@@ -116,6 +124,7 @@ impl Known {
             known.acknowledged.clear();
             known.forgot.clear();
         }
+        known.answered.insert(target, now());
         let Some(through) = through else { return };
         let last = known.acknowledged.entry(target).or_insert(through);
         *last = (*last).max(through);
@@ -134,8 +143,32 @@ impl Knowledge {
         !(self.out.is_empty() && self.forgot.is_empty() && self.wishes.is_empty())
     }
 
+    /// Whether a majority follows this leader: each of `majorities` has enough who answered within `within`, or it has not led for so long.
+    /// While it is not, the others are called rarely: whoever hears them may follow somebody who hears, too.
+    pub(crate) fn is_followed(&mut self, me: Number, majorities: &[BTreeSet<Number>], within: Duration) -> bool {
+        let now = now();
+        let begins = now < *self.leads_since.get_or_insert(now) + within;
+        let answers = |voter: &&Number| **voter == me || self.answered.get(voter).is_some_and(|at| now < *at + within);
+        let followed = begins || majorities.iter().all(|voters| voters.iter().filter(answers).count() * 2 > voters.len());
+        self.rarely = (!followed).then_some(within);
+        followed
+    }
+
+    /// Whether this member may be called now.
+    fn calls(&mut self, target: Number) -> bool {
+        let (Some(rarely), now) = (self.rarely, now()) else { return true };
+        let due = self.called.get(&target).is_none_or(|called| now >= *called + rarely);
+        if due {
+            self.called.insert(target, now);
+        }
+        due
+    }
+
     /// All that only a leader needs.
     pub(crate) fn forget(&mut self) {
+        (self.leads_since, self.rarely) = (None, None);
+        self.answered.clear();
+        self.called.clear();
         self.out.clear();
         self.forgot.clear();
         self.wishes.clear();
@@ -241,6 +274,9 @@ impl RaftNetwork<Types> for Way {
         let (vote, prev) = (request.vote, request.prev_log_id);
         let last = request.entries.last().map(|entry| *entry.get_log_id()).or(prev);
         let before = self.known.acknowledged(&vote, self.target);
+        if !self.known.lock().calls(self.target) {
+            return Err(unreachable("no majority answers: the others are called rarely".into()));
+        }
         let answer = self.ask(Question::Append(request), option).await?;
         match &answer {
             AppendEntriesResponse::Success => self.known.acknowledges(&vote, self.target, last),

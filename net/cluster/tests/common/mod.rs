@@ -57,6 +57,8 @@ impl Weather {
 pub struct World {
     pub members: BTreeMap<String, Group<Book>>,
     pub cut: Option<String>,
+    /// Hears nobody, and is heard.
+    pub deaf: Option<String>,
     pub weather: Weather,
     /// At which address each was called last.
     pub addresses: BTreeMap<String, String>,
@@ -85,7 +87,7 @@ fn passage(world: &Shared) -> Option<Duration> {
 
 fn reach(world: &Shared, from: &str, to: &str) -> Result<Group<Book>, String> {
     let world = world.lock().unwrap();
-    let cut = world.cut.as_ref().is_some_and(|cut| *cut == from || *cut == to);
+    let cut = world.cut.as_ref().is_some_and(|cut| *cut == from || *cut == to) || world.deaf.as_deref() == Some(to);
     (!cut).then(|| world.members.get(to).cloned()).flatten().ok_or_else(|| format!("{to} cannot be reached"))
 }
 
@@ -148,6 +150,7 @@ impl Play {
         let world = World {
             members: BTreeMap::new(),
             cut: None,
+            deaf: None,
             weather,
             addresses: BTreeMap::new(),
             asked: BTreeMap::new(),
