@@ -139,6 +139,9 @@ fn without_leader(own: &CoordinatorStatus) -> String {
     }
     let leader = own.leader.as_ref().map_or("nobody".to_string(), ToString::to_string);
     let (term, applied, voters) = (own.term, number(own.applied), own.voters.join(", "));
+    if own.leads {
+        return format!("{applied} applied, led in term {term} and hears no majority now; these vote: {voters}");
+    }
     format!("{applied} applied, follows {leader} in term {term}; these vote: {voters}")
 }
 

@@ -189,3 +189,36 @@ fn who_is_removed_while_it_looks_for_its_place_stays_out() {
         assert!(play.group(&gone).answer_stranger(&node("stranger"), b"nonsense").await.is_err());
     });
 }
+
+/// Who was away meets members that came meanwhile as strangers, and so it does those that went, and those of others.
+#[test]
+fn a_stranger_is_believed_that_came_and_not_one_that_was_removed_or_belongs_to_others() {
+    seeds(0..6, |seed| async move {
+        let mut play = Play::founded(seed, Profile::FAST, Weather::FINE, &NAMES).await;
+        play.commands(3).await;
+        let (_, others) = play.roles().await;
+        let away = others[0].clone();
+        play.world.lock().unwrap().cut = Some(away.clone());
+        play.start("d").await;
+        until(&mut play, async |leader| leader.add(member("d")).await).await;
+        play.world.lock().unwrap().cut = None;
+        assert_eq!(play.group(&away).vouched(&node("d")).await, Some(member("d")));
+        play.voters(&["a", "b", "c", "d"]).await;
+
+        // It does not hear that it is removed, and says that it belongs to them.
+        play.world.lock().unwrap().cut = Some("d".into());
+        until(&mut play, async |leader| leader.remove(&node("d")).await).await;
+        play.voters(&NAMES).await;
+        play.agrees().await;
+        play.world.lock().unwrap().cut = None;
+        for name in NAMES {
+            assert_eq!(play.group(name).vouched(&node("d")).await, None, "{name} knows better");
+        }
+
+        // One that has founded a group of its own, with a member of this name in it.
+        play.start("x").await;
+        play.group("x").found(&[member("x")]).await.unwrap();
+        assert_eq!(play.group("a").vouched(&node("x")).await, None);
+        assert_eq!(play.group("a").vouched(&node("nobody")).await, None);
+    });
+}
