@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use playhouse_actors::prelude::*;
+use playhouse_net::Endpoint;
 use playhouse_plane::{Fence, JobId, NodeState, Payload, Plane};
 use playhouse_rt::sync::oneshot;
 use playhouse_wire::{DecodeError, EncodeError, Incarnation, decode, encode};
@@ -17,7 +18,7 @@ use crate::client::ClientError;
 use crate::coordinator::{Coordinator, PlaneHands};
 use crate::coordinators::Coordinators;
 use crate::ground::Ground;
-use crate::limits::{ANSWER_DEADLINE, PLACES_FRESH, PLACES_MAX, PLACES_WITHIN};
+use crate::limits::{ANSWER_DEADLINE, CALL_DIAL, PLACES_FRESH, PLACES_MAX, PLACES_WITHIN};
 use crate::messages::{FetchPlaces, Place, RunHere};
 use crate::tasks::{Function, TaskCx};
 
@@ -102,7 +103,10 @@ impl<R: DeserializeOwned> Call<R> {
     /// See [`CallError`]: it failed, or nobody knows.
     pub async fn wait(mut self) -> Result<R, CallError> {
         let node = self.node;
-        let unknown = |last| CallError::Unknown { node: node.clone(), last };
+        let unknown = |last| match last {
+            AskError::AnswerLost(reason) => CallError::Failed(format!("it has run, and its result cannot be sent: {reason}")),
+            last => CallError::Unknown { node: node.clone(), last },
+        };
         match self.news.next().await.map_err(unknown)? {
             Some(CallNews::Ended(Ok(value))) => Ok(decode(&value)?),
             Some(CallNews::Ended(Err(reason))) => Err(CallError::Failed(reason)),
@@ -120,13 +124,28 @@ struct Known {
     places: Vec<Place>,
     /// When these were asked for.
     asked: Option<Instant>,
+    /// All of them have refused a call since then.
+    refused: bool,
     /// Whose turn it is.
     next: usize,
+    /// Over which it has visited them.
+    endpoint: Option<Endpoint>,
+}
+
+impl Drop for Known {
+    /// The last clone of the client goes: nobody dials them for it any more.
+    fn drop(&mut self) {
+        if let Some(endpoint) = &self.endpoint {
+            self.places.iter().for_each(|place| endpoint.leave(&place.node));
+        }
+    }
 }
 
 /// How a node did not take a call.
 enum Refusal {
     Busy,
+    /// No node can be sent this.
+    Unsendable(EncodeError),
     /// It will not run there.
     Surely(String),
     /// It may run there.
@@ -135,8 +154,8 @@ enum Refusal {
 
 /// Whether it is sure that the message was not handled.
 fn was_not_handled(error: &AskError) -> bool {
-    use AskError::{Full, NoActor, NotInProtocol, NotUnderstood, Unreachable, Unsendable};
-    matches!(error, Full | NoActor(_) | NotInProtocol(_) | NotUnderstood(_) | Unreachable(_) | Unsendable(_))
+    use AskError::{Full, NoActor, NotInProtocol, NotUnderstood, Unreachable};
+    matches!(error, Full | NoActor(_) | NotInProtocol(_) | NotUnderstood(_) | Unreachable(_))
 }
 
 impl Places {
@@ -153,24 +172,31 @@ impl Places {
         patience: Duration,
     ) -> Result<Call<R>, CallError> {
         let argument = Payload::from(encode(argument)?);
+        let until = playhouse_rt::now() + patience;
         let places = self.fresh(coordinators, patience).await?;
         let (mut busy, mut last) = (0, String::new());
         for place in &places {
+            let left = until.saturating_duration_since(playhouse_rt::now());
+            if left.is_zero() {
+                last = format!("{} was not asked, for the time was over", place.node);
+                break;
+            }
             let order = RunHere { incarnation: place.incarnation, function: function.name.into(), argument: argument.clone() };
-            match ask(coordinators, place, order).await {
+            match ask(coordinators, place, order, left.min(ANSWER_DEADLINE)).await {
                 Ok(news) => return Ok(Call { node: place.node.clone(), news, result: PhantomData }),
                 Err(Refusal::Busy) => {
                     busy += 1;
                     last = format!("{} has as many calls as it takes", place.node);
                 }
+                Err(Refusal::Unsendable(error)) => return Err(error.into()),
                 Err(Refusal::Surely(reason)) => last = format!("{}: {reason}", place.node),
                 // Another node would perhaps be the second one.
                 Err(Refusal::Perhaps(_)) if coordinators.finder().system.planted().call_repeated => {}
                 Err(Refusal::Perhaps(last)) => return Err(CallError::Unknown { node: place.node.clone(), last }),
             }
         }
-        // Whoever came meanwhile is known to the next call.
-        self.lock().asked = None;
+        // Whoever comes meanwhile is to be known soon.
+        self.lock().refused = true;
         if places.is_empty() { Err(CallError::Nobody) } else { Err(CallError::NotTaken { nodes: places.len(), busy, last }) }
     }
 
@@ -179,9 +205,12 @@ impl Places {
         let now = playhouse_rt::now();
         let (stale, known) = {
             let mut known = self.lock();
-            let stale = known.asked.is_none_or(|asked| now.duration_since(asked) >= PLACES_FRESH);
-            // Others that call meanwhile take what there is.
-            known.asked = Some(now);
+            let fresh = if known.refused { PLACES_FRESH / 8 } else { PLACES_FRESH };
+            let stale = known.asked.is_none_or(|asked| now.duration_since(asked) >= fresh);
+            if stale {
+                // Others that call meanwhile take what there is.
+                (known.asked, known.refused) = (Some(now), false);
+            }
             (stale, !known.places.is_empty())
         };
         if stale || !known {
@@ -208,23 +237,32 @@ impl Places {
     }
 
     fn learn(&self, coordinators: &Coordinators, places: Vec<Place>) {
-        let former = std::mem::replace(&mut self.lock().places, places.clone());
-        let gone = former.iter().filter(|former| places.iter().all(|place| place.node != former.node));
-        for place in gone.filter(|place| place.address.is_some() && !coordinators.has(&place.node)) {
-            // Nobody dials for ever who is gone.
-            coordinators.finder().roads.endpoint.forget(&place.node);
-        }
+        let mut known = self.lock();
+        let endpoint = known.endpoint.get_or_insert_with(|| coordinators.finder().roads.endpoint.clone()).clone();
+        let former = std::mem::replace(&mut known.places, places);
+        let gone = former.iter().filter(|former| known.places.iter().all(|place| place.node != former.node));
+        // Nobody dials for ever who is gone. Who has others that want it, or a connection, keeps it.
+        gone.for_each(|place| endpoint.leave(&place.node));
     }
 }
 
 /// Has one node run it; gives what else it says, when it has taken it.
-async fn ask(coordinators: &Coordinators, place: &Place, order: RunHere) -> Result<Streaming<CallNews>, Refusal> {
-    let (finder, until) = (coordinators.finder(), playhouse_rt::now() + ANSWER_DEADLINE);
+async fn ask(
+    coordinators: &Coordinators,
+    place: &Place,
+    order: RunHere,
+    within: Duration,
+) -> Result<Streaming<CallNews>, Refusal> {
+    let (finder, until) = (coordinators.finder(), playhouse_rt::now() + within);
     if let Some(address) = place.address {
-        finder.meet(&place.node, address, ANSWER_DEADLINE).await;
+        finder.meet(&place.node, address, CALL_DIAL.min(within)).await;
     }
     let agent = finder.find::<Agent>(&place.node, AGENT).ok_or_else(|| Refusal::Surely("this node stops".into()))?;
-    let error = |error| if was_not_handled(&error) { Refusal::Surely(error.to_string()) } else { Refusal::Perhaps(error) };
+    let error = |error| match error {
+        AskError::Unsendable(error) => Refusal::Unsendable(error),
+        error if was_not_handled(&error) => Refusal::Surely(error.to_string()),
+        error => Refusal::Perhaps(error),
+    };
     let left = until.saturating_duration_since(playhouse_rt::now());
     let mut news = agent.ask_within(order, left).await.map_err(error)?;
     let first = playhouse_rt::timeout(left, news.next()).await.unwrap_or(Err(AskError::Timeout));

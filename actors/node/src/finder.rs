@@ -29,11 +29,11 @@ impl Finder {
         Some(self.system.remote(route, ActorName::new(name).ok()?))
     }
 
-    /// Sees to a connection to this node. Whether there is one shows when it is asked.
+    /// Sees to a connection to this node, for a visit. Whether there is one shows when it is asked.
     pub(crate) async fn meet(&self, node: &NodeName, address: SocketAddr, within: Duration) {
         let endpoint = &self.roads.endpoint;
         if node != self.system.node() && endpoint.peer(node).is_none() {
-            endpoint.connect(node.clone(), address);
+            endpoint.visit(node.clone(), address);
             let _ = playhouse_rt::timeout(within, endpoint.dialled(node)).await;
         }
     }

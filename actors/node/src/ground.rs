@@ -44,8 +44,9 @@ impl Ground {
     /// Lets the node leave: it gets no new work, what it has comes to its end, and then it is gone for the cluster. False: `within` was too
     /// short for one of them.
     pub(crate) async fn drain(&self, within: Duration) -> bool {
-        // One that has nothing to end need not wait until somebody leads again.
-        let patience = if self.roster.is_idle() { within.min(REPORT_DEADLINE) } else { within };
+        self.roster.leaves();
+        // One that has no task to end need not wait until somebody leads again.
+        let patience = if self.roster.all().is_empty() { within.min(REPORT_DEADLINE) } else { within };
         let until = playhouse_rt::now() + patience;
         let (node, incarnation) = (self.node.clone(), self.incarnation);
         let drains = Drains { node: node.clone(), incarnation };
@@ -77,6 +78,8 @@ struct Listed {
     held: BTreeSet<Fence>,
     /// So many calls.
     calls: u32,
+    /// The node is about to leave, and takes no calls any more; tasks that it was given before that was heard still come.
+    leaves: bool,
     /// The node leaves.
     closed: bool,
 }
@@ -135,7 +138,7 @@ impl Roster {
     /// A place for one more call, if there are fewer than `most`.
     pub(crate) fn add_call(&self, most: u32) -> Result<HeldCall, NoPlace> {
         let mut tasks = self.lock();
-        match (tasks.closed, tasks.calls < most) {
+        match (tasks.closed || tasks.leaves, tasks.calls < most) {
             (true, _) => Err(NoPlace::Closed),
             (false, false) => Err(NoPlace::Full),
             (false, true) => {
@@ -146,8 +149,9 @@ impl Roster {
         }
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lock().is_idle()
+    /// Takes no calls any more.
+    pub(crate) fn leaves(&self) {
+        self.lock().leaves = true;
     }
 
     pub(crate) fn all(&self) -> Vec<Fence> {
@@ -216,6 +220,8 @@ mod tests {
         assert_eq!(closes.as_mut().poll(&mut context), Poll::Pending);
         drop(second);
         assert_eq!(closes.as_mut().poll(&mut context), Poll::Pending);
+        roster.leaves();
+        assert_eq!(roster.add_call(9).unwrap_err(), NoPlace::Closed, "or it would never be empty");
         drop(third);
         assert_eq!(closes.as_mut().poll(&mut context), Poll::Ready(()));
     }

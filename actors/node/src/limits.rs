@@ -160,6 +160,9 @@ pub const SAVES_WAITING: usize = 1024;
 /// Tasks whose progress is kept in one folder, those of the newest jobs: what tasks left that nobody runs any more goes beyond it.
 pub const TASKS_KEPT: usize = 4096;
 
+/// How long a call waits for a connection to a node, before the next one is asked.
+pub const CALL_DIAL: Duration = Duration::from_secs(1);
+
 /// A client asks anew which nodes take calls when what it knows is so old.
 pub const PLACES_FRESH: Duration = Duration::from_secs(1);
 

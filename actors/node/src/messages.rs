@@ -136,7 +136,7 @@ pub(crate) struct NotTaken {
 pub(crate) struct Place {
     pub(crate) node: NodeName,
     pub(crate) incarnation: Incarnation,
-    /// `None` for the one that says this: whoever asked it has a connection to it.
+    /// `None` for the one that says this, to which whoever asked has a connection, and for one that it has none to itself.
     pub(crate) address: Option<SocketAddr>,
 }
 

@@ -146,7 +146,7 @@ fn a_leader_that_was_not_followed_for_a_while_finds_out_when_it_is() {
         sleep(3 * SECOND).await;
         assert!(play.group(&leader).standing().leads, "nobody has voted it out");
         play.start(&others[0]).await;
-        play.commands(3).await;
+        timeout(2 * SECOND, play.commands(3)).await.expect("who comes back misses it, and is called at once");
         play.start(&others[1]).await;
         play.commands(3).await;
         play.agrees().await;

@@ -200,11 +200,20 @@ impl Endpoint {
     /// Wants a connection to `peer` from now on: dials whenever there is none, with growing pauses, until [`Endpoint::forget`] or the
     /// end. Asked again, only a new address changes anything: later dials take it.
     pub fn connect(&self, peer: NodeName, address: SocketAddr) {
+        self.want(peer, address, true);
+    }
+
+    /// As [`Endpoint::connect`], until [`Endpoint::leave`] if nobody else connects to it.
+    pub fn visit(&self, peer: NodeName, address: SocketAddr) {
+        self.want(peer, address, false);
+    }
+
+    fn want(&self, peer: NodeName, address: SocketAddr, keep: bool) {
         let shared = &self.0.shared;
         if shared.closing.is_set() {
             return;
         }
-        if let Some(wish) = shared.table.wish(&peer, address) {
+        if let Some(wish) = shared.table.wish(&peer, address, keep) {
             spawn(dial::keep(shared.clone(), peer, wish));
         }
     }
@@ -224,6 +233,11 @@ impl Endpoint {
     /// Dials `peer` no more. A live connection stays; [`Peer::close`] ends it.
     pub fn forget(&self, peer: &NodeName) {
         self.0.shared.table.forget(peer);
+    }
+
+    /// Dials `peer` no more, if it was only [visited](Endpoint::visit). A live connection stays.
+    pub fn leave(&self, peer: &NodeName) {
+        self.0.shared.table.leave(peer);
     }
 
     /// The live connection to `node`, if there is one, whoever dialled.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) struct Dial {
     /// There is a new address: worth an attempt at once.
     pub(crate) moved: Notify,
     pub(crate) stop: Signal,
+    /// Somebody wants it until it is forgotten, not only for a visit.
+    pub(crate) kept: AtomicBool,
 }
 
 impl State {
@@ -140,17 +143,19 @@ impl Table {
     }
 
     /// Wishes for a connection. Gives the new wish if there was none; otherwise the old one has the new address.
-    pub(crate) fn wish(&self, node: &NodeName, address: SocketAddr) -> Option<Arc<Dial>> {
+    pub(crate) fn wish(&self, node: &NodeName, address: SocketAddr, keep: bool) -> Option<Arc<Dial>> {
         self.change(|state| {
             let slot = state.slots.entry(node.clone()).or_default();
             if let Some(dial) = &slot.dial {
+                dial.kept.fetch_or(keep, Ordering::Relaxed);
                 let before = std::mem::replace(&mut *lock(&dial.address), address);
                 if before != address {
                     dial.moved.notify_one();
                 }
                 return None;
             }
-            let dial = Dial { address: Mutex::new(address), moved: Notify::new(), stop: Signal::default() };
+            let (moved, stop, kept) = (Notify::new(), Signal::default(), AtomicBool::new(keep));
+            let dial = Dial { address: Mutex::new(address), moved, stop, kept };
             let dial = Arc::new(dial);
             slot.dial = Some(dial.clone());
             Some(dial)
@@ -163,6 +168,17 @@ impl Table {
                 dial.stop.set();
             }
             state.tidy(node);
+        });
+    }
+
+    /// As [`Table::forget`], unless somebody wants it for longer.
+    pub(crate) fn leave(&self, node: &NodeName) {
+        self.change(|state| {
+            let slot = state.slots.get_mut(node);
+            if let Some(dial) = slot.and_then(|slot| slot.dial.take_if(|dial| !dial.kept.load(Ordering::Relaxed))) {
+                dial.stop.set();
+                state.tidy(node);
+            }
         });
     }
 

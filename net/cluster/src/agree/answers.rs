@@ -77,6 +77,7 @@ impl<S: Replicated> Group<S> {
             Question::Seat { life, group } => encode(&inner.take_seat(life, group).await),
             Question::Forgot { leader, acknowledged } => encode(&inner.forgets(leader, acknowledged).await?),
             Question::Would { from, last } => {
+                inner.known.lock().is_missed();
                 let free = inner.taking_part().is_some_and(|raft| !leads(&raft)) && last >= inner.log.last();
                 encode(&(free && inner.hearing.would(inner.me, from, inner.profile.silence)))
             }

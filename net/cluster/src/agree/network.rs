@@ -80,9 +80,11 @@ pub(crate) struct Knowledge {
     leads_since: Option<Instant>,
     /// When each has last answered to that leader.
     answered: BTreeMap<Number, Instant>,
-    /// Unless a majority answers: how long it waits from one call of a member to the next, and when each was called last.
+    /// Unless a majority answers: how long it waits from one call of each member to the next.
     rarely: Option<Duration>,
-    called: BTreeMap<Number, Instant>,
+    /// When it last began to call them, and whom it has called since then. All at about the same time: between, all hear nothing.
+    opened: Option<Instant>,
+    called: BTreeSet<Number>,
     /// Who has no seat, although it is a member.
     pub(crate) out: BTreeMap<Number, ()>,
     /// Who has lost what it acknowledged.
@@ -123,6 +125,7 @@ impl Known {
             known.vote = *vote;
             known.acknowledged.clear();
             known.forgot.clear();
+            known.answered.clear();
         }
         known.answered.insert(target, now());
         let Some(through) = through else { return };
@@ -157,16 +160,21 @@ impl Knowledge {
     /// Whether this member may be called now.
     fn calls(&mut self, target: Number) -> bool {
         let (Some(rarely), now) = (self.rarely, now()) else { return true };
-        let due = self.called.get(&target).is_none_or(|called| now >= *called + rarely);
-        if due {
-            self.called.insert(target, now);
+        if self.opened.is_none_or(|opened| now >= opened + rarely) {
+            self.opened = Some(now);
+            self.called.clear();
         }
-        due
+        self.opened.is_some_and(|opened| now < opened + rarely / 8) && self.called.insert(target)
+    }
+
+    /// This member hears one that looks for a leader: it is not deaf, and need not wait with its next call.
+    pub(crate) fn is_missed(&mut self) {
+        self.opened = None;
     }
 
     /// All that only a leader needs.
     pub(crate) fn forget(&mut self) {
-        (self.leads_since, self.rarely) = (None, None);
+        (self.leads_since, self.rarely, self.opened) = (None, None, None);
         self.answered.clear();
         self.called.clear();
         self.out.clear();
@@ -238,6 +246,12 @@ pub(crate) struct Way {
 type Failed<E> = RPCError<Number, Member, RaftError<Number, E>>;
 
 impl Way {
+    /// See [`Knowledge::is_followed`].
+    fn may_call<E: std::error::Error>(&self) -> Result<(), Failed<E>> {
+        let may = self.known.lock().calls(self.target);
+        may.then_some(()).ok_or_else(|| unreachable("no majority answers: the others are called rarely".into()))
+    }
+
     async fn ask<T, E>(&self, question: Question, option: RPCOption) -> Result<T, Failed<E>>
     where
         T: DeserializeOwned,
@@ -274,9 +288,7 @@ impl RaftNetwork<Types> for Way {
         let (vote, prev) = (request.vote, request.prev_log_id);
         let last = request.entries.last().map(|entry| *entry.get_log_id()).or(prev);
         let before = self.known.acknowledged(&vote, self.target);
-        if !self.known.lock().calls(self.target) {
-            return Err(unreachable("no majority answers: the others are called rarely".into()));
-        }
+        self.may_call()?;
         let answer = self.ask(Question::Append(request), option).await?;
         match &answer {
             AppendEntriesResponse::Success => self.known.acknowledges(&vote, self.target, last),
@@ -307,6 +319,7 @@ impl RaftNetwork<Types> for Way {
         request: InstallSnapshotRequest<Types>,
         option: RPCOption,
     ) -> Result<InstallSnapshotResponse<Number>, Failed<InstallSnapshotError>> {
+        self.may_call()?;
         let (vote, whole) = (request.vote, request.meta.last_log_id.filter(|_| request.done));
         let answer: InstallSnapshotResponse<Number> = self.ask(Question::Snapshot(request), option).await?;
         // With the last part of a snapshot all is acknowledged that it stands for.
