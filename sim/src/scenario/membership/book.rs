@@ -69,9 +69,9 @@ impl Book {
         Book { asked: FOUNDERS.into(), ..Book::default() }
     }
 
-    /// Whether a node is to run: also one that is dismissed at this moment, until it is stopped.
+    /// Whether a node is to run: also one that is being dismissed. Until that is answered, the others may need its vote for it.
     pub(super) fn is_wanted(&self, name: &str) -> bool {
-        self.asked.contains(name)
+        self.asked.contains(name) || self.dismissed.get(name) == Some(&None)
     }
 
     pub(super) fn starts(&mut self, name: &'static str) {
