@@ -317,7 +317,12 @@ async fn play() {
         jobs += cut_a_worker(&mut stage, &net, &client, Cut::CannotHear).await;
     }
     let accepted = client.status().await.unwrap().counters.accepted;
-    assert_eq!(accepted, jobs, "what was refused is not done, and what was tried again counts once");
+    // What a leader that can speak was asked, and never answered, the next one may have found in its log: one for each of its acts, at most.
+    let unknown = 3 * rounds as u64;
+    assert!(
+        (jobs..=jobs + unknown).contains(&accepted),
+        "{accepted} accepted, {jobs} acknowledged: what was tried again counts once"
+    );
     node.stop(Duration::from_secs(1)).await;
     stage.task_logs_agree();
 }
